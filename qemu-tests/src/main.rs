@@ -1,0 +1,2 @@
+//! The build driver and harness.
+fn main() {}

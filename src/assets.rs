@@ -1,0 +1,70 @@
+//! The asset directory as a value: what `render` makes, what `recover` makes, what `start` takes.
+//!
+//! A map from relative path to mode, owner and bytes. It is the one contract between the rooms that
+//! make a control plane's files and the room that launches it, so neither knows the other.
+
+use std::collections::BTreeMap;
+
+use crate::secret::Secret;
+
+/// The numeric user of the bootstrap, self-hosted and checkpointed control-plane components.
+///
+/// One for all of them, because SO_REUSEPORT lets two processes share a port only if their user is
+/// the same, and because secret files belong to it. Changing it is a migration.
+pub const CONTROL_PLANE_UID: u32 = 65532;
+
+/// One file of the asset directory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asset {
+    /// Permission bits, e.g. 0o600.
+    pub mode: u32,
+    /// Numeric owner and group of the file once it is installed on a node. The asset directory
+    /// itself belongs to whoever rendered it.
+    pub owner: u32,
+    /// The content. Kept unprintable because most of it is secret.
+    pub bytes: Secret,
+}
+
+/// The files of an asset directory by path relative to it, e.g. `tls/ca.crt`; never starts with
+/// `/`, never contains `..`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Assets(BTreeMap<String, Asset>);
+
+impl Assets {
+    /// Adds a world-readable file (0644).
+    pub fn add(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        let asset = Asset { mode: 0o644, owner: 0, bytes: Secret::new(bytes) };
+        self.0.insert(path.into(), asset);
+    }
+
+    /// Adds a file only its owner can read (0600); `owner` is its user once installed on a node.
+    pub fn add_secret(&mut self, path: impl Into<String>, owner: u32, bytes: impl Into<Vec<u8>>) {
+        let asset = Asset { mode: 0o600, owner, bytes: Secret::new(bytes) };
+        self.0.insert(path.into(), asset);
+    }
+
+    /// The file at `path`.
+    pub fn get(&self, path: &str) -> Option<&Asset> {
+        self.0.get(path)
+    }
+
+    /// All files in the order of their paths.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Asset)> {
+        self.0.iter().map(|(path, asset)| (path.as_str(), asset))
+    }
+
+    /// Files below `prefix` (which ends in `/`), with the rest of their path.
+    pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Asset)> {
+        self.iter().filter_map(move |(path, asset)| Some((path.strip_prefix(prefix)?, asset)))
+    }
+
+    /// How many files there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}

@@ -1,0 +1,1 @@
+//! The event parser's guard before serde_yaml.
