@@ -1,1 +1,3 @@
-//! Room: node.
+//! This host: files, processes, the service manager, the kernel's log.
+
+pub mod files;

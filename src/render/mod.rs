@@ -1,1 +1,3 @@
-//! Room: render.
+//! Machine + secrets -> assets.
+
+pub mod images;

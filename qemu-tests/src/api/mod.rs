@@ -1,0 +1,6 @@
+//! The API tier.
+
+use crate::scenario::Scenario;
+
+/// Its scenarios, in the order they run.
+pub const SCENARIOS: &[Scenario] = &[];

@@ -1,0 +1,40 @@
+//! What a test of the tiers above `unit` is.
+
+use std::path::PathBuf;
+
+/// The tiers that run scenarios (docs/design.md §7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tier {
+    /// A real kube-apiserver and etcd as child processes.
+    Api,
+    /// A real kubelet and containerd in namespaces.
+    Node,
+    /// The real image in QEMU.
+    Vm,
+}
+
+/// One test: it passes if `run` returns `Ok`.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// `topic-what`, e.g. `launch-power-cut`; unique.
+    pub name: &'static str,
+    /// Where it runs.
+    pub tier: Tier,
+    /// The test.
+    pub run: fn(&Context) -> anyhow::Result<()>,
+}
+
+/// What a scenario is given.
+#[derive(Clone, Debug)]
+pub struct Context {
+    /// The repository.
+    pub repo: PathBuf,
+    /// An empty folder of its own for logs and state; shown and kept when it fails.
+    pub work: PathBuf,
+    /// `target/payload` (bin/, cni/, images/, store/), built and ready.
+    pub payload: PathBuf,
+    /// `target/image` (rootfs/, root.erofs, vmlinuz, initrd.img, …), built and ready (node and VM).
+    pub image: PathBuf,
+    /// `target/slipway`, the static release binary.
+    pub slipway: PathBuf,
+}

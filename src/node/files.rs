@@ -1,0 +1,142 @@
+//! Atomic files: written beside, fsynced, renamed.
+//!
+//! The temporary name starts with a dot, because the kubelet ignores dot files in its manifest
+//! folder: it never sees a file that is half there. A file whose content, mode and owner are right
+//! already is left alone, so that running a stage again wakes nobody who watches the folder.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+/// How a file should look on disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    /// Permission bits.
+    pub mode: u32,
+    /// User and group; `None` leaves the caller's own.
+    pub owner: Option<u32>,
+}
+
+/// A file only its owner reads.
+pub const PRIVATE: Look = Look { mode: 0o600, owner: None };
+/// A file everybody reads.
+pub const PUBLIC: Look = Look { mode: 0o644, owner: None };
+
+/// Makes `path` hold `bytes` durably, its folder included. Returns whether anything changed.
+pub fn write(path: &Path, bytes: &[u8], look: Look) -> Result<bool> {
+    if is_already(path, bytes, look) {
+        return Ok(false);
+    }
+    write_beside(path, bytes, look).with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(true)
+}
+
+fn is_already(path: &Path, bytes: &[u8], look: Look) -> bool {
+    let Ok(meta) = fs::symlink_metadata(path) else { return false };
+    meta.is_file()
+        && meta.mode() & 0o7777 == look.mode
+        && look.owner.is_none_or(|owner| meta.uid() == owner && meta.gid() == owner)
+        && meta.len() == bytes.len() as u64
+        && fs::read(path).is_ok_and(|there| there == bytes)
+}
+
+fn write_beside(path: &Path, bytes: &[u8], look: Look) -> Result<()> {
+    let folder = path.parent().context("the path has no folder")?;
+    make_folder(folder, 0o755)?;
+    let name = path.file_name().context("the path has no name")?;
+    let beside = folder.join(format!(".{}.slipway", name.to_string_lossy()));
+    let written = fill(&beside, bytes, look).and_then(|()| Ok(fs::rename(&beside, path)?));
+    if written.is_err() {
+        // Best effort: the error that counts is the one that brought us here.
+        let _ = fs::remove_file(&beside);
+    }
+    written?;
+    sync_folder(folder)
+}
+
+fn fill(path: &Path, bytes: &[u8], look: Look) -> Result<()> {
+    remove(path)?;
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    file.write_all(bytes)?;
+    if let Some(owner) = look.owner {
+        fchown(&file, Some(owner), Some(owner))?;
+    }
+    file.set_permissions(Permissions::from_mode(look.mode))?;
+    Ok(file.sync_all()?)
+}
+
+/// Makes a folder and those above it; the ones it has to make get `mode`.
+pub fn make_folder(folder: &Path, mode: u32) -> Result<()> {
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(mode)
+        .create(folder)
+        .with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+/// Removes a file durably; one that is not there is success. Returns whether it was there.
+pub fn remove(path: &Path) -> Result<bool> {
+    match fs::remove_file(path) {
+        Ok(()) => sync_folder(path.parent().unwrap_or(Path::new("/"))).map(|()| true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error).with_context(|| format!("cannot remove {}", path.display())),
+    }
+}
+
+/// The bytes of a file, or `None` if it is not there.
+pub fn read_if_there(path: &Path) -> Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+/// Makes the entries of a folder durable.
+pub fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("cannot sync the folder {}", folder.display()))
+}
+
+/// `path`, which is absolute on a node, below the root prefix that tests use.
+pub fn below(root: &Path, path: impl AsRef<Path>) -> PathBuf {
+    let path = path.as_ref();
+    root.join(path.strip_prefix("/").unwrap_or(path))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn writes_once_and_leaves_what_is_right_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b");
+        assert!(write(&path, b"x", PRIVATE).unwrap());
+        assert!(!write(&path, b"x", PRIVATE).unwrap());
+        assert!(write(&path, b"x", PUBLIC).unwrap());
+        assert!(write(&path, b"y", PUBLIC).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"y");
+        assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_full_or_forbidden_target_leaves_nothing_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("there");
+        fs::create_dir(&path).unwrap();
+        let error = write(&path, b"x", PUBLIC).unwrap_err();
+        assert!(format!("{error:#}").contains("there"), "{error:#}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn below_a_root() {
+        assert_eq!(below(Path::new("/t"), "/etc/x"), Path::new("/t/etc/x"));
+        assert_eq!(below(Path::new("/"), "/etc/x"), Path::new("/etc/x"));
+    }
+}
