@@ -1,0 +1,114 @@
+//! The unit tier: what needs no cluster. Each check is a test of its own; `cargo test`'s own count
+//! is added to theirs.
+
+use crate::build::cargo;
+use crate::runner::Tally;
+use crate::{process, progress};
+use anyhow::Result;
+use std::fs;
+use std::path::Path;
+
+/// A check by name; the command's arguments go to cargo.
+const CHECKS: &[(&str, &[&str])] = &[
+    ("rustfmt", &["fmt", "--all", "--check"]),
+    (
+        "clippy",
+        &[
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    ),
+];
+
+/// Runs the checks and the tests whose name contains `name`.
+pub fn run(repo: &Path, name: Option<&str>) -> Result<Tally> {
+    let mut tally = Tally::default();
+    for (check, args) in CHECKS {
+        if name.is_none_or(|name| check.contains(name)) {
+            let result = progress::step(check, |log| process::run(cargo(repo).args(*args), log));
+            count(check, result, &mut tally);
+        }
+    }
+    tally += tests(repo, name)?;
+    Ok(tally)
+}
+
+/// Notes how a check went and says so.
+fn count(check: &str, result: Result<()>, tally: &mut Tally) {
+    match result {
+        Ok(()) => {
+            println!("ok {check}");
+            tally.passed += 1;
+        }
+        Err(error) => {
+            println!("FAILED {check}: {error:#}");
+            tally.failed += 1;
+        }
+    }
+}
+
+/// `cargo test` of the whole workspace. Code that does not compile has no count of its own: it is
+/// one failure.
+fn tests(repo: &Path, name: Option<&str>) -> Result<Tally> {
+    let mut text = String::new();
+    let result = progress::step("cargo test", |log| {
+        let mut command = cargo(repo);
+        command
+            .args(["test", "--workspace", "--no-fail-fast"])
+            .args(name);
+        let result = process::run(&mut command, log);
+        text = fs::read_to_string(log.path())?;
+        result
+    });
+    let mut tally = counted(&text);
+    if let Err(error) = result {
+        println!("FAILED cargo test: {error:#}");
+        tally.failed = tally.failed.max(1);
+    }
+    Ok(tally)
+}
+
+/// The sum of cargo's lines `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
+fn counted(log: &str) -> Tally {
+    let mut tally = Tally::default();
+    for line in log.lines().filter(|line| line.starts_with("test result:")) {
+        let number = |word: &str| {
+            let before = line
+                .split(word)
+                .next()
+                .filter(|before| before.len() < line.len());
+            before
+                .and_then(|text| text.split_whitespace().next_back()?.parse().ok())
+                .unwrap_or(0)
+        };
+        tally.passed += number(" passed");
+        tally.failed += number(" failed");
+        tally.skipped += number(" ignored");
+    }
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn adds_up_what_cargo_reports() {
+        let log = "running 2 tests\n\
+            test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 5 filtered out\n\
+            test result: FAILED. 3 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        assert_eq!(
+            counted(log),
+            Tally {
+                passed: 5,
+                failed: 4,
+                skipped: 1
+            }
+        );
+        assert_eq!(counted("error: could not compile"), Tally::default());
+    }
+}
