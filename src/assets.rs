@@ -33,13 +33,21 @@ pub struct Assets(BTreeMap<String, Asset>);
 impl Assets {
     /// Adds a world-readable file (0644).
     pub fn add(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
-        let asset = Asset { mode: 0o644, owner: 0, bytes: Secret::new(bytes) };
+        let asset = Asset {
+            mode: 0o644,
+            owner: 0,
+            bytes: Secret::new(bytes),
+        };
         self.0.insert(path.into(), asset);
     }
 
     /// Adds a file only its owner can read (0600); `owner` is its user once installed on a node.
     pub fn add_secret(&mut self, path: impl Into<String>, owner: u32, bytes: impl Into<Vec<u8>>) {
-        let asset = Asset { mode: 0o600, owner, bytes: Secret::new(bytes) };
+        let asset = Asset {
+            mode: 0o600,
+            owner,
+            bytes: Secret::new(bytes),
+        };
         self.0.insert(path.into(), asset);
     }
 
@@ -55,7 +63,8 @@ impl Assets {
 
     /// Files below `prefix` (which ends in `/`), with the rest of their path.
     pub fn below<'a>(&'a self, prefix: &'a str) -> impl Iterator<Item = (&'a str, &'a Asset)> {
-        self.iter().filter_map(move |(path, asset)| Some((path.strip_prefix(prefix)?, asset)))
+        self.iter()
+            .filter_map(move |(path, asset)| Some((path.strip_prefix(prefix)?, asset)))
     }
 
     /// How many files there are.

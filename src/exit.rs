@@ -63,7 +63,10 @@ impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
 
 /// An error with an exit code, from any error.
 pub fn fail(exit: Exit, error: impl Into<anyhow::Error>) -> anyhow::Error {
-    anyhow::Error::new(Failure { exit, error: error.into() })
+    anyhow::Error::new(Failure {
+        exit,
+        error: error.into(),
+    })
 }
 
 /// The exit code that an error carries: that of the innermost [`Failure`], else [`Exit::Failed`].
@@ -87,7 +90,10 @@ mod tests {
             .context("cannot read the machine document")
             .unwrap_err();
         assert_eq!(exit_of(&error), Exit::NotFound);
-        assert_eq!(format!("{error:#}"), "cannot read the machine document: no disk");
+        assert_eq!(
+            format!("{error:#}"),
+            "cannot read the machine document: no disk"
+        );
     }
 
     #[test]

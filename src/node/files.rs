@@ -21,9 +21,15 @@ pub struct Look {
 }
 
 /// A file only its owner reads.
-pub const PRIVATE: Look = Look { mode: 0o600, owner: None };
+pub const PRIVATE: Look = Look {
+    mode: 0o600,
+    owner: None,
+};
 /// A file everybody reads.
-pub const PUBLIC: Look = Look { mode: 0o644, owner: None };
+pub const PUBLIC: Look = Look {
+    mode: 0o644,
+    owner: None,
+};
 
 /// Makes `path` hold `bytes` durably, its folder included. Returns whether anything changed.
 pub fn write(path: &Path, bytes: &[u8], look: Look) -> Result<bool> {
@@ -35,10 +41,14 @@ pub fn write(path: &Path, bytes: &[u8], look: Look) -> Result<bool> {
 }
 
 fn is_already(path: &Path, bytes: &[u8], look: Look) -> bool {
-    let Ok(meta) = fs::symlink_metadata(path) else { return false };
+    let Ok(meta) = fs::symlink_metadata(path) else {
+        return false;
+    };
     meta.is_file()
         && meta.mode() & 0o7777 == look.mode
-        && look.owner.is_none_or(|owner| meta.uid() == owner && meta.gid() == owner)
+        && look
+            .owner
+            .is_none_or(|owner| meta.uid() == owner && meta.gid() == owner)
         && meta.len() == bytes.len() as u64
         && fs::read(path).is_ok_and(|there| there == bytes)
 }
@@ -59,7 +69,11 @@ fn write_beside(path: &Path, bytes: &[u8], look: Look) -> Result<()> {
 
 fn fill(path: &Path, bytes: &[u8], look: Look) -> Result<()> {
     remove(path)?;
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
     file.write_all(bytes)?;
     if let Some(owner) = look.owner {
         fchown(&file, Some(owner), Some(owner))?;

@@ -1,0 +1,246 @@
+//! A scripted server for the tests of this room: real sockets, real TLS, answers byte by byte.
+//!
+//! It works through its script, one step a request, on as many connections as it takes, and stops
+//! listening when the script is over; so a request too many is a refused connection.
+
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa,
+    KeyPair,
+};
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
+
+use super::kubeconfig::{Config, Server};
+use super::{Client, Options};
+use crate::secret::Secret;
+
+/// What the server does with one request.
+pub enum Step {
+    /// Answers and keeps the connection.
+    Answer(Vec<u8>),
+    /// Answers, which may be half an answer, and closes.
+    AnswerAndClose(Vec<u8>),
+    /// Says nothing until the client gives up.
+    Silence,
+}
+
+/// A running script.
+pub struct Scripted {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    pub fn start(steps: Vec<Step>, tls: Option<Arc<ServerConfig>>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let requests = seen.clone();
+        thread::spawn(move || {
+            let mut steps = VecDeque::from(steps);
+            while !steps.is_empty() {
+                let Ok((tcp, _)) = listener.accept() else {
+                    return;
+                };
+                match &tls {
+                    None => serve(&mut { tcp }, &mut steps, &requests),
+                    Some(config) => {
+                        let connection = ServerConnection::new(config.clone()).unwrap();
+                        let mut stream = StreamOwned::new(connection, tcp);
+                        serve(&mut stream, &mut steps, &requests);
+                        drain(&mut stream.sock);
+                    }
+                }
+            }
+        });
+        Self { address, seen }
+    }
+
+    pub fn plain(steps: Vec<Step>) -> Self {
+        Self::start(steps, None)
+    }
+
+    /// Every request so far, heads and bodies; a connection begins with the line `connection`.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().unwrap().clone()
+    }
+
+    pub fn requests(&self) -> Vec<String> {
+        self.seen()
+            .into_iter()
+            .filter(|entry| entry != "connection")
+            .collect()
+    }
+
+    pub fn connections(&self) -> usize {
+        self.seen()
+            .iter()
+            .filter(|entry| *entry == "connection")
+            .count()
+    }
+
+    /// A client of a plain server.
+    pub fn client(&self, options: Options) -> Client {
+        Client::new(&self.config(), options).unwrap()
+    }
+
+    pub fn config(&self) -> Config {
+        plain_config(self.address)
+    }
+}
+
+/// Plain HTTP to `address`, as nobody.
+pub fn plain_config(address: SocketAddr) -> Config {
+    let (host, port) = (address.ip().to_string(), address.port());
+    Config {
+        server: Server {
+            tls: false,
+            host,
+            port,
+            prefix: String::new(),
+        },
+        tls_server_name: None,
+        ca_pem: Vec::new(),
+        certificate: None,
+        token: None,
+    }
+}
+
+fn serve(stream: &mut (impl Read + Write), steps: &mut VecDeque<Step>, seen: &Mutex<Vec<String>>) {
+    let mut first = true;
+    while let Some(request) = read_request(stream) {
+        if std::mem::take(&mut first) {
+            seen.lock().unwrap().push("connection".to_owned());
+        }
+        seen.lock().unwrap().push(request);
+        match steps.pop_front() {
+            Some(Step::Answer(bytes)) => {
+                // The client may have left, which is its right.
+                let _ = stream.write_all(&bytes).and_then(|()| stream.flush());
+            }
+            Some(Step::AnswerAndClose(bytes)) => {
+                let _ = stream.write_all(&bytes).and_then(|()| stream.flush());
+                return;
+            }
+            Some(Step::Silence) => drop(stream.read(&mut [0])),
+            None => return,
+        }
+        if steps.is_empty() {
+            return;
+        }
+    }
+}
+
+/// Closes without a reset, which could overtake an alert that the client should see.
+fn drain(tcp: &mut TcpStream) {
+    let _ = tcp
+        .shutdown(Shutdown::Write)
+        .and_then(|()| io::copy(tcp, &mut io::sink()));
+}
+
+/// Head and body of the next request; `None` when the client closed or broke the handshake.
+fn read_request(stream: &mut impl Read) -> Option<String> {
+    let mut bytes = Vec::new();
+    let mut byte = [0];
+    while !bytes.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        bytes.push(byte[0]);
+    }
+    let head = String::from_utf8(bytes).unwrap();
+    let length = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(": ")?;
+        name.eq_ignore_ascii_case("content-length")
+            .then(|| value.parse::<usize>().unwrap())
+    });
+    let mut body = vec![0; length.unwrap_or(0)];
+    stream.read_exact(&mut body).ok()?;
+    Some(head + &String::from_utf8(body).unwrap())
+}
+
+/// A whole answer with a JSON body.
+pub fn json(code: u16, body: &str) -> Vec<u8> {
+    with_header(code, "Content-Type: application/json", body)
+}
+
+/// A whole answer with one more header.
+pub fn with_header(code: u16, header: &str, body: &str) -> Vec<u8> {
+    let length = body.len();
+    format!("HTTP/1.1 {code} X\r\n{header}\r\nContent-Length: {length}\r\n\r\n{body}").into_bytes()
+}
+
+/// A chunked answer of these chunks, ended only if `ended`.
+pub fn chunked(chunks: &[&str], ended: bool) -> Vec<u8> {
+    let mut answer = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
+    for chunk in chunks {
+        answer += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
+    }
+    if ended {
+        answer += "0\r\n\r\n";
+    }
+    answer.into_bytes()
+}
+
+/// An authority and what it signs.
+pub struct Authority(CertifiedIssuer<'static, KeyPair>);
+
+impl Authority {
+    pub fn new() -> Self {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "test CA");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
+    }
+
+    pub fn pem(&self) -> Vec<u8> {
+        self.0.pem().into_bytes()
+    }
+
+    /// Certificate and key, both PEM, for `name`, a host or a user.
+    pub fn issue(&self, name: &str) -> (Vec<u8>, Secret) {
+        let mut params = CertificateParams::new([name.to_owned()]).unwrap();
+        params.distinguished_name.push(DnType::CommonName, name);
+        params.extended_key_usages = vec![
+            ExtendedKeyUsagePurpose::ServerAuth,
+            ExtendedKeyUsagePurpose::ClientAuth,
+        ];
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        (
+            certificate.pem().into_bytes(),
+            Secret::new(key.serialize_pem()),
+        )
+    }
+
+    /// A server's TLS settings: called `name`, takes only clients that this authority signed.
+    pub fn server(&self, name: &str) -> Arc<ServerConfig> {
+        let provider = Arc::new(ring::default_provider());
+        let mut roots = RootCertStore::empty();
+        roots
+            .add(CertificateDer::from_pem_slice(&self.pem()).unwrap())
+            .unwrap();
+        let verifier =
+            WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let (chain, key) = self.issue(name);
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_client_cert_verifier(verifier.build().unwrap())
+            .with_single_cert(
+                vec![CertificateDer::from_pem_slice(&chain).unwrap()],
+                PrivateKeyDer::from_pem_slice(key.expose()).unwrap(),
+            )
+            .unwrap();
+        Arc::new(config)
+    }
+}
