@@ -1,6 +1,39 @@
 //! From the text of the machine document to a typed, validated [`Machine`].
+//!
+//! The text passes three gates in turn: [`yaml`] makes a tree of it and refuses what two YAML
+//! readers could understand differently, [`reader`] looks values up by path and remembers which
+//! paths exist, [`document`] says what each value must be. No gate stops at its first problem: a
+//! person who boots a machine to learn of one typo at a time loses minutes on each, so [`parse`]
+//! returns all of them. This is also why the types are not derived with serde, which stops at the
+//! first error and knows no paths.
 
+mod ambiguous;
+mod document;
+pub mod duration;
+mod guard;
 pub mod machine;
+mod names;
+mod network;
+mod problem;
+mod reader;
 pub mod yaml;
 
+pub use document::{API_VERSION, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION};
 pub use machine::Machine;
+pub use problem::{Problem, Problems};
+
+/// Reads a machine document: YAML 1.2, of which JSON is a part, in UTF-8, of at most
+/// [`yaml::MAX_BYTES`].
+///
+/// # Errors
+/// Every problem of the document at once, in the order of its lines. Wrap it with
+/// [`Exit::Invalid`](crate::exit::Exit::Invalid) where it leaves the process.
+pub fn parse(text: &[u8]) -> Result<Machine, Problems> {
+    let mut problems = Problems::default();
+    let machine =
+        yaml::read(text, &mut problems).and_then(|tree| document::machine(&tree, &mut problems));
+    match machine {
+        Some(machine) if problems.is_empty() => Ok(machine),
+        _ => Err(problems.sorted()),
+    }
+}
