@@ -43,12 +43,21 @@ impl Boot {
 /// Field 22 of proc(5)'s stat, in 1/100 s since the kernel's boot.
 fn start_ticks(stat: &str) -> Option<u64> {
     // The second field is the command in parentheses and may hold spaces.
-    stat.rsplit_once(')')?.1.split_whitespace().nth(19)?.parse().ok()
+    stat.rsplit_once(')')?
+        .1
+        .split_whitespace()
+        .nth(19)?
+        .parse()
+        .ok()
 }
 
 /// Seconds since the epoch at which the kernel booted.
 fn boot_time(stat: &str) -> Option<u64> {
-    stat.lines().find_map(|line| line.strip_prefix("btime "))?.trim().parse().ok()
+    stat.lines()
+        .find_map(|line| line.strip_prefix("btime "))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]

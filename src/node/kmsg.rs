@@ -26,11 +26,16 @@ static LOGGER: OnceLock<Kmsg> = OnceLock::new();
 /// INVOCATION_ID): a command typed by a person must not write there. `debug` shows attempts too.
 pub fn install(debug: bool) {
     let under_manager = std::env::var_os("INVOCATION_ID").is_some();
-    let device =
-        under_manager.then(|| OpenOptions::new().write(true).open("/dev/kmsg").ok()).flatten();
+    let device = under_manager
+        .then(|| OpenOptions::new().write(true).open("/dev/kmsg").ok())
+        .flatten();
     let logger = LOGGER.get_or_init(|| Kmsg { device });
     if log::set_logger(logger).is_ok() {
-        log::set_max_level(if debug { LevelFilter::Debug } else { LevelFilter::Info });
+        log::set_max_level(if debug {
+            LevelFilter::Debug
+        } else {
+            LevelFilter::Info
+        });
     }
 }
 
@@ -83,7 +88,9 @@ fn pieces(level: Level, text: &str) -> Vec<String> {
     let mut rest = text;
     let mut out = Vec::new();
     while !rest.is_empty() {
-        let cut = (0..=room.min(rest.len())).rev().find(|at| rest.is_char_boundary(*at));
+        let cut = (0..=room.min(rest.len()))
+            .rev()
+            .find(|at| rest.is_char_boundary(*at));
         let (piece, more) = rest.split_at(cut.unwrap_or(rest.len()));
         out.push(format!("{prefix}{piece}"));
         rest = more;
@@ -100,7 +107,10 @@ mod tests {
         let text = "ä".repeat(1500);
         let pieces = pieces(Level::Warn, &text);
         assert!(pieces.iter().all(|piece| piece.len() <= LARGEST));
-        let joined: String = pieces.iter().map(|p| p.trim_start_matches("<4>slipway: ")).collect();
+        let joined: String = pieces
+            .iter()
+            .map(|p| p.trim_start_matches("<4>slipway: "))
+            .collect();
         assert_eq!(joined, text);
     }
 }

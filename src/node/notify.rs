@@ -22,5 +22,7 @@ pub fn ready() {
 
 /// Asks for `more` time from now on before the start counts as failed.
 pub fn extend(more: Duration) {
-    send(&[NotifyState::ExtendTimeoutUsec(u32::try_from(more.as_micros()).unwrap_or(u32::MAX))]);
+    send(&[NotifyState::ExtendTimeoutUsec(
+        u32::try_from(more.as_micros()).unwrap_or(u32::MAX),
+    )]);
 }

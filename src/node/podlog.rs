@@ -24,8 +24,11 @@ pub fn last_words(
     let newest = newest_log(&folder)?;
     let bytes = fs::read(newest).ok()?;
     let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL)..]).into_owned();
-    let words: Vec<_> =
-        tail.lines().filter_map(message).filter(|text| !text.trim().is_empty()).collect();
+    let words: Vec<_> = tail
+        .lines()
+        .filter_map(message)
+        .filter(|text| !text.trim().is_empty())
+        .collect();
     let from = words.len().saturating_sub(lines);
     (!words.is_empty()).then(|| words[from..].join("\n"))
 }
@@ -69,8 +72,14 @@ mod tests {
             "2026-11-23T06:00:00Z stderr F one\n2026-11-23T06:00:01Z stderr F two\n",
         )
         .unwrap();
-        assert_eq!(last_words(dir.path(), "kube-system", "etcd-a", "u1", 1).unwrap(), "two");
+        assert_eq!(
+            last_words(dir.path(), "kube-system", "etcd-a", "u1", 1).unwrap(),
+            "two"
+        );
         assert!(was_started(dir.path(), "kube-system", "etcd-a", "u1"));
-        assert_eq!(last_words(dir.path(), "kube-system", "etcd-a", "u2", 1), None);
+        assert_eq!(
+            last_words(dir.path(), "kube-system", "etcd-a", "u2", 1),
+            None
+        );
     }
 }

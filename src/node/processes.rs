@@ -16,7 +16,9 @@ pub fn any_in_pods(root: &Path, uids: &[String]) -> Result<bool> {
     let proc = below(root, "/proc");
     let entries = fs::read_dir(&proc).with_context(|| format!("cannot list {}", proc.display()))?;
     for entry in entries {
-        let path = entry.with_context(|| format!("cannot list {}", proc.display()))?.path();
+        let path = entry
+            .with_context(|| format!("cannot list {}", proc.display()))?
+            .path();
         let is_process = path
             .file_name()
             .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
@@ -45,8 +47,14 @@ mod tests {
     #[test]
     fn both_drivers() {
         let uids = ["0a1b-2c".to_owned()];
-        assert!(names_a_pod("0::/kubepods/besteffort/pod0a1b-2c/9f\n", &uids));
-        assert!(names_a_pod("0::/kubepods.slice/kubepods-pod0a1b_2c.slice/cri-9f.scope\n", &uids));
+        assert!(names_a_pod(
+            "0::/kubepods/besteffort/pod0a1b-2c/9f\n",
+            &uids
+        ));
+        assert!(names_a_pod(
+            "0::/kubepods.slice/kubepods-pod0a1b_2c.slice/cri-9f.scope\n",
+            &uids
+        ));
         assert!(!names_a_pod("0::/kubepods/besteffort/podffff/9f\n", &uids));
         assert!(!names_a_pod("0::/system.slice/kubelet.service\n", &uids));
     }

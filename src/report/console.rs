@@ -5,7 +5,10 @@ use serde_json::json;
 /// ` 4.9s  seed       etcd answers`; further lines of `text` are indented below the first.
 pub fn text(elapsed: f64, stage: &str, text: &str) -> String {
     let mut lines = text.lines();
-    let mut out = format!("{elapsed:>5.1}s  {stage:<10} {}", lines.next().unwrap_or_default());
+    let mut out = format!(
+        "{elapsed:>5.1}s  {stage:<10} {}",
+        lines.next().unwrap_or_default()
+    );
     for line in lines {
         out.push_str(&format!("\n{:>20}{line}", "→ "));
     }

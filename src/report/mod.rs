@@ -138,9 +138,11 @@ impl Reporter {
         ));
         let Some(folder) = &self.folder else { return };
         // A status file that cannot be written must not end a launch that goes well.
-        if let Err(error) =
-            files::write(&folder.join("status.json"), &self.record.json(), files::PUBLIC)
-        {
+        if let Err(error) = files::write(
+            &folder.join("status.json"),
+            &self.record.json(),
+            files::PUBLIC,
+        ) {
             log::warn!("{error:#}");
         }
     }

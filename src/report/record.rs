@@ -71,7 +71,11 @@ impl Record {
             return;
         }
         self.leave(now);
-        self.stages.push(Stage { name: name.to_owned(), start_s: round(now), end_s: None });
+        self.stages.push(Stage {
+            name: name.to_owned(),
+            start_s: round(now),
+            end_s: None,
+        });
     }
 
     pub(super) fn finish(&mut self, outcome: Outcome, now: f64) {
@@ -119,7 +123,11 @@ mod tests {
         record.enter("seed", 0.2);
         record.enter("api", 1.0);
         record.finish(Outcome::HandedOver, 2.0);
-        let ends: Vec<_> = record.stages.iter().map(|s| (s.name.as_str(), s.end_s)).collect();
+        let ends: Vec<_> = record
+            .stages
+            .iter()
+            .map(|s| (s.name.as_str(), s.end_s))
+            .collect();
         assert_eq!(ends, [("seed", Some(1.0)), ("api", Some(2.0))]);
         let read: Record = serde_json::from_slice(&record.json()).unwrap();
         assert_eq!(read, record);

@@ -62,11 +62,16 @@ fn ticks(end: f64) -> Vec<f64> {
             step *= factor;
         }
     }
-    (0..).map(|n| f64::from(n) * step).take_while(|tick| *tick <= end).collect()
+    (0..)
+        .map(|n| f64::from(n) * step)
+        .take_while(|tick| *tick <= end)
+        .collect()
 }
 
 fn escape(text: &str) -> String {
-    text.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;")
+    text.replace('&', "&amp;")
+        .replace('<', "&lt;")
+        .replace('"', "&quot;")
 }
 
 #[cfg(test)]
