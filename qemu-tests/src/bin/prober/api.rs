@@ -1,0 +1,168 @@
+//! What the API says about itself: Leases, endpoints, Ready workloads.
+//!
+//! Polled rather than watched: a watch breaks in the handover, and what happens while it is set up
+//! again is what matters here.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Result;
+use qemu_tests::probe::{Lease, Report, now};
+use serde_json::Value;
+use slipway::kube::{Client, Error, Options, kubeconfig};
+
+use crate::Notes;
+
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+const SLICE: &str = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes";
+const PODS: &str = "/api/v1/namespaces/kube-system/pods";
+
+/// The Leases that are watched, named like the programs that hold them.
+const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
+/// Owners of the workloads that have to be Ready: kind, and name or the start of it.
+const REQUIRED: [(&str, &str); 3] = [
+    ("DaemonSet", "kube-apiserver"),
+    ("ReplicaSet", "kube-controller-manager-"),
+    ("ReplicaSet", "kube-scheduler-"),
+];
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Starts watching.
+pub fn start(config: &Path, door: Option<SocketAddr>, notes: &Notes) -> Result<()> {
+    let options = Options {
+        connect_to: door,
+        timeout: Duration::from_secs(5),
+        user_agent: "prober-observer".into(),
+        retry: false,
+        ..Options::default()
+    };
+    let client = Client::new(&kubeconfig::load(config)?, options)?;
+    notes.lock().leases = LEADERS.map(Lease::new).to_vec();
+    let notes = notes.clone();
+    std::thread::spawn(move || {
+        let mut ready = false;
+        loop {
+            // A request that fails says nothing about what it asked for; the series count failures.
+            let _ = leases(&client, &notes);
+            let _ = endpoints(&client, &notes);
+            if let Ok(now_ready) = all_ready(&client) {
+                if now_ready && !ready {
+                    notes.lock().ready.push(now());
+                }
+                ready = now_ready;
+            }
+            std::thread::sleep(PAUSE);
+        }
+    });
+    Ok(())
+}
+
+fn leases(client: &Client, notes: &Notes) -> Result<(), Error> {
+    let list = client.list(LEASES)?;
+    let mut report = notes.lock();
+    for object in &list.items {
+        let Report { leases, .. } = &mut *report;
+        if let Some(lease) =
+            leases.iter_mut().find(|lease| object["metadata"]["name"] == lease.name)
+        {
+            let spec = &object["spec"];
+            lease.see(now(), spec["holderIdentity"].as_str().unwrap_or_default(), expires(spec));
+        }
+    }
+    Ok(())
+}
+
+/// When a Lease ends unless it is renewed; one without times never does.
+fn expires(spec: &Value) -> f64 {
+    let renewed = spec["renewTime"].as_str().and_then(seconds);
+    let duration = spec["leaseDurationSeconds"].as_f64();
+    renewed.zip(duration).map_or(f64::INFINITY, |(renewed, duration)| renewed + duration)
+}
+
+fn endpoints(client: &Client, notes: &Notes) -> Result<(), Error> {
+    let addresses = match client.get(SLICE) {
+        Ok(slice) => slice["endpoints"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter(|endpoint| {
+                endpoint["conditions"]["ready"] != false
+                    && endpoint["addresses"].as_array().is_some_and(|all| !all.is_empty())
+            })
+            .count(),
+        Err(error) if error.is_not_found() => 0,
+        Err(error) => return Err(error),
+    };
+    notes.lock().endpoints.see(now(), addresses);
+    Ok(())
+}
+
+fn all_ready(client: &Client) -> Result<bool, Error> {
+    let pods = client.list(PODS)?.items;
+    Ok(REQUIRED.iter().all(|owner| pods.iter().any(|pod| is_owned(pod, *owner) && is_ready(pod))))
+}
+
+fn is_owned(pod: &Value, (kind, name): (&str, &str)) -> bool {
+    let owner = &pod["metadata"]["ownerReferences"][0];
+    owner["kind"] == kind && owner["name"].as_str().is_some_and(|owner| owner.starts_with(name))
+}
+
+fn is_ready(pod: &Value) -> bool {
+    let conditions = pod["status"]["conditions"].as_array();
+    pod["metadata"]["deletionTimestamp"].is_null()
+        && conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// Seconds since 1970 of a MicroTime, e.g. `2026-11-23T06:48:22.014442Z` (RFC 3339, always UTC).
+fn seconds(text: &str) -> Option<f64> {
+    let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
+    let numbers = |text: &str, separator| {
+        text.split(separator).map(str::parse::<f64>).collect::<Result<Vec<_>, _>>().ok()
+    };
+    let [year, month, day] = <[f64; 3]>::try_from(numbers(date, '-')?).ok()?;
+    let [hour, minute, second] = <[f64; 3]>::try_from(numbers(time, ':')?).ok()?;
+    Some(
+        days(year as i64, month as i64, day as i64) as f64 * 86400.0
+            + hour * 3600.0
+            + minute * 60.0
+            + second,
+    )
+}
+
+/// Days since 1970 of a date of the Gregorian calendar, counting years from March (H. Hinnant).
+fn days(year: i64, month: i64, day: i64) -> i64 {
+    let year = if month <= 2 { year - 1 } else { year };
+    let era = year.div_euclid(400);
+    let year_of_era = year.rem_euclid(400);
+    let day_of_year = (153 * ((month + 9) % 12) + 2) / 5 + day - 1;
+    era * 146_097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719_468
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_seconds_of_a_micro_time() {
+        assert_eq!(seconds("1970-01-01T00:00:00.500000Z"), Some(0.5));
+        assert_eq!(seconds("2026-11-23T06:48:22.25Z"), Some(1_795_416_502.25));
+        assert_eq!(seconds("2024-02-29T00:00:00Z"), Some(1_709_164_800.0));
+        assert_eq!(seconds("yesterday"), None);
+    }
+
+    #[test]
+    fn a_pod_that_is_going_is_not_ready() {
+        let mut pod = serde_json::json!({
+            "metadata": {"ownerReferences": [{"kind": "ReplicaSet", "name": "kube-scheduler-7d"}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}
+        });
+        assert!(is_ready(&pod) && is_owned(&pod, REQUIRED[2]) && !is_owned(&pod, REQUIRED[0]));
+        pod["metadata"]["deletionTimestamp"] = "2026-11-23T06:48:22Z".into();
+        assert!(!is_ready(&pod));
+    }
+}

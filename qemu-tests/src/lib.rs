@@ -1,0 +1,3 @@
+//! What the harness and the programs that it puts into a cluster share.
+
+pub mod probe;
