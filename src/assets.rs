@@ -51,6 +51,11 @@ impl Assets {
         self.0.insert(path.into(), asset);
     }
 
+    /// Puts a file in place of whatever is at `path`.
+    pub fn insert(&mut self, path: impl Into<String>, asset: Asset) {
+        self.0.insert(path.into(), asset);
+    }
+
     /// The file at `path`.
     pub fn get(&self, path: &str) -> Option<&Asset> {
         self.0.get(path)

@@ -6,3 +6,4 @@ pub mod kmsg;
 pub mod notify;
 pub mod podlog;
 pub mod processes;
+pub mod tree;

@@ -1,1 +1,270 @@
-//! Room: pki.
+//! Keys and certificates: the only maker of secrets.
+//!
+//! What is needed stands in one table ([`table`]); what exists already is described by a small
+//! record beside it ([`inventory`]), because reading certificates back would need an X.509 parser
+//! that costs more than the rest of this room. For each line of the table a pure decision
+//! ([`decide`]) says keep, issue or refuse; issuing ([`issue`]) is the only place with randomness.
+//! A certificate authority is never replaced on its own account: a new one would cut off every
+//! node and every token, so whatever is wrong with an existing one is refused and explained.
+
+mod decide;
+mod inventory;
+mod issue;
+mod table;
+
+use std::collections::BTreeMap;
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow};
+use rcgen::KeyPair;
+use time::OffsetDateTime;
+
+use crate::assets::Assets;
+use crate::config::Machine;
+use crate::exit::{Exit, fail};
+use crate::secret::Secret;
+
+use decide::{Decision, Found};
+use inventory::{Inventory, fingerprint};
+use issue::Authority;
+use table::Wanted;
+
+/// Where the record of what was issued lies in an asset directory.
+pub const INVENTORY: &str = "tls/.inventory.json";
+const SERVICE_ACCOUNT: &str = "tls/service-account";
+
+/// A certificate and its private key (PKCS #8), both PEM.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The certificate; public.
+    pub cert: String,
+    /// The private key.
+    pub key: Secret,
+}
+
+/// Every key and certificate of a cluster's first control-plane node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Secrets {
+    pairs: BTreeMap<&'static str, Pair>,
+    service_account_key: Secret,
+    service_account_pub: String,
+    inventory: Inventory,
+}
+
+/// What was done to one certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Issued {
+    /// Its path without the ending, e.g. `tls/apiserver`.
+    pub name: &'static str,
+    /// Why it was issued, e.g. `its names changed`.
+    pub reason: String,
+}
+
+impl Secrets {
+    /// The certificate whose files are `NAME.crt` and `NAME.key`, e.g. `tls/apiserver`.
+    pub fn pair(&self, name: &str) -> Result<&Pair> {
+        self.pairs
+            .get(name)
+            .with_context(|| format!("there is no certificate named {name}"))
+    }
+
+    /// All certificates by path without the ending.
+    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &Pair)> {
+        self.pairs.iter().map(|(name, pair)| (*name, pair))
+    }
+
+    /// The key that signs service-account tokens (PKCS #8 PEM).
+    pub fn service_account_key(&self) -> &Secret {
+        &self.service_account_key
+    }
+
+    /// Its public half (PKIX PEM).
+    pub fn service_account_pub(&self) -> &str {
+        &self.service_account_pub
+    }
+
+    /// The record that the next render reads; goes to [`INVENTORY`].
+    pub fn inventory(&self) -> Result<Vec<u8>> {
+        self.inventory.to_json()
+    }
+
+    /// The last day of the cluster's authority, e.g. `2036-11-20`.
+    pub fn ca_until(&self) -> String {
+        let record = self.inventory.certificates.get(table::CA);
+        record
+            .and_then(|record| record.not_after.get(..10))
+            .unwrap_or_default()
+            .to_owned()
+    }
+}
+
+/// Every secret that `machine` needs: those of `earlier` (an asset directory, maybe empty) as far
+/// as they still serve, and new ones for the rest. Also says which were issued and why.
+///
+/// Fails with [`Exit::Refused`] if something that must not change is missing or not ours.
+pub fn ensure(
+    machine: &Machine,
+    earlier: &Assets,
+    now: SystemTime,
+) -> Result<(Secrets, Vec<Issued>)> {
+    let now = whole_seconds(now)?;
+    let old = read_inventory(earlier)?;
+    let (key, public) = service_account(earlier, &old)?;
+    let mut round = Round {
+        earlier,
+        old,
+        now,
+        issued: Vec::new(),
+        secrets: empty(key, public),
+    };
+    for wanted in table::wanted(machine) {
+        round
+            .settle(&wanted)
+            .with_context(|| format!("certificate {}", wanted.name))?;
+    }
+    Ok((round.secrets, round.issued))
+}
+
+fn empty(service_account_key: Secret, service_account_pub: String) -> Secrets {
+    let service_account = fingerprint(service_account_pub.as_bytes());
+    let inventory = Inventory {
+        service_account,
+        certificates: BTreeMap::new(),
+    };
+    Secrets {
+        pairs: BTreeMap::new(),
+        service_account_key,
+        service_account_pub,
+        inventory,
+    }
+}
+
+fn whole_seconds(now: SystemTime) -> Result<OffsetDateTime> {
+    OffsetDateTime::from(now)
+        .replace_nanosecond(0)
+        .context("the clock shows no date")
+}
+
+/// One pass over the table; issuers come before what they sign.
+struct Round<'a> {
+    earlier: &'a Assets,
+    old: Option<Inventory>,
+    now: OffsetDateTime,
+    issued: Vec<Issued>,
+    secrets: Secrets,
+}
+
+impl Round<'_> {
+    fn settle(&mut self, wanted: &Wanted) -> Result<()> {
+        let found = self.find(wanted.name);
+        let issuer = wanted
+            .issuer
+            .map(|name| self.fingerprint_of(name))
+            .transpose()?;
+        let (pair, record) = match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
+            Decision::Keep => found
+                .keep()
+                .context("it was to be kept, but is not there")?,
+            Decision::Refuse(why) => return Err(fail(Exit::Refused, anyhow!(why))),
+            Decision::Issue(reason) => {
+                self.issued.push(Issued {
+                    name: wanted.name,
+                    reason,
+                });
+                issue::issue(wanted, self.authority(wanted)?.as_ref(), self.now)?
+            }
+        };
+        self.secrets.pairs.insert(wanted.name, pair);
+        self.secrets
+            .inventory
+            .certificates
+            .insert(wanted.name.to_owned(), record);
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> Found {
+        let read = |ending| text(self.earlier, &format!("{name}.{ending}"));
+        let record = self
+            .old
+            .as_ref()
+            .and_then(|old| old.certificates.get(name).cloned());
+        Found {
+            record,
+            cert: read("crt"),
+            key: read("key"),
+        }
+    }
+
+    fn fingerprint_of(&self, name: &str) -> Result<String> {
+        Ok(fingerprint(self.secrets.pair(name)?.cert.as_bytes()))
+    }
+
+    fn authority(&self, wanted: &Wanted) -> Result<Option<Authority>> {
+        let Some(name) = wanted.issuer else {
+            return Ok(None);
+        };
+        let pair = self.secrets.pair(name)?;
+        let record = self
+            .secrets
+            .inventory
+            .certificates
+            .get(name)
+            .context("no record of it")?;
+        Authority::new(pair, record).map(Some)
+    }
+}
+
+fn read_inventory(earlier: &Assets) -> Result<Option<Inventory>> {
+    if let Some(asset) = earlier.get(INVENTORY) {
+        return Inventory::from_json(asset.bytes.expose()).map(Some);
+    }
+    let Some((name, _)) = earlier.below("tls/").next() else {
+        return Ok(None);
+    };
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "the asset directory holds tls/{name} but not the record {INVENTORY} that slipway keeps \
+             beside its certificates; restore the record from a backup, or render into an empty \
+             folder to begin a new cluster"
+        ),
+    ))
+}
+
+/// The service-account key pair; losing it would void every token, so it is made only once.
+fn service_account(earlier: &Assets, old: &Option<Inventory>) -> Result<(Secret, String)> {
+    let key = text(earlier, &format!("{SERVICE_ACCOUNT}.key"));
+    match (old, key) {
+        (None, _) => {
+            let key = KeyPair::generate().context("cannot make the service-account key")?;
+            Ok((Secret::new(key.serialize_pem()), key.public_key_pem()))
+        }
+        (Some(old), Some(pem)) => {
+            let public = issue::parse_key(&pem)
+                .with_context(|| format!("cannot read {SERVICE_ACCOUNT}.key"))?
+                .public_key_pem();
+            if fingerprint(public.as_bytes()) != old.service_account {
+                return refuse_service_account("is not the key that was made for this cluster");
+            }
+            Ok((Secret::new(pem), public))
+        }
+        (Some(_), None) => refuse_service_account("is gone"),
+    }
+}
+
+fn refuse_service_account<T>(what: &str) -> Result<T> {
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "{SERVICE_ACCOUNT}.key {what}; a new one would void every token in the cluster: restore \
+             it from a backup, or render into an empty folder to begin a new cluster"
+        ),
+    ))
+}
+
+fn text(assets: &Assets, path: &str) -> Option<String> {
+    String::from_utf8(assets.get(path)?.bytes.expose().to_vec()).ok()
+}
+
+#[cfg(test)]
+mod tests;

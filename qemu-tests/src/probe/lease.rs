@@ -31,7 +31,10 @@ pub struct Holding {
 impl Lease {
     /// A Lease that nobody has held.
     pub fn new(name: impl Into<String>) -> Self {
-        Self { name: name.into(), ..Self::default() }
+        Self {
+            name: name.into(),
+            ..Self::default()
+        }
     }
 
     /// Notes what the Lease says: its holder, empty if released, and when it expires unless
@@ -64,7 +67,10 @@ impl Lease {
         if let Some(since) = self.vacant_since.take() {
             self.longest_vacancy_ms = self.longest_vacancy_ms.max((at - since) * 1e3);
         }
-        self.holders.push(Holding { since: at, holder: holder.to_owned() });
+        self.holders.push(Holding {
+            since: at,
+            holder: holder.to_owned(),
+        });
     }
 
     fn vacate(&mut self, at: f64) {

@@ -84,17 +84,25 @@ pub struct Manifest {
 impl Report {
     /// The longest gap between two successes on any one series, in milliseconds.
     pub fn longest_gap_ms(&self) -> f64 {
-        self.series.iter().map(|series| series.longest_gap_ms).fold(0.0, f64::max)
+        self.series
+            .iter()
+            .map(|series| series.longest_gap_ms)
+            .fold(0.0, f64::max)
     }
 
     /// Failed requests of all series.
     pub fn failures(&self) -> impl Iterator<Item = (&Series, &Failure)> {
-        self.series.iter().flat_map(|series| series.failures.iter().map(move |one| (series, one)))
+        self.series
+            .iter()
+            .flat_map(|series| series.failures.iter().map(move |one| (series, one)))
     }
 
     /// The longest time without a holder of any one Lease, in milliseconds.
     pub fn longest_vacancy_ms(&self) -> f64 {
-        self.leases.iter().map(|lease| lease.longest_vacancy_ms).fold(0.0, f64::max)
+        self.leases
+            .iter()
+            .map(|lease| lease.longest_vacancy_ms)
+            .fold(0.0, f64::max)
     }
 
     /// From the removal of the bootstrap apiserver's manifest to its exit, in seconds; `None` until
@@ -116,13 +124,19 @@ impl Report {
     /// bootstrap apiserver's manifest was removed.
     pub fn all_ready(&self) -> Option<f64> {
         let removed = self.bootstrap_removed()?;
-        self.ready.iter().copied().filter(|&at| at <= removed).reduce(f64::max)
+        self.ready
+            .iter()
+            .copied()
+            .filter(|&at| at <= removed)
+            .reduce(f64::max)
     }
 }
 
 /// Now, in seconds since 1970.
 pub fn now() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }
 
 #[cfg(test)]

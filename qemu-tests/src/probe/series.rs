@@ -72,7 +72,11 @@ pub struct Request {
 impl Series {
     /// A series without requests.
     pub fn new(user: impl Into<String>, door: impl Into<String>) -> Self {
-        Self { user: user.into(), door: door.into(), ..Self::default() }
+        Self {
+            user: user.into(),
+            door: door.into(),
+            ..Self::default()
+        }
     }
 
     /// Notes a request. Returns whether it has to be sent again at once: it failed, and it counts.
@@ -83,7 +87,13 @@ impl Series {
             Err((kind, message)) => {
                 let took_ms = (request.over - request.sent) * 1e3;
                 let cured = false;
-                self.failures.push(Failure { at: request.sent, took_ms, kind, message, cured });
+                self.failures.push(Failure {
+                    at: request.sent,
+                    took_ms,
+                    kind,
+                    message,
+                    cured,
+                });
                 self.requests += 1;
                 return true;
             }
@@ -120,7 +130,11 @@ mod tests {
     use super::*;
 
     fn request(sent: f64, result: Result<(), (Kind, String)>) -> Request {
-        Request { sent, over: sent + 0.25, result }
+        Request {
+            sent,
+            over: sent + 0.25,
+            result,
+        }
     }
 
     #[test]

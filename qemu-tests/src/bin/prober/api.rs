@@ -64,11 +64,16 @@ fn leases(client: &Client, notes: &Notes) -> Result<(), Error> {
     let mut report = notes.lock();
     for object in &list.items {
         let Report { leases, .. } = &mut *report;
-        if let Some(lease) =
-            leases.iter_mut().find(|lease| object["metadata"]["name"] == lease.name)
+        if let Some(lease) = leases
+            .iter_mut()
+            .find(|lease| object["metadata"]["name"] == lease.name)
         {
             let spec = &object["spec"];
-            lease.see(now(), spec["holderIdentity"].as_str().unwrap_or_default(), expires(spec));
+            lease.see(
+                now(),
+                spec["holderIdentity"].as_str().unwrap_or_default(),
+                expires(spec),
+            );
         }
     }
     Ok(())
@@ -78,7 +83,9 @@ fn leases(client: &Client, notes: &Notes) -> Result<(), Error> {
 fn expires(spec: &Value) -> f64 {
     let renewed = spec["renewTime"].as_str().and_then(seconds);
     let duration = spec["leaseDurationSeconds"].as_f64();
-    renewed.zip(duration).map_or(f64::INFINITY, |(renewed, duration)| renewed + duration)
+    renewed
+        .zip(duration)
+        .map_or(f64::INFINITY, |(renewed, duration)| renewed + duration)
 }
 
 fn endpoints(client: &Client, notes: &Notes) -> Result<(), Error> {
@@ -89,7 +96,9 @@ fn endpoints(client: &Client, notes: &Notes) -> Result<(), Error> {
             .flatten()
             .filter(|endpoint| {
                 endpoint["conditions"]["ready"] != false
-                    && endpoint["addresses"].as_array().is_some_and(|all| !all.is_empty())
+                    && endpoint["addresses"]
+                        .as_array()
+                        .is_some_and(|all| !all.is_empty())
             })
             .count(),
         Err(error) if error.is_not_found() => 0,
@@ -101,12 +110,18 @@ fn endpoints(client: &Client, notes: &Notes) -> Result<(), Error> {
 
 fn all_ready(client: &Client) -> Result<bool, Error> {
     let pods = client.list(PODS)?.items;
-    Ok(REQUIRED.iter().all(|owner| pods.iter().any(|pod| is_owned(pod, *owner) && is_ready(pod))))
+    Ok(REQUIRED.iter().all(|owner| {
+        pods.iter()
+            .any(|pod| is_owned(pod, *owner) && is_ready(pod))
+    }))
 }
 
 fn is_owned(pod: &Value, (kind, name): (&str, &str)) -> bool {
     let owner = &pod["metadata"]["ownerReferences"][0];
-    owner["kind"] == kind && owner["name"].as_str().is_some_and(|owner| owner.starts_with(name))
+    owner["kind"] == kind
+        && owner["name"]
+            .as_str()
+            .is_some_and(|owner| owner.starts_with(name))
 }
 
 fn is_ready(pod: &Value) -> bool {
@@ -122,7 +137,10 @@ fn is_ready(pod: &Value) -> bool {
 fn seconds(text: &str) -> Option<f64> {
     let (date, time) = text.strip_suffix('Z')?.split_once('T')?;
     let numbers = |text: &str, separator| {
-        text.split(separator).map(str::parse::<f64>).collect::<Result<Vec<_>, _>>().ok()
+        text.split(separator)
+            .map(str::parse::<f64>)
+            .collect::<Result<Vec<_>, _>>()
+            .ok()
     };
     let [year, month, day] = <[f64; 3]>::try_from(numbers(date, '-')?).ok()?;
     let [hour, minute, second] = <[f64; 3]>::try_from(numbers(time, ':')?).ok()?;

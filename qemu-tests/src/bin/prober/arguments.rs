@@ -42,7 +42,10 @@ pub struct Probe {
 
 /// Understands the command line.
 pub fn parse(mut parser: lexopt::Parser) -> Result<Command> {
-    let mut probe = Probe { interval: Duration::from_millis(50), ..Probe::default() };
+    let mut probe = Probe {
+        interval: Duration::from_millis(50),
+        ..Probe::default()
+    };
     while let Some(argument) = parser.next()? {
         match argument {
             Long("resolve") => return Ok(Command::Resolve(parser.value()?.string()?)),
@@ -69,6 +72,8 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Command> {
 }
 
 fn user(text: &str) -> Result<(String, PathBuf)> {
-    let (name, path) = text.split_once('=').context("--user takes NAME=KUBECONFIG")?;
+    let (name, path) = text
+        .split_once('=')
+        .context("--user takes NAME=KUBECONFIG")?;
     Ok((name.to_owned(), path.into()))
 }

@@ -10,7 +10,11 @@ use qemu_tests::probe::{Manifest, Process, Report, now};
 use crate::Notes;
 
 /// The programs that are watched.
-const PROGRAMS: [&str; 3] = ["kube-apiserver", "kube-controller-manager", "kube-scheduler"];
+const PROGRAMS: [&str; 3] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+];
 
 /// How often known things are looked at, and after how many looks everything is.
 const PAUSE: Duration = Duration::from_millis(10);
@@ -21,8 +25,11 @@ pub fn start(folder: PathBuf, notes: &Notes) {
     let notes = notes.clone();
     std::thread::spawn(move || {
         for look in 0_u32.. {
-            let new =
-                if look % FULL_LOOK == 0 { find_processes(&notes.lock()) } else { Vec::new() };
+            let new = if look % FULL_LOOK == 0 {
+                find_processes(&notes.lock())
+            } else {
+                Vec::new()
+            };
             let files = files(&folder);
             let mut report = notes.lock();
             report.processes.extend(new);
@@ -35,8 +42,13 @@ pub fn start(folder: PathBuf, notes: &Notes) {
 }
 
 fn see_ends(report: &mut Report) {
-    let Report { processes, leases, .. } = report;
-    for process in processes.iter_mut().filter(|process| process.ended.is_none()) {
+    let Report {
+        processes, leases, ..
+    } = report;
+    for process in processes
+        .iter_mut()
+        .filter(|process| process.ended.is_none())
+    {
         if arguments(process.pid).is_none_or(|arguments| program(&arguments) != process.name) {
             let at = now();
             process.ended = Some(at);
@@ -49,14 +61,24 @@ fn see_ends(report: &mut Report) {
 
 fn see_files(report: &mut Report, files: &BTreeSet<String>) {
     let manifests = &mut report.manifests;
-    for manifest in manifests.iter_mut().filter(|manifest| manifest.removed.is_none()) {
+    for manifest in manifests
+        .iter_mut()
+        .filter(|manifest| manifest.removed.is_none())
+    {
         if !files.contains(&manifest.name) {
             manifest.removed = Some(now());
         }
     }
     for name in files {
-        if !manifests.iter().any(|there| there.name == *name && there.removed.is_none()) {
-            manifests.push(Manifest { name: name.clone(), seen: now(), removed: None });
+        if !manifests
+            .iter()
+            .any(|there| there.name == *name && there.removed.is_none())
+        {
+            manifests.push(Manifest {
+                name: name.clone(),
+                seen: now(),
+                removed: None,
+            });
         }
     }
 }
@@ -71,7 +93,12 @@ fn files(folder: &Path) -> BTreeSet<String> {
 }
 
 fn find_processes(report: &Report) -> Vec<Process> {
-    let alive = |pid| report.processes.iter().any(|one| one.pid == pid && one.ended.is_none());
+    let alive = |pid| {
+        report
+            .processes
+            .iter()
+            .any(|one| one.pid == pid && one.ended.is_none())
+    };
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries
         .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
@@ -98,7 +125,12 @@ fn process(pid: i32) -> Option<Process> {
 /// A process's command line; empty for one that has ended and was not waited for.
 fn arguments(pid: i32) -> Option<Vec<String>> {
     let bytes = fs::read(format!("/proc/{pid}/cmdline")).ok()?;
-    Some(bytes.split(|&byte| byte == 0).map(|one| String::from_utf8_lossy(one).into()).collect())
+    Some(
+        bytes
+            .split(|&byte| byte == 0)
+            .map(|one| String::from_utf8_lossy(one).into())
+            .collect(),
+    )
 }
 
 fn program(arguments: &[String]) -> &str {

@@ -47,10 +47,14 @@ pub fn resolve(name: &str) -> Result<()> {
 
 /// Prints the body of `http://HOST:PORT/PATH`.
 pub fn get(url: &str) -> Result<()> {
-    let rest = url.strip_prefix("http://").context("only http:// is understood")?;
+    let rest = url
+        .strip_prefix("http://")
+        .context("only http:// is understood")?;
     let (host, path) = rest.split_once('/').unwrap_or((rest, ""));
     let addresses: Vec<SocketAddr> = host.to_socket_addrs()?.collect();
-    let address = addresses.first().with_context(|| format!("{host} has no address"))?;
+    let address = addresses
+        .first()
+        .with_context(|| format!("{host} has no address"))?;
     let patience = Duration::from_secs(5);
     let mut stream = TcpStream::connect_timeout(address, patience)
         .with_context(|| format!("cannot connect to {address}"))?;
@@ -58,7 +62,9 @@ pub fn get(url: &str) -> Result<()> {
     write!(stream, "GET /{path} HTTP/1.0\r\nHost: {host}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
-    let (head, body) = answer.split_once("\r\n\r\n").context("that is no HTTP answer")?;
+    let (head, body) = answer
+        .split_once("\r\n\r\n")
+        .context("that is no HTTP answer")?;
     if !head.contains(" 200 ") {
         bail!("{}", head.lines().next().unwrap_or_default());
     }
@@ -75,7 +81,10 @@ pub fn serve(port: u16) -> Result<()> {
         // One who hangs up early, as a kubelet's probe may, is not this server's end.
         let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));
         let _ = stream.read(&mut [0; 1024]);
-        let _ = write!(stream, "HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
+        let _ = write!(
+            stream,
+            "HTTP/1.0 200 OK\r\nContent-Length: {length}\r\n\r\n{body}"
+        );
     }
     Ok(())
 }

@@ -23,9 +23,18 @@ pub fn start(probe: &Probe, notes: &Notes) -> Result<()> {
     for (user, path) in &probe.users {
         let config = kubeconfig::load(Path::new(path))?;
         for door in &probe.doors {
-            let options = Options { connect_to: Some(*door), ..options() };
+            let options = Options {
+                connect_to: Some(*door),
+                ..options()
+            };
             let client = Client::new(&config, options)?;
-            spawn(client, Series::new(user, door.to_string()), PODS.into(), probe, notes);
+            spawn(
+                client,
+                Series::new(user, door.to_string()),
+                PODS.into(),
+                probe,
+                notes,
+            );
         }
     }
     if probe.service {
@@ -33,13 +42,23 @@ pub fn start(probe: &Probe, notes: &Notes) -> Result<()> {
         let door = format!("{}:{}", config.server.host, config.server.port);
         let path = format!("/api/v1/namespaces/{namespace}/pods?limit=1");
         let client = Client::new(&config, options())?;
-        spawn(client, Series::new("service-account", door), path, probe, notes);
+        spawn(
+            client,
+            Series::new("service-account", door),
+            path,
+            probe,
+            notes,
+        );
     }
     Ok(())
 }
 
 fn options() -> Options {
-    Options { timeout: PATIENCE, user_agent: "prober".into(), ..Options::probe() }
+    Options {
+        timeout: PATIENCE,
+        user_agent: "prober".into(),
+        ..Options::probe()
+    }
 }
 
 fn spawn(client: Client, series: Series, path: String, probe: &Probe, notes: &Notes) {
@@ -68,8 +87,15 @@ fn once(client: &Client, path: &str, notes: &Notes, index: usize) {
 
 fn ask(client: &Client, path: &str) -> Request {
     let sent = now();
-    let result = client.get(path).map(drop).map_err(|error| (kind(&error), error.to_string()));
-    Request { sent, over: now(), result }
+    let result = client
+        .get(path)
+        .map(drop)
+        .map_err(|error| (kind(&error), error.to_string()));
+    Request {
+        sent,
+        over: now(),
+        result,
+    }
 }
 
 fn kind(error: &Error) -> Kind {
@@ -77,9 +103,15 @@ fn kind(error: &Error) -> Kind {
         _ if error.is_forbidden() => Kind::Forbidden,
         Error::Status(_) => Kind::Status,
         Error::Tls { .. } => Kind::Tls,
-        Error::Unreachable { how: How::Refused, .. } => Kind::Refused,
-        Error::Unreachable { how: How::Closed, .. } => Kind::Closed,
-        Error::Unreachable { how: How::TimedOut, .. } => Kind::TimedOut,
+        Error::Unreachable {
+            how: How::Refused, ..
+        } => Kind::Refused,
+        Error::Unreachable {
+            how: How::Closed, ..
+        } => Kind::Closed,
+        Error::Unreachable {
+            how: How::TimedOut, ..
+        } => Kind::TimedOut,
         _ => Kind::Other,
     }
 }

@@ -1,0 +1,213 @@
+//! Whole folders, exchanged in one step.
+//!
+//! A tree of files is written beside the one it replaces (`.NAME.slipway-new`, so on the same file
+//! system), made durable by one syncfs instead of an fsync a file, and takes its place by one
+//! rename. Whoever looks sees the old tree or the new one; a power cut leaves one of them whole.
+
+use std::ffi::CString;
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use nix::libc;
+
+use super::files::{make_folder, sync_folder};
+use crate::assets::{Asset, Assets};
+use crate::secret::Secret;
+
+/// Reads a tree; one that is not there is empty. `owner` says whose a file is once installed,
+/// which the tree itself does not tell. Symbolic links and special files are refused, because they
+/// could lead out of the tree.
+pub fn read(folder: &Path, owner: fn(&str) -> u32) -> Result<Assets> {
+    let mut assets = Assets::default();
+    match fs::read_dir(folder) {
+        Ok(_) => read_below(folder, "", owner, &mut assets)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => {
+            return Err(error).with_context(|| format!("cannot read {}", folder.display()));
+        }
+    }
+    Ok(assets)
+}
+
+fn read_below(
+    folder: &Path,
+    prefix: &str,
+    owner: fn(&str) -> u32,
+    assets: &mut Assets,
+) -> Result<()> {
+    for entry in
+        fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?
+    {
+        let entry = entry.with_context(|| format!("cannot read {}", folder.display()))?;
+        let path = entry.path();
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else {
+            bail!("{} has no UTF-8 name", path.display())
+        };
+        let name = format!("{prefix}{name}");
+        let meta = fs::symlink_metadata(&path)
+            .with_context(|| format!("cannot look at {}", path.display()))?;
+        if meta.is_dir() {
+            read_below(&path, &format!("{name}/"), owner, assets)?;
+        } else if meta.is_file() {
+            let bytes =
+                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            let asset = Asset {
+                mode: meta.mode() & 0o7777,
+                owner: owner(&name),
+                bytes: Secret::new(bytes),
+            };
+            assets.insert(name, asset);
+        } else {
+            bail!(
+                "{} is neither a file nor a folder; remove it",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+/// Makes `folder` hold exactly `assets`, all folders readable by their owner only.
+pub fn replace(folder: &Path, assets: &Assets) -> Result<()> {
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
+    make_folder(parent, 0o755)?;
+    let beside = beside(folder, parent)?;
+    remove_all(&beside)?;
+    let filled = fill(&beside, assets).and_then(|()| exchange(&beside, folder));
+    if filled.is_ok() {
+        sync_folder(parent)?;
+    }
+    // Whatever lies beside now is the old tree or an unfinished one.
+    let removed = remove_all(&beside);
+    filled.with_context(|| format!("cannot write {}; it is unchanged", folder.display()))?;
+    removed
+}
+
+fn beside(folder: &Path, parent: &Path) -> Result<PathBuf> {
+    let name = folder
+        .file_name()
+        .with_context(|| format!("{} is no folder of its own", folder.display()))?;
+    Ok(parent.join(format!(".{}.slipway-new", name.to_string_lossy())))
+}
+
+fn fill(folder: &Path, assets: &Assets) -> Result<()> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(folder)?;
+    for (path, asset) in assets.iter() {
+        let target = folder.join(path);
+        builder.create(target.parent().unwrap_or(folder))?;
+        write(&target, asset).with_context(|| path.to_owned())?;
+    }
+    nix::unistd::syncfs(File::open(folder)?).context("cannot sync the file system")
+}
+
+fn write(path: &Path, asset: &Asset) -> io::Result<()> {
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?;
+    file.write_all(asset.bytes.expose())?;
+    file.set_permissions(Permissions::from_mode(asset.mode))
+}
+
+/// Gives `new` the name `old` in one step, and the other way round if `old` exists.
+fn exchange(new: &Path, old: &Path) -> Result<()> {
+    if !old.exists() {
+        return fs::rename(new, old).context("cannot rename");
+    }
+    let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
+    let (from, to) = (name(new)?, name(old)?);
+    // nix wraps renameat2 for glibc only, and the product is linked with musl.
+    // SAFETY: both pointers are NUL-terminated strings that live across the call.
+    let result = unsafe {
+        let here = libc::AT_FDCWD;
+        libc::renameat2(
+            here,
+            from.as_ptr(),
+            here,
+            to.as_ptr(),
+            libc::RENAME_EXCHANGE,
+        )
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    Err(io::Error::last_os_error()).context("cannot exchange the old and the new folder")
+}
+
+fn remove_all(folder: &Path) -> Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assets(files: &[(&str, &str)]) -> Assets {
+        let mut assets = Assets::default();
+        for (path, text) in files {
+            assets.add_secret(*path, 0, *text);
+        }
+        assets
+    }
+
+    #[test]
+    fn what_is_written_reads_back_and_nothing_stays_beside() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/assets");
+        for files in [&[("x", "1"), ("y/z", "2")][..], &[("y/z", "3")]] {
+            replace(&folder, &assets(files)).unwrap();
+            assert_eq!(read(&folder, |_| 0).unwrap(), assets(files));
+            assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+        }
+        assert_eq!(
+            fs::metadata(folder.join("y")).unwrap().mode() & 0o777,
+            0o700
+        );
+    }
+
+    #[test]
+    fn what_an_earlier_try_left_is_swept_away() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join(".assets.slipway-new/tls")).unwrap();
+        fs::write(dir.path().join(".assets.slipway-new/tls/half"), "x").unwrap();
+        replace(&dir.path().join("assets"), &assets(&[("x", "1")])).unwrap();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_leaves_the_old_tree() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("assets");
+        replace(&folder, &assets(&[("x", "1")])).unwrap();
+        // A file cannot also be a folder.
+        let error = replace(&folder, &assets(&[("x", "2"), ("x/y", "3")])).unwrap_err();
+        assert!(format!("{error:#}").contains("unchanged"), "{error:#}");
+        assert_eq!(read(&folder, |_| 0).unwrap(), assets(&[("x", "1")]));
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn links_are_refused_and_a_missing_tree_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        assert!(read(&dir.path().join("none"), |_| 0).unwrap().is_empty());
+        std::os::unix::fs::symlink("/etc/shadow", dir.path().join("link")).unwrap();
+        let error = read(dir.path(), |_| 0).unwrap_err();
+        assert!(error.to_string().contains("link"), "{error:#}");
+    }
+}

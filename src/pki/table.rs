@@ -1,0 +1,172 @@
+//! Which certificates a control-plane node needs: one line each.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use crate::config::Machine;
+use crate::config::machine::AltName;
+
+/// The cluster's certificate authority.
+pub const CA: &str = "tls/ca";
+/// Signs who may speak for other users (the aggregation layer).
+pub const FRONT_PROXY_CA: &str = "tls/front-proxy-ca";
+/// Signs etcd's servers, peers and clients; nobody else may talk to it.
+pub const ETCD_CA: &str = "tls/etcd-client-ca";
+
+/// What a certificate is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// Signs others.
+    Authority,
+    /// Proves a server's names.
+    Server,
+    /// Proves a user.
+    Client,
+    /// Both, as etcd's peers need.
+    Both,
+}
+
+/// A line of the table.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Path in the asset directory without the ending.
+    pub name: &'static str,
+    /// Common name: the user's name in Kubernetes.
+    pub common_name: String,
+    /// Organization: the user's group in Kubernetes.
+    pub organization: Option<String>,
+    /// What it is for.
+    pub usage: Use,
+    /// Names and addresses a server answers to.
+    pub names: Vec<AltName>,
+    /// The name of the authority that signs it; `None` signs itself.
+    pub issuer: Option<&'static str>,
+}
+
+/// The table, authorities first.
+pub fn wanted(machine: &Machine) -> Vec<Wanted> {
+    let mut table = authorities(machine);
+    table.extend(users(machine));
+    table.extend(servers(machine));
+    table
+}
+
+fn authorities(machine: &Machine) -> Vec<Wanted> {
+    let authority = |name, common_name: &str| Wanted {
+        name,
+        common_name: common_name.to_owned(),
+        organization: Some(machine.cluster.name.clone()),
+        usage: Use::Authority,
+        names: Vec::new(),
+        issuer: None,
+    };
+    vec![
+        authority(CA, "kube-ca"),
+        authority(FRONT_PROXY_CA, "front-proxy-ca"),
+        authority(ETCD_CA, "etcd-ca"),
+    ]
+}
+
+fn users(machine: &Machine) -> Vec<Wanted> {
+    let user = |name, issuer, common_name: &str, organization: Option<&str>| Wanted {
+        name,
+        common_name: common_name.to_owned(),
+        organization: organization.map(str::to_owned),
+        usage: Use::Client,
+        names: Vec::new(),
+        issuer: Some(issuer),
+    };
+    let masters = Some("system:masters");
+    let node = format!("system:node:{}", machine.node.name);
+    vec![
+        user("tls/admin", CA, "kubernetes-admin", masters),
+        user(
+            "tls/apiserver-kubelet-client",
+            CA,
+            "kube-apiserver-kubelet-client",
+            masters,
+        ),
+        user(
+            "tls/kube-controller-manager",
+            CA,
+            "system:kube-controller-manager",
+            None,
+        ),
+        user("tls/kube-scheduler", CA, "system:kube-scheduler", None),
+        user("kubelet/client", CA, &node, Some("system:nodes")),
+        user(
+            "tls/front-proxy-client",
+            FRONT_PROXY_CA,
+            "front-proxy-client",
+            None,
+        ),
+        user(
+            "tls/etcd-client",
+            ETCD_CA,
+            "kube-apiserver-etcd-client",
+            None,
+        ),
+    ]
+}
+
+fn servers(machine: &Machine) -> Vec<Wanted> {
+    let server = |name, issuer, common_name: &str, names| Wanted {
+        name,
+        common_name: common_name.to_owned(),
+        organization: None,
+        usage: Use::Server,
+        names,
+        issuer: Some(issuer),
+    };
+    let node = format!("system:node:{}", machine.node.name);
+    let here = node_names(machine);
+    let etcd = [here.clone(), loopback()].concat();
+    vec![
+        server("tls/apiserver", CA, "kube-apiserver", api_names(machine)),
+        Wanted {
+            organization: Some("system:nodes".to_owned()),
+            ..server("kubelet/serving", CA, &node, here)
+        },
+        // Both uses: etcd's own client for its metrics and gateways presents the server's.
+        Wanted {
+            usage: Use::Both,
+            ..server("tls/etcd/server", ETCD_CA, "etcd", etcd.clone())
+        },
+        Wanted {
+            usage: Use::Both,
+            ..server("tls/etcd/peer", ETCD_CA, "etcd-peer", etcd)
+        },
+    ]
+}
+
+fn api_names(machine: &Machine) -> Vec<AltName> {
+    let service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
+    let mut names: Vec<AltName> = service
+        .iter()
+        .map(|&name| AltName::Dns(name.into()))
+        .collect();
+    let full = format!("kubernetes.default.svc.{}", machine.cluster.domain);
+    names.push(AltName::Dns(full));
+    names.push(AltName::Ip(machine.cluster.api_service_ip()));
+    names.extend(node_names(machine));
+    names.extend(loopback());
+    for name in &machine.api.alt_names {
+        if !names.contains(name) {
+            names.push(name.clone());
+        }
+    }
+    names
+}
+
+fn node_names(machine: &Machine) -> Vec<AltName> {
+    vec![
+        AltName::Dns(machine.node.name.clone()),
+        AltName::Ip(machine.node.address),
+    ]
+}
+
+fn loopback() -> Vec<AltName> {
+    vec![
+        AltName::Dns("localhost".into()),
+        AltName::Ip(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+    ]
+}

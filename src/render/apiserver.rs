@@ -1,0 +1,300 @@
+//! kube-apiserver, twice: the bootstrap static pod and the self-hosted DaemonSet.
+//!
+//! Both share one port by SO_REUSEPORT. The bootstrap one binds loopback only and registers no
+//! endpoint; the self-hosted one binds everything. The kernel prefers the more specific address, so
+//! the node's address is a door behind which only the self-hosted one answers (docs/design.md §5).
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use anyhow::Result;
+use k8s_openapi::ByteString;
+use k8s_openapi::api::apps::v1::{
+    DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
+};
+use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::json;
+
+use super::objects::{
+    CONTROL_PLANE_LABEL, Door, confined, control_plane_user, env_field, host_path, meta, mount,
+    requests, secret_volume, selector, strings, template, tolerate_everything, with_probes,
+};
+use super::{Output, emit, etcd, images, tls};
+use crate::config::Machine;
+use crate::pki::Secrets;
+
+/// Name of the DaemonSet, its Secret and its containers.
+pub const NAME: &str = "kube-apiserver";
+/// Where both pods of each component see their secrets.
+pub const SECRETS_DIR: &str = "/etc/kubernetes/secrets";
+/// Where `start` puts what the bootstrap pods read.
+pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
+/// The issuer of service-account tokens; part of every token, so it never changes.
+const ISSUER: &str = "https://kubernetes.default.svc";
+const AUTHENTICATION: &str = "authentication.yaml";
+
+/// The files of `tls/` that an API server reads, besides [`AUTHENTICATION`].
+const FILES: [&str; 13] = [
+    "apiserver.crt",
+    "apiserver.key",
+    "apiserver-kubelet-client.crt",
+    "apiserver-kubelet-client.key",
+    "ca.crt",
+    "etcd-client-ca.crt",
+    "etcd-client.crt",
+    "etcd-client.key",
+    "front-proxy-ca.crt",
+    "front-proxy-client.crt",
+    "front-proxy-client.key",
+    "service-account.key",
+    "service-account.pub",
+];
+
+/// Which of the two.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// The temporary one, a static pod.
+    Bootstrap,
+    /// The one that stays, an object of its own API.
+    SelfHosted,
+}
+
+pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    let authentication = emit::document(
+        "Who may ask without credentials: probes and load balancers, for health only.",
+        &authentication(),
+    )?;
+    out.assets
+        .add(format!("tls/{AUTHENTICATION}"), authentication.clone());
+    out.manifest(
+        "bootstrap-manifests/bootstrap-apiserver.yaml",
+        "The temporary API server. It listens on loopback only, so that whoever is answered on the\n\
+         node's address is answered by the self-hosted one.",
+        &bootstrap_pod(machine),
+    )?;
+    out.manifest(
+        "manifests/kube-apiserver.yaml",
+        "The self-hosted API server. A new pod starts beside the old one (both share the port) and\n\
+         the old one stops afterwards; no containerPorts, or the scheduler would forbid that.",
+        &daemon_set(machine),
+    )?;
+    out.secret_manifest(
+        "manifests/kube-apiserver-secret.yaml",
+        "What the self-hosted API server reads.",
+        &secret(secrets, authentication)?,
+    )
+}
+
+/// The arguments of both; what differs is what makes the handover safe.
+fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
+    let mut arguments = common(machine);
+    let file = |flag: &str, name: &str| format!("--{flag}={SECRETS_DIR}/{name}");
+    arguments.extend([
+        file("authentication-config", AUTHENTICATION),
+        file("client-ca-file", "ca.crt"),
+        file("etcd-cafile", "etcd-client-ca.crt"),
+        file("etcd-certfile", "etcd-client.crt"),
+        file("etcd-keyfile", "etcd-client.key"),
+        file("kubelet-certificate-authority", "ca.crt"),
+        file("kubelet-client-certificate", "apiserver-kubelet-client.crt"),
+        file("kubelet-client-key", "apiserver-kubelet-client.key"),
+        file("proxy-client-cert-file", "front-proxy-client.crt"),
+        file("proxy-client-key-file", "front-proxy-client.key"),
+        file("requestheader-client-ca-file", "front-proxy-ca.crt"),
+        file("service-account-key-file", "service-account.pub"),
+        file("service-account-signing-key-file", "service-account.key"),
+        file("tls-cert-file", "apiserver.crt"),
+        file("tls-private-key-file", "apiserver.key"),
+    ]);
+    arguments.extend(match stage {
+        Stage::Bootstrap => bootstrap_only(machine),
+        Stage::SelfHosted => self_hosted_only(machine),
+    });
+    arguments.sort();
+    arguments
+}
+
+fn common(machine: &Machine) -> Vec<String> {
+    let mut arguments = strings(&[
+        "--allow-privileged=true",
+        "--authorization-mode=Node,RBAC",
+        "--enable-admission-plugins=NodeRestriction",
+        "--kubelet-preferred-address-types=InternalIP",
+        "--permit-port-sharing=true",
+        "--profiling=false",
+        "--requestheader-allowed-names=front-proxy-client",
+        "--requestheader-extra-headers-prefix=X-Remote-Extra-",
+        "--requestheader-group-headers=X-Remote-Group",
+        "--requestheader-username-headers=X-Remote-User",
+        // Tells watchers to come back elsewhere instead of waiting for them.
+        "--shutdown-watch-termination-grace-period=3s",
+    ]);
+    arguments.extend([
+        format!("--etcd-servers={}", etcd::LOOPBACK_URL),
+        format!("--secure-port={}", machine.api.port),
+        format!("--service-account-issuer={ISSUER}"),
+        format!(
+            "--service-cluster-ip-range={}",
+            machine.cluster.service_cidr
+        ),
+    ]);
+    arguments
+}
+
+/// The bootstrap one never appears in default/kubernetes: a stopping API server takes its address
+/// out of it, and the self-hosted one has the same.
+fn bootstrap_only(machine: &Machine) -> Vec<String> {
+    vec![
+        format!("--advertise-address={}", machine.node.address),
+        "--bind-address=127.0.0.1".into(),
+        "--endpoint-reconciler-type=none".into(),
+    ]
+}
+
+/// The delay lets load balancers notice that /readyz fails before the port closes.
+fn self_hosted_only(machine: &Machine) -> Vec<String> {
+    let any = match machine.node.address {
+        IpAddr::V4(_) => "0.0.0.0",
+        IpAddr::V6(_) => "::",
+    };
+    vec![
+        "--advertise-address=$(HOST_IP)".into(),
+        format!("--bind-address={any}"),
+        "--shutdown-delay-duration=5s".into(),
+    ]
+}
+
+fn container(machine: &Machine, stage: Stage) -> Container {
+    Container {
+        name: NAME.into(),
+        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
+        args: Some(arguments(machine, stage)),
+        resources: Some(requests("200m", "200Mi")),
+        security_context: Some(confined()),
+        volume_mounts: Some(vec![mount("secrets", SECRETS_DIR)]),
+        ..Default::default()
+    }
+}
+
+fn bootstrap_pod(machine: &Machine) -> Pod {
+    let door = Door {
+        scheme: "HTTPS",
+        host: Some("127.0.0.1"),
+        port: machine.api.port,
+    };
+    let container = with_probes(
+        container(machine, Stage::Bootstrap),
+        door,
+        "/readyz",
+        "/livez",
+    );
+    bootstrap(NAME, container)
+}
+
+/// A static pod of the bootstrap control plane. It may name no object of the API (no Secret, no
+/// ServiceAccount), or the kubelet denies it.
+pub fn bootstrap(component: &str, container: Container) -> Pod {
+    let name = format!("bootstrap-{component}");
+    let spec = PodSpec {
+        automount_service_account_token: Some(false),
+        volumes: Some(vec![host_path("secrets", BOOTSTRAP_SECRETS, "Directory")]),
+        ..control_plane_pod(container)
+    };
+    Pod {
+        metadata: meta(&name, &name),
+        spec: Some(spec),
+        status: None,
+    }
+}
+
+/// What every control-plane pod has in common.
+pub fn control_plane_pod(container: Container) -> PodSpec {
+    PodSpec {
+        containers: vec![container],
+        host_network: Some(true),
+        priority_class_name: Some("system-node-critical".into()),
+        security_context: Some(control_plane_user()),
+        termination_grace_period_seconds: Some(30),
+        tolerations: Some(tolerate_everything()),
+        ..Default::default()
+    }
+}
+
+/// The nodes that carry the control plane.
+pub fn control_plane_nodes() -> BTreeMap<String, String> {
+    [(CONTROL_PLANE_LABEL.to_owned(), String::new())].into()
+}
+
+fn daemon_set(machine: &Machine) -> DaemonSet {
+    let spec = DaemonSetSpec {
+        // Behind a shared port the old process may answer a new pod's probe. The old one is told
+        // to stop only this long after the new pod first looked Ready, when it really is.
+        min_ready_seconds: Some(30),
+        selector: selector(NAME),
+        template: template(NAME, self_hosted_pod(machine)),
+        update_strategy: Some(DaemonSetUpdateStrategy {
+            type_: Some("RollingUpdate".into()),
+            rolling_update: Some(RollingUpdateDaemonSet {
+                max_surge: Some(IntOrString::Int(1)),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+        }),
+        ..Default::default()
+    };
+    DaemonSet {
+        metadata: meta(NAME, NAME),
+        spec: spec,
+        status: None,
+    }
+}
+
+fn self_hosted_pod(machine: &Machine) -> PodSpec {
+    // No host: the pod's address is the node's, the door of the self-hosted one.
+    let door = Door {
+        scheme: "HTTPS",
+        host: None,
+        port: machine.api.port,
+    };
+    let container = Container {
+        env: Some(vec![env_field("HOST_IP", "status.hostIP")]),
+        ..with_probes(
+            container(machine, Stage::SelfHosted),
+            door,
+            "/readyz",
+            "/livez",
+        )
+    };
+    PodSpec {
+        automount_service_account_token: Some(false),
+        node_selector: Some(control_plane_nodes()),
+        // More than delay, watch grace and the longest request (60 s) together.
+        termination_grace_period_seconds: Some(75),
+        volumes: Some(vec![secret_volume("secrets", NAME)]),
+        ..control_plane_pod(container)
+    }
+}
+
+fn secret(secrets: &Secrets, authentication: Vec<u8>) -> Result<Secret> {
+    let mut data = tls::data(secrets, &FILES)?;
+    data.insert(AUTHENTICATION.into(), ByteString(authentication));
+    Ok(Secret {
+        metadata: meta(NAME, NAME),
+        data: Some(data),
+        ..Default::default()
+    })
+}
+
+fn authentication() -> serde_json::Value {
+    let path = |path| json!({ "path": path });
+    json!({
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "AuthenticationConfiguration",
+        "anonymous": {
+            "enabled": true,
+            "conditions": [path("/livez"), path("/readyz"), path("/healthz")],
+        },
+    })
+}

@@ -1,0 +1,193 @@
+//! kube-controller-manager, bootstrap and self-hosted. Both contend for one Lease, so at most one
+//! of them works; their health ports differ, because both live on the host network at once.
+
+use anyhow::Result;
+use ipnet::IpNet;
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
+use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
+use super::objects::{
+    Door, bind, config_map_volume, confined, disruption_budget, meta, mount, requests,
+    secret_volume, selector, service_account, strings, template, with_probes,
+};
+use super::{Output, images, kubeconfig, tls};
+use crate::config::Machine;
+use crate::pki::Secrets;
+
+const NAME: &str = "kube-controller-manager";
+const FILES: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
+
+pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    out.manifest(
+        "bootstrap-manifests/bootstrap-controller-manager.yaml",
+        "The temporary controller-manager; it talks to the temporary API server on loopback.",
+        &bootstrap(NAME, container(machine, Stage::Bootstrap)),
+    )?;
+    out.manifest(
+        "manifests/kube-controller-manager.yaml",
+        "The self-hosted controller-manager.",
+        &deployment(NAME, self_hosted_pod(machine)),
+    )?;
+    out.secret_manifest(
+        "manifests/kube-controller-manager-secret.yaml",
+        "What the controller-manager signs with.",
+        &Secret {
+            metadata: meta(NAME, NAME),
+            data: Some(tls::data(secrets, &FILES)?),
+            ..Default::default()
+        },
+    )?;
+    out.manifest(
+        "manifests/kube-controller-manager-service-account.yaml",
+        "The controller-manager's own user.",
+        &service_account(NAME),
+    )?;
+    out.manifest(
+        "manifests/kube-controller-manager-role-binding.yaml",
+        "What the controller-manager itself may do; each controller has an account of its own.",
+        &bind("controller-manager", "system:kube-controller-manager", NAME),
+    )?;
+    out.manifest(
+        "manifests/kube-controller-manager-disruption.yaml",
+        "A drain may evict one controller-manager at a time.",
+        &disruption_budget(NAME),
+    )
+}
+
+fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
+    let kubeconfig = kubeconfig::path(NAME, stage);
+    let mut arguments = strings(&[
+        "--allocate-node-cidrs=true",
+        "--bind-address=127.0.0.1",
+        "--permit-port-sharing=true",
+        "--profiling=false",
+        "--use-service-account-credentials=true",
+    ]);
+    arguments.extend([
+        format!("--authentication-kubeconfig={kubeconfig}"),
+        format!("--authorization-kubeconfig={kubeconfig}"),
+        format!("--cluster-cidr={}", machine.cluster.pod_cidr),
+        format!("--cluster-signing-cert-file={SECRETS_DIR}/ca.crt"),
+        format!("--cluster-signing-key-file={SECRETS_DIR}/ca.key"),
+        format!("--kubeconfig={kubeconfig}"),
+        format!("--root-ca-file={SECRETS_DIR}/ca.crt"),
+        format!("--secure-port={}", port(stage)),
+        format!("--service-account-private-key-file={SECRETS_DIR}/service-account.key"),
+        format!(
+            "--service-cluster-ip-range={}",
+            machine.cluster.service_cidr
+        ),
+    ]);
+    arguments.extend(node_mask(machine.cluster.pod_cidr));
+    if stage == Stage::Bootstrap {
+        // Everything is new at once: with the default limits the first pods come 5 s later.
+        arguments.extend(strings(&["--kube-api-qps=200", "--kube-api-burst=400"]));
+    }
+    arguments.sort();
+    arguments
+}
+
+fn port(stage: Stage) -> u16 {
+    match stage {
+        Stage::Bootstrap => 10357,
+        Stage::SelfHosted => 10257,
+    }
+}
+
+/// The size of a node's share of the pod network, where the default (24, IPv6: 64) does not lie
+/// inside it or is more than the allocator's 16 bits smaller.
+fn node_mask(pods: IpNet) -> Option<String> {
+    let (default, longest) = if pods.addr().is_ipv4() {
+        (24, 32)
+    } else {
+        (64, 128)
+    };
+    let size = pods.prefix_len();
+    let mask = default.clamp(size, (size + 16).min(longest));
+    (mask != default).then(|| format!("--node-cidr-mask-size={mask}"))
+}
+
+fn container(machine: &Machine, stage: Stage) -> Container {
+    let door = Door {
+        scheme: "HTTPS",
+        host: Some("127.0.0.1"),
+        port: port(stage),
+    };
+    let mut mounts = vec![mount("secrets", SECRETS_DIR)];
+    mounts.extend(kubeconfig::mount(stage));
+    let container = Container {
+        name: NAME.into(),
+        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
+        args: Some(arguments(machine, stage)),
+        resources: Some(requests("100m", "64Mi")),
+        security_context: Some(confined()),
+        volume_mounts: Some(mounts),
+        ..Default::default()
+    };
+    with_probes(container, door, "/healthz", "/healthz")
+}
+
+fn self_hosted_pod(machine: &Machine) -> PodSpec {
+    let volumes = vec![
+        secret_volume("secrets", NAME),
+        config_map_volume(kubeconfig::IN_CLUSTER, kubeconfig::IN_CLUSTER),
+    ];
+    PodSpec {
+        node_selector: Some(control_plane_nodes()),
+        service_account_name: Some(NAME.into()),
+        volumes: Some(volumes),
+        ..control_plane_pod(container(machine, Stage::SelfHosted))
+    }
+}
+
+/// A Deployment on the host network: one replica a control-plane node, of which this cluster has
+/// one. A new pod starts beside the old one, which works because they share the health port.
+pub fn deployment(name: &str, pod: PodSpec) -> Deployment {
+    let spec = DeploymentSpec {
+        replicas: Some(1),
+        selector: selector(name),
+        strategy: Some(DeploymentStrategy {
+            type_: Some("RollingUpdate".into()),
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: Some(IntOrString::Int(1)),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+        }),
+        template: template(name, pod),
+        ..Default::default()
+    };
+    Deployment {
+        metadata: meta(name, name),
+        spec: spec,
+        status: None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_share_of_a_node_fits_the_pod_network() {
+        let cases = [
+            ("10.2.0.0/16", None),
+            ("10.0.0.0/8", None),
+            ("0.0.0.0/4", Some("20")),
+            ("10.2.0.0/24", None),
+            ("10.2.0.0/26", Some("26")),
+            ("fd00::/48", None),
+            ("fd00::/40", Some("56")),
+            ("fd00::/112", Some("112")),
+        ];
+        for (network, mask) in cases {
+            let expected = mask.map(|mask| format!("--node-cidr-mask-size={mask}"));
+            assert_eq!(node_mask(network.parse().unwrap()), expected, "{network}");
+        }
+    }
+}

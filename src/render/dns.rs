@@ -1,0 +1,209 @@
+//! CoreDNS: the names of Services for pods, and everything else from the node's own resolver.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::{
+    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
+};
+use k8s_openapi::api::core::v1::{
+    ConfigMap, Container, PodSecurityContext, PodSpec, Service, ServicePort, ServiceSpec, Sysctl,
+};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::objects::{
+    Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, labels, meta, mount,
+    probe, requests, rule, selector, service_account, template, tolerate_everything, with_probes,
+};
+use super::{Output, images};
+use crate::config::Machine;
+
+const NAME: &str = "coredns";
+const ROLE: &str = "system:coredns";
+/// A user of its own: the control plane's may read secrets.
+const UID: i64 = 65533;
+
+pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    out.manifest(
+        "manifests/coredns-deployment.yaml",
+        "The cluster's DNS server.",
+        &deployment(),
+    )?;
+    out.manifest(
+        "manifests/coredns-service.yaml",
+        "Its address is the one that kubelets write into pods' resolv.conf.",
+        &service(machine),
+    )?;
+    out.manifest(
+        "manifests/coredns-config.yaml",
+        "What it answers.",
+        &config(machine),
+    )?;
+    out.manifest(
+        "manifests/coredns-service-account.yaml",
+        "Its user.",
+        &service_account(NAME),
+    )?;
+    out.manifest(
+        "manifests/coredns-cluster-role.yaml",
+        "What it may read.",
+        &cluster_role(),
+    )?;
+    out.manifest(
+        "manifests/coredns-cluster-role-binding.yaml",
+        "Gives it that role.",
+        &bind(ROLE, ROLE, NAME),
+    )
+}
+
+/// External names go to the resolvers of the node. Where it has none (an air-gapped machine),
+/// `forward` would refuse to start, so the last upstream is a closed port of the pod itself: it
+/// refuses at once, and the asker gets SERVFAIL instead of silence.
+fn corefile(domain: &str) -> String {
+    format!(
+        "\
+.:53 {{
+    errors
+    health {{
+        lameduck 5s
+    }}
+    ready
+    kubernetes {domain} in-addr.arpa ip6.arpa {{
+        pods insecure
+        fallthrough in-addr.arpa ip6.arpa
+        ttl 30
+    }}
+    prometheus :9153
+    # The node's resolvers; the last one refuses at once where a node has none.
+    forward . /etc/resolv.conf 127.0.0.1:9 {{
+        policy sequential
+        max_concurrent 1000
+    }}
+    cache 30 {{
+        disable success {domain}
+        disable denial {domain}
+    }}
+    loop
+    reload
+    loadbalance
+}}
+"
+    )
+}
+
+fn config(machine: &Machine) -> ConfigMap {
+    ConfigMap {
+        metadata: meta(NAME, NAME),
+        data: Some([("Corefile".to_owned(), corefile(&machine.cluster.domain))].into()),
+        ..Default::default()
+    }
+}
+
+fn deployment() -> Deployment {
+    let rolling_update = RollingUpdateDeployment {
+        max_surge: Some(IntOrString::Int(1)),
+        max_unavailable: Some(IntOrString::Int(0)),
+    };
+    let spec = DeploymentSpec {
+        replicas: Some(1),
+        selector: selector(NAME),
+        strategy: Some(DeploymentStrategy {
+            type_: Some("RollingUpdate".into()),
+            rolling_update: Some(rolling_update),
+        }),
+        template: template(NAME, pod()),
+        ..Default::default()
+    };
+    Deployment {
+        metadata: meta(NAME, NAME),
+        spec: spec,
+        status: None,
+    }
+}
+
+fn pod() -> PodSpec {
+    // Port 53 without a capability: the pod's own network namespace allows it to everybody.
+    let sysctl = Sysctl {
+        name: "net.ipv4.ip_unprivileged_port_start".into(),
+        value: "0".into(),
+    };
+    PodSpec {
+        containers: vec![container()],
+        dns_policy: Some("Default".into()),
+        priority_class_name: Some("system-cluster-critical".into()),
+        security_context: Some(PodSecurityContext {
+            run_as_user: Some(UID),
+            run_as_group: Some(UID),
+            run_as_non_root: Some(true),
+            seccomp_profile: Some(default_seccomp()),
+            sysctls: Some(vec![sysctl]),
+            ..Default::default()
+        }),
+        service_account_name: Some(NAME.into()),
+        tolerations: Some(tolerate_everything()),
+        volumes: Some(vec![config_map_volume("config", NAME)]),
+        ..Default::default()
+    }
+}
+
+fn container() -> Container {
+    let container = Container {
+        name: NAME.into(),
+        image: Some(images::COREDNS.into()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        args: Some(vec!["-conf".into(), "/etc/coredns/Corefile".into()]),
+        resources: Some(requests("50m", "48Mi")),
+        security_context: Some(confined()),
+        volume_mounts: Some(vec![mount("config", "/etc/coredns")]),
+        ..Default::default()
+    };
+    let ready = Door {
+        scheme: "HTTP",
+        host: None,
+        port: 8181,
+    };
+    let alive = Door {
+        port: 8080,
+        ..ready
+    };
+    Container {
+        liveness_probe: Some(probe(alive, "/health", 10, 8)),
+        ..with_probes(container, ready, "/ready", "/ready")
+    }
+}
+
+fn service(machine: &Machine) -> Service {
+    let port = |name: &str, port, protocol: &str| ServicePort {
+        name: Some(name.into()),
+        port,
+        protocol: Some(protocol.into()),
+        target_port: Some(IntOrString::Int(port)),
+        ..Default::default()
+    };
+    let spec = ServiceSpec {
+        cluster_ip: Some(machine.cluster.dns_service_ip().to_string()),
+        ports: Some(vec![
+            port("dns", 53, "UDP"),
+            port("dns-tcp", 53, "TCP"),
+            port("metrics", 9153, "TCP"),
+        ]),
+        selector: Some(labels(NAME)),
+        ..Default::default()
+    };
+    Service {
+        metadata: meta("kube-dns", NAME),
+        spec: Some(spec),
+        status: None,
+    }
+}
+
+fn cluster_role() -> ClusterRole {
+    let watch = ["list", "watch"];
+    ClusterRole {
+        metadata: cluster_meta(ROLE, NAME),
+        rules: Some(vec![
+            rule("", &["namespaces", "pods", "services"], &watch),
+            rule("discovery.k8s.io", &["endpointslices"], &watch),
+        ]),
+        ..Default::default()
+    }
+}

@@ -1,0 +1,306 @@
+//! Manifests as YAML that a person can read and edit.
+//!
+//! Block style with the keys in the order a reader looks for them, text of several lines as block
+//! literals. Writing YAML needs no library as long as every scalar that YAML 1.1 or 1.2 could take
+//! for something else is quoted; a double-quoted scalar is JSON's string with the same escapes.
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+/// One document with a leading comment of one or more lines (without `#`), ending in a newline.
+pub fn document(comment: &str, value: &impl Serialize) -> Result<Vec<u8>> {
+    let value = serde_json::to_value(value).context("cannot represent a manifest")?;
+    let mut out = String::new();
+    for line in comment.lines() {
+        out.push_str("# ");
+        out.push_str(line);
+        out.push('\n');
+    }
+    match &value {
+        Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0),
+        other => inline(&mut out, other, 0),
+    }
+    Ok(out.into_bytes())
+}
+
+/// The keys that come first, in this order; the others follow by name.
+const FIRST: [&str; 6] = [
+    "apiVersion",
+    "kind",
+    "metadata",
+    "name",
+    "namespace",
+    "labels",
+];
+
+fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
+    let rank = |key: &str| {
+        FIRST
+            .iter()
+            .position(|first| *first == key)
+            .unwrap_or(FIRST.len())
+    };
+    let mut entries: Vec<_> = map.iter().collect();
+    entries.sort_by(|a, b| rank(a.0).cmp(&rank(b.0)).then(a.0.cmp(b.0)));
+    entries
+}
+
+fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
+    for (index, (key, value)) in ordered(map).into_iter().enumerate() {
+        // The first line of a mapping inside a list stands behind its dash.
+        if index > 0 || out.ends_with('\n') || out.is_empty() {
+            pad(out, indent);
+        }
+        out.push_str(&scalar(key));
+        out.push(':');
+        match value {
+            Value::Object(inner) if !inner.is_empty() => {
+                out.push('\n');
+                mapping(out, inner, indent + 2);
+            }
+            Value::Array(items) if !items.is_empty() => {
+                out.push('\n');
+                sequence(out, items, indent);
+            }
+            other => {
+                out.push(' ');
+                inline(out, other, indent + 2);
+            }
+        }
+    }
+}
+
+fn sequence(out: &mut String, items: &[Value], indent: usize) {
+    for item in items {
+        pad(out, indent);
+        out.push_str("- ");
+        match item {
+            Value::Object(inner) if !inner.is_empty() => mapping(out, inner, indent + 2),
+            // A list in a list would need its first dash on this line; flow style is as clear.
+            Value::Array(_) => {
+                out.push_str(&item.to_string());
+                out.push('\n');
+            }
+            other => inline(out, other, indent + 2),
+        }
+    }
+}
+
+/// What fits behind a key or a dash; `indent` is that of a block literal's lines.
+fn inline(out: &mut String, value: &Value, indent: usize) {
+    match value {
+        Value::String(text) if is_block(text) => block(out, text, indent),
+        Value::String(text) => {
+            out.push_str(&scalar(text));
+            out.push('\n');
+        }
+        other => {
+            out.push_str(&other.to_string());
+            out.push('\n');
+        }
+    }
+}
+
+fn pad(out: &mut String, indent: usize) {
+    out.extend(std::iter::repeat_n(' ', indent));
+}
+
+/// Whether a text is written as a block literal: several lines, nothing that needs an escape, and
+/// a first character from which a reader can tell the indentation.
+fn is_block(text: &str) -> bool {
+    text.trim_end_matches('\n').contains('\n')
+        && !text.starts_with([' ', '\n', '\t'])
+        && text
+            .chars()
+            .all(|c| c == '\n' || c == '\t' || is_printable(c))
+}
+
+fn block(out: &mut String, text: &str, indent: usize) {
+    let body = text.trim_end_matches('\n');
+    out.push_str(match text.len() - body.len() {
+        0 => "|-\n",
+        1 => "|\n",
+        _ => "|+\n",
+    });
+    for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
+        if !line.is_empty() {
+            pad(out, indent);
+            out.push_str(line);
+        }
+        out.push('\n');
+    }
+}
+
+fn is_printable(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{a0}'..='\u{d7ff}' | '\u{e000}'..='\u{fefe}' | '\u{10000}'..)
+        && !matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// A scalar on one line: plain if nobody could misread it, else double-quoted.
+fn scalar(text: &str) -> String {
+    if is_plain(text) {
+        return text.to_owned();
+    }
+    let mut out = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => out.push_str("\\\""),
+            '\\' => out.push_str("\\\\"),
+            '\n' => out.push_str("\\n"),
+            '\t' => out.push_str("\\t"),
+            c if is_printable(c) => out.push(c),
+            c if (c as u32) < 0x100 => out.push_str(&format!("\\x{:02x}", c as u32)),
+            c => out.push_str(&format!("\\u{:04x}", c as u32)),
+        }
+    }
+    out.push('"');
+    out
+}
+
+/// Words that YAML 1.1 or 1.2 resolves to something other than text, in lower case.
+const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
+
+/// Stricter than YAML asks: digits may begin numbers, dates, times and versions, so whatever
+/// begins with one is quoted; so is most punctuation.
+fn is_plain(text: &str) -> bool {
+    let starts = text.strip_prefix("--").unwrap_or(text);
+    starts.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_')
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || " _-./:=,+$()*@~;".contains(c))
+        && !text.contains(": ")
+        && !text.contains("  ")
+        && !text.ends_with([':', ' '])
+        && !RESERVED.contains(&text.to_ascii_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn text(value: &Value) -> String {
+        String::from_utf8(document("a\nb", value).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn reads_like_a_manifest() {
+        let value = json!({
+            "spec": {"args": ["--port=6443", "10.2.0.0/16", "no", ""], "empty": {}, "none": [],
+                "containers": [{"image": "a:v1", "name": "x", "env": [{"name": "A"}]}]},
+            "kind": "Pod", "apiVersion": "v1",
+            "data": {"Corefile": ".:53 {\n    errors\n}\n", "1": true}
+        });
+        let expected = "# a\n# b\napiVersion: v1\nkind: Pod\ndata:\n  \"1\": true\n  Corefile: |\n    \
+            .:53 {\n        errors\n    }\nspec:\n  args:\n  - --port=6443\n  - \"10.2.0.0/16\"\n  \
+            - \"no\"\n  - \"\"\n  containers:\n  - name: x\n    env:\n    - name: A\n    image: a:v1\n  \
+            empty: {}\n  none: []\n";
+        assert_eq!(text(&value), expected);
+    }
+
+    #[test]
+    fn ambiguous_scalars_come_back_as_text() {
+        let words = [
+            "yes",
+            "NO",
+            "~",
+            "null",
+            "1e3",
+            "0x1f",
+            "12:30:45",
+            "2026-11-22",
+            ".5",
+            "1_0",
+            "<<",
+            "=",
+            "- a",
+            "a: b",
+            "a #b",
+            "---",
+            "...",
+            "--",
+            "-",
+            "&a",
+            "*a",
+            "!a",
+            "%a",
+            "@a",
+            "{",
+            "[",
+            "'",
+            "\"",
+            " a",
+            "a ",
+            "a:",
+            "\u{7f}",
+            "\u{feff}",
+            "\u{85}",
+            "a\r\nb",
+            "\na",
+            " a\nb",
+            "a\n b\n\n",
+            "a\n",
+            "a\tb\nc",
+            "true",
+            "0o7",
+            "+1",
+            "--1",
+            "Infinity",
+        ];
+        for word in words {
+            round_trips(&json!({ "key": word, "list": [word, {"a": word}], word: "x" }));
+        }
+    }
+
+    /// Both readers agree with what was written: yaml-rust2 (1.2) and serde_yaml (libyaml, 1.1).
+    fn round_trips(value: &Value) {
+        let text = text(value);
+        let read: Value = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(&read, value, "serde_yaml\n{text}");
+        let read =
+            yaml_rust2::YamlLoader::load_from_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
+        assert_eq!(&from_yaml(&read[0]), value, "yaml-rust2\n{text}");
+    }
+
+    fn from_yaml(yaml: &yaml_rust2::Yaml) -> Value {
+        use yaml_rust2::Yaml;
+        match yaml {
+            Yaml::String(text) => json!(text),
+            Yaml::Integer(number) => json!(number),
+            Yaml::Boolean(value) => json!(value),
+            Yaml::Null => Value::Null,
+            Yaml::Array(items) => items.iter().map(from_yaml).collect(),
+            Yaml::Hash(map) => {
+                let key = |key: &Yaml| key.as_str().unwrap_or("not a string").to_owned();
+                Value::Object(map.iter().map(|(k, v)| (key(k), from_yaml(v))).collect())
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![
+            Just(Value::Null),
+            any::<bool>().prop_map(Value::from),
+            any::<i32>().prop_map(Value::from),
+            "\\PC{0,12}".prop_map(Value::from),
+            "[a-z0-9:#\\- .\n\"'\\\\|>]{0,16}".prop_map(Value::from),
+        ];
+        leaf.prop_recursive(4, 24, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+                prop::collection::btree_map("[a-zA-Z0-9.-]{1,8}", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_written_reads_back(value in any_value()) {
+            round_trips(&json!({ "value": value }));
+        }
+    }
+}

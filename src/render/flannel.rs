@@ -1,0 +1,205 @@
+//! flannel: the pod network, VXLAN between nodes, nftables for masquerading.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec};
+use k8s_openapi::api::core::v1::{
+    Capabilities, ConfigMap, Container, EnvVar, PodSecurityContext, PodSpec, SecurityContext,
+};
+use k8s_openapi::api::rbac::v1::ClusterRole;
+use serde_json::{Value, json};
+
+use super::objects::{
+    Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, env_field, host_path,
+    meta, mount, mount_writable, requests, rule, selector, service_account, strings, template,
+    tolerate_everything, with_probes,
+};
+use super::{Output, images};
+use crate::config::Machine;
+
+const NAME: &str = "flannel";
+const CONFIG: &str = "kube-flannel-cfg";
+const CONFIG_DIR: &str = "/etc/kube-flannel";
+
+pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    out.manifest(
+        "manifests/flannel.yaml",
+        "The pod network.",
+        &daemon_set(machine),
+    )?;
+    out.manifest(
+        "manifests/flannel-cfg.yaml",
+        "The pod network's addresses, and what the container runtime is told about it.",
+        &config(machine)?,
+    )?;
+    out.manifest(
+        "manifests/flannel-sa.yaml",
+        "flannel's own user.",
+        &service_account(NAME),
+    )?;
+    out.manifest(
+        "manifests/flannel-cluster-role.yaml",
+        "What it may do.",
+        &cluster_role(),
+    )?;
+    out.manifest(
+        "manifests/flannel-cluster-role-binding.yaml",
+        "Gives it that role.",
+        &bind(NAME, NAME, NAME),
+    )
+}
+
+/// CNI's configuration. Version 0.4.0, because the plugin in the payload speaks no later one.
+fn cni() -> Value {
+    json!({
+        "name": "cbr0",
+        "cniVersion": "0.4.0",
+        "plugins": [
+            { "type": "flannel", "delegate": { "hairpinMode": true, "isDefaultGateway": true } },
+            { "type": "portmap", "capabilities": { "portMappings": true } },
+        ],
+    })
+}
+
+fn network(machine: &Machine) -> Value {
+    let pods = machine.cluster.pod_cidr;
+    let mut network = json!({ "EnableNFTables": true, "Backend": { "Type": "vxlan" } });
+    if pods.addr().is_ipv4() {
+        network["Network"] = json!(pods.to_string());
+    } else {
+        network["EnableIPv4"] = json!(false);
+        network["EnableIPv6"] = json!(true);
+        network["IPv6Network"] = json!(pods.to_string());
+    }
+    network
+}
+
+fn config(machine: &Machine) -> Result<ConfigMap> {
+    let text = |value: Value| serde_json::to_string_pretty(&value).map(|text| text + "\n");
+    let data = [
+        ("cni-conf.json".to_owned(), text(cni())?),
+        ("net-conf.json".to_owned(), text(network(machine))?),
+    ];
+    Ok(ConfigMap {
+        metadata: meta(CONFIG, NAME),
+        data: Some(data.into()),
+        ..Default::default()
+    })
+}
+
+fn daemon_set(machine: &Machine) -> DaemonSet {
+    let pod = PodSpec {
+        containers: vec![daemon(machine)],
+        host_network: Some(true),
+        init_containers: Some(vec![install_cni()]),
+        priority_class_name: Some("system-node-critical".into()),
+        security_context: Some(PodSecurityContext {
+            seccomp_profile: Some(default_seccomp()),
+            ..Default::default()
+        }),
+        service_account_name: Some(NAME.into()),
+        tolerations: Some(tolerate_everything()),
+        volumes: Some(vec![
+            config_map_volume("config", CONFIG),
+            host_path("cni", "/etc/cni/net.d", "DirectoryOrCreate"),
+            host_path("run", "/run/flannel", "DirectoryOrCreate"),
+            host_path("xtables-lock", "/run/xtables.lock", "FileOrCreate"),
+        ]),
+        ..Default::default()
+    };
+    let spec = DaemonSetSpec {
+        selector: selector(NAME),
+        template: template(NAME, pod),
+        ..Default::default()
+    };
+    DaemonSet {
+        metadata: meta("kube-flannel", NAME),
+        spec: spec,
+        status: None,
+    }
+}
+
+fn install_cni() -> Container {
+    let command = [
+        "cp",
+        "-f",
+        "/etc/kube-flannel/cni-conf.json",
+        "/etc/cni/net.d/10-flannel.conflist",
+    ];
+    Container {
+        name: "install-cni".into(),
+        image: Some(images::FLANNEL.into()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(strings(&command)),
+        security_context: Some(confined()),
+        volume_mounts: Some(vec![
+            mount("config", CONFIG_DIR),
+            mount_writable("cni", "/etc/cni/net.d"),
+        ]),
+        ..Default::default()
+    }
+}
+
+fn daemon(machine: &Machine) -> Container {
+    let arguments = [
+        "--healthz-port=8081",
+        "--iface=$(HOST_IP)",
+        "--ip-masq",
+        "--kube-subnet-mgr",
+    ];
+    let container = Container {
+        name: "kube-flannel".into(),
+        image: Some(images::FLANNEL.into()),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec!["/opt/bin/flanneld".into()]),
+        args: Some(strings(&arguments)),
+        env: Some(environment(machine)),
+        resources: Some(requests("50m", "48Mi")),
+        security_context: Some(SecurityContext {
+            capabilities: Some(Capabilities {
+                add: Some(strings(&["NET_ADMIN", "NET_RAW"])),
+                ..Default::default()
+            }),
+            ..Default::default()
+        }),
+        volume_mounts: Some(vec![
+            mount("config", CONFIG_DIR),
+            mount_writable("run", "/run/flannel"),
+            mount_writable("xtables-lock", "/run/xtables.lock"),
+        ]),
+        ..Default::default()
+    };
+    let door = Door {
+        scheme: "HTTP",
+        host: None,
+        port: 8081,
+    };
+    with_probes(container, door, "/readyz", "/healthz")
+}
+
+/// The Service network is not there before kube-proxy, so flannel is told the node's address.
+fn environment(machine: &Machine) -> Vec<EnvVar> {
+    let set = |name: &str, value: String| EnvVar {
+        name: name.into(),
+        value: Some(value),
+        ..Default::default()
+    };
+    vec![
+        env_field("POD_NAME", "metadata.name"),
+        env_field("POD_NAMESPACE", "metadata.namespace"),
+        env_field("HOST_IP", "status.hostIP"),
+        set("KUBERNETES_SERVICE_HOST", machine.node.address.to_string()),
+        set("KUBERNETES_SERVICE_PORT", machine.api.port.to_string()),
+    ]
+}
+
+fn cluster_role() -> ClusterRole {
+    ClusterRole {
+        metadata: cluster_meta(NAME, NAME),
+        rules: Some(vec![
+            rule("", &["pods"], &["get"]),
+            rule("", &["nodes"], &["get", "list", "watch"]),
+            rule("", &["nodes/status"], &["patch"]),
+        ]),
+        ..Default::default()
+    }
+}

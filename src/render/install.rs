@@ -1,0 +1,84 @@
+//! From the asset directory to a node: which file goes where (docs/design.md §9).
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+
+use crate::assets::Assets;
+use crate::node::files::{self, Look, PUBLIC, below, make_folder};
+
+/// Asset and place, in the order of writing: etcd's manifest last, when all it needs is there.
+const PLACES: [(&str, &str); 18] = [
+    ("tls/ca.crt", "/etc/kubernetes/ca.crt"),
+    ("auth/kubeconfig", "/etc/kubernetes/admin.kubeconfig"),
+    ("kubelet/hostname", "/etc/hostname"),
+    ("kubelet/client.crt", "/etc/kubernetes/kubelet/client.crt"),
+    ("kubelet/client.key", "/etc/kubernetes/kubelet/client.key"),
+    ("kubelet/serving.crt", "/etc/kubernetes/kubelet/serving.crt"),
+    ("kubelet/serving.key", "/etc/kubernetes/kubelet/serving.key"),
+    ("kubelet/kubeconfig", "/etc/kubernetes/kubeconfig"),
+    ("kubelet/config.yaml", "/etc/kubernetes/kubelet/config.yaml"),
+    (
+        "kubelet/50-slipway.conf",
+        "/etc/kubernetes/kubelet/config.d/50-slipway.conf",
+    ),
+    ("kubelet/kubelet.env", "/etc/kubernetes/kubelet/kubelet.env"),
+    (
+        "tls/etcd/server-ca.crt",
+        "/etc/kubernetes/etcd/server-ca.crt",
+    ),
+    ("tls/etcd/server.crt", "/etc/kubernetes/etcd/server.crt"),
+    ("tls/etcd/server.key", "/etc/kubernetes/etcd/server.key"),
+    ("tls/etcd/peer-ca.crt", "/etc/kubernetes/etcd/peer-ca.crt"),
+    ("tls/etcd/peer.crt", "/etc/kubernetes/etcd/peer.crt"),
+    ("tls/etcd/peer.key", "/etc/kubernetes/etcd/peer.key"),
+    ("etcd/etcd.yaml", "/etc/kubernetes/manifests/etcd.yaml"),
+];
+
+/// The kubelet's watched folder must exist before the kubelet starts.
+const MANIFESTS: &str = "/etc/kubernetes/manifests";
+/// etcd complains about data that others may read, and a hostPath would make it so.
+const ETCD_DATA: &str = "/var/lib/etcd";
+/// The kubelet starts no pod at all without this file.
+const RESOLVER: &str = "/etc/resolv.conf";
+
+/// Puts the node's files in place below `root` and returns the paths that changed. What an asset
+/// directory does not have (a hand-made one may lack much) is left alone on the node.
+pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {
+    make_folder(&below(root, MANIFESTS), 0o755)?;
+    make_private(&below(root, ETCD_DATA))?;
+    let mut changed = Vec::new();
+    for (asset, place) in PLACES {
+        let Some(asset) = assets.get(asset) else {
+            continue;
+        };
+        let look = Look {
+            mode: asset.mode,
+            owner: None,
+        };
+        if files::write(&below(root, place), asset.bytes.expose(), look)? {
+            changed.push(place.to_owned());
+        }
+    }
+    let resolver = below(root, RESOLVER);
+    if fs::symlink_metadata(&resolver).is_err() {
+        files::write(
+            &resolver,
+            b"# no resolver; the kubelet needs this file\n",
+            PUBLIC,
+        )?;
+        changed.push(RESOLVER.to_owned());
+    }
+    Ok(changed)
+}
+
+fn make_private(folder: &Path) -> Result<()> {
+    make_folder(folder, 0o700)?;
+    let context = || format!("cannot make {} private", folder.display());
+    if fs::metadata(folder).with_context(context)?.mode() & 0o077 != 0 {
+        fs::set_permissions(folder, Permissions::from_mode(0o700)).with_context(context)?;
+    }
+    Ok(())
+}

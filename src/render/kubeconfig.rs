@@ -1,0 +1,144 @@
+//! kubeconfigs: who talks through which door.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::Result;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::core::v1::{ConfigMap, VolumeMount};
+use serde_json::{Value, json};
+
+use super::apiserver::{SECRETS_DIR, Stage};
+use super::{Output, emit, objects};
+use crate::assets::CONTROL_PLANE_UID;
+use crate::config::Machine;
+use crate::pki::Secrets;
+
+/// The ConfigMap that self-hosted components on the host network mount: it works before the
+/// Service network does.
+pub const IN_CLUSTER: &str = "kubeconfig-in-cluster";
+const IN_CLUSTER_DIR: &str = "/etc/kubernetes/kubeconfig-in-cluster";
+const SERVICE_ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
+
+pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    let loopback = url(IpAddr::V4(Ipv4Addr::LOCALHOST), machine.api.port);
+    let admin = emit::document(
+        "The cluster's first administrator.",
+        &admin(machine, secrets)?,
+    )?;
+    out.assets
+        .add_secret("auth/kubeconfig", CONTROL_PLANE_UID, admin);
+    for component in ["kube-controller-manager", "kube-scheduler"] {
+        // Relative names: the same file works in the asset directory and in the pod.
+        let user = files(
+            "ca.crt",
+            &format!("{component}.crt"),
+            &format!("{component}.key"),
+        );
+        let config = kubeconfig(machine, &loopback, component, user);
+        let comment = format!("The bootstrap {component}: loopback only.");
+        out.assets.add_secret(
+            format!("tls/{component}.kubeconfig"),
+            CONTROL_PLANE_UID,
+            emit::document(&comment, &config)?,
+        );
+    }
+    let folder = "/etc/kubernetes";
+    let kubelet = files(
+        &format!("{folder}/ca.crt"),
+        &format!("{folder}/kubelet/client.crt"),
+        &format!("{folder}/kubelet/client.key"),
+    );
+    let user = format!("system:node:{}", machine.node.name);
+    let config = kubeconfig(machine, &loopback, &user, kubelet);
+    let comment = "This node's kubelet; on loopback some API server always answers first.";
+    out.assets
+        .add_secret("kubelet/kubeconfig", 0, emit::document(comment, &config)?);
+    out.manifest(
+        "manifests/kubeconfig-in-cluster.yaml",
+        "For self-hosted components on the host network, which cannot count on the Service network.",
+        &in_cluster(machine)?,
+    )
+}
+
+/// The address people and self-hosted components use: `https://HOST:PORT`.
+pub fn server(machine: &Machine) -> String {
+    url(machine.node.address, machine.api.port)
+}
+
+fn url(address: IpAddr, port: u16) -> String {
+    format!("https://{}", SocketAddr::new(address, port))
+}
+
+/// Where a component finds its kubeconfig.
+pub fn path(component: &str, stage: Stage) -> String {
+    match stage {
+        Stage::Bootstrap => format!("{SECRETS_DIR}/{component}.kubeconfig"),
+        Stage::SelfHosted => format!("{IN_CLUSTER_DIR}/kubeconfig"),
+    }
+}
+
+/// The mount that [`path`] needs besides the secrets.
+pub fn mount(stage: Stage) -> Option<VolumeMount> {
+    (stage == Stage::SelfHosted).then(|| objects::mount(IN_CLUSTER, IN_CLUSTER_DIR))
+}
+
+fn in_cluster(machine: &Machine) -> Result<ConfigMap> {
+    let credentials = Credentials {
+        authority: json!({ "certificate-authority": format!("{SERVICE_ACCOUNT_DIR}/ca.crt") }),
+        user: json!({ "tokenFile": format!("{SERVICE_ACCOUNT_DIR}/token") }),
+    };
+    let config = kubeconfig(machine, &server(machine), "service-account", credentials);
+    let text = String::from_utf8(emit::document("The mounted ServiceAccount.", &config)?)?;
+    Ok(ConfigMap {
+        metadata: objects::meta(IN_CLUSTER, IN_CLUSTER),
+        data: Some([("kubeconfig".to_owned(), text)].into()),
+        ..Default::default()
+    })
+}
+
+fn admin(machine: &Machine, secrets: &Secrets) -> Result<Value> {
+    let pair = secrets.pair("tls/admin")?;
+    let authority = STANDARD.encode(&secrets.pair("tls/ca")?.cert);
+    let credentials = Credentials {
+        authority: json!({ "certificate-authority-data": authority }),
+        user: json!({
+            "client-certificate-data": STANDARD.encode(&pair.cert),
+            "client-key-data": STANDARD.encode(pair.key.expose()),
+        }),
+    };
+    Ok(kubeconfig(
+        machine,
+        &server(machine),
+        "kubernetes-admin",
+        credentials,
+    ))
+}
+
+/// The parts of a kubeconfig that prove who is who.
+struct Credentials {
+    authority: Value,
+    user: Value,
+}
+
+fn files(authority: &str, certificate: &str, key: &str) -> Credentials {
+    Credentials {
+        authority: json!({ "certificate-authority": authority }),
+        user: json!({ "client-certificate": certificate, "client-key": key }),
+    }
+}
+
+fn kubeconfig(machine: &Machine, server: &str, user: &str, credentials: Credentials) -> Value {
+    let name = &machine.cluster.name;
+    let context = format!("{user}@{name}");
+    let mut cluster = credentials.authority;
+    cluster["server"] = json!(server);
+    json!({
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{ "name": name, "cluster": cluster }],
+        "contexts": [{ "name": context, "context": { "cluster": name, "user": user } }],
+        "current-context": context,
+        "users": [{ "name": user, "user": credentials.user }],
+    })
+}

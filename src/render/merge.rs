@@ -1,0 +1,212 @@
+//! A new rendering meets what is on disk: who changed what decides which version stays.
+//!
+//! A small record keeps the hash of every file as it was rendered. A file that still has it is
+//! ours and is replaced; one that has not was edited by a person and is kept, unless told
+//! otherwise. What a person added is never touched. Pure: the caller reads and writes.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, Result};
+use ring::digest;
+
+use crate::assets::{Asset, Assets};
+
+/// Where the record lies in an asset directory: JSON, path to SHA-256 in hexadecimal.
+pub const RECORD: &str = ".rendered.json";
+
+/// What happened to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// It was not there.
+    Added,
+    /// It was as rendered before, and is rendered differently now.
+    Changed,
+    /// A person had edited it; the edit is gone, as asked.
+    Overwritten,
+    /// A person edited it; that version stays.
+    KeptEdited,
+    /// A person added it; it stays.
+    KeptForeign,
+    /// It is not rendered any more.
+    Removed,
+}
+
+/// One file that is not simply as it was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Its path in the asset directory.
+    pub path: String,
+    /// What happened to it.
+    pub what: What,
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let path = &self.path;
+        match self.what {
+            What::Added => write!(f, "added {path}"),
+            What::Changed => write!(f, "changed {path}"),
+            What::Overwritten => write!(f, "overwrote edited file {path}"),
+            What::KeptEdited => write!(f, "kept edited file {path}; --overwrite replaces it"),
+            What::KeptForeign => write!(f, "kept {path}, which slipway did not render"),
+            What::Removed => write!(f, "removed {path}"),
+        }
+    }
+}
+
+/// The tree to write, its record included, and how it differs from the earlier one.
+pub struct Merged {
+    /// All files.
+    pub assets: Assets,
+    /// The differences, by path.
+    pub changes: Vec<Change>,
+}
+
+/// Merges a new rendering into what is there.
+pub fn merge(earlier: &Assets, rendered: &Assets, overwrite: bool) -> Result<Merged> {
+    let record = read_record(earlier)?;
+    let mut merged = Merged {
+        assets: Assets::default(),
+        changes: Vec::new(),
+    };
+    for (path, new) in rendered.iter() {
+        let old = earlier.get(path);
+        let ours = old.is_some_and(|old| record.get(path) == Some(&hash(old)));
+        let (asset, what) = choose(old, new, ours, overwrite);
+        merged.take(path, asset, what);
+    }
+    for (path, old) in earlier
+        .iter()
+        .filter(|(path, _)| rendered.get(path).is_none())
+    {
+        match record.get(path) {
+            _ if path == RECORD => {}
+            None => merged.take(path, old, Some(What::KeptForeign)),
+            Some(hashed) if overwrite || *hashed == hash(old) => merged.note(path, What::Removed),
+            Some(_) => merged.take(path, old, Some(What::KeptEdited)),
+        }
+    }
+    merged.changes.sort_by(|a, b| a.path.cmp(&b.path));
+    merged.assets.add(RECORD, write_record(rendered)?);
+    Ok(merged)
+}
+
+fn choose<'a>(
+    old: Option<&'a Asset>,
+    new: &'a Asset,
+    ours: bool,
+    overwrite: bool,
+) -> (&'a Asset, Option<What>) {
+    match old {
+        None => (new, Some(What::Added)),
+        Some(old) if old.bytes == new.bytes => (new, None),
+        Some(_) if ours => (new, Some(What::Changed)),
+        Some(_) if overwrite => (new, Some(What::Overwritten)),
+        Some(old) => (old, Some(What::KeptEdited)),
+    }
+}
+
+impl Merged {
+    fn take(&mut self, path: &str, asset: &Asset, what: Option<What>) {
+        self.assets.insert(path, asset.clone());
+        if let Some(what) = what {
+            self.note(path, what);
+        }
+    }
+
+    fn note(&mut self, path: &str, what: What) {
+        self.changes.push(Change {
+            path: path.to_owned(),
+            what,
+        });
+    }
+}
+
+fn read_record(earlier: &Assets) -> Result<BTreeMap<String, String>> {
+    let Some(asset) = earlier.get(RECORD) else {
+        return Ok(BTreeMap::new());
+    };
+    serde_json::from_slice(asset.bytes.expose())
+        .with_context(|| format!("cannot read {RECORD}; restore it from a backup"))
+}
+
+fn write_record(rendered: &Assets) -> Result<Vec<u8>> {
+    let record: BTreeMap<&str, String> = rendered
+        .iter()
+        .map(|(path, asset)| (path, hash(asset)))
+        .collect();
+    let mut bytes = serde_json::to_vec_pretty(&record).context("cannot write the record")?;
+    bytes.push(b'\n');
+    Ok(bytes)
+}
+
+fn hash(asset: &Asset) -> String {
+    let hash = digest::digest(&digest::SHA256, asset.bytes.expose());
+    hash.as_ref()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn assets(files: &[(&str, &str)]) -> Assets {
+        let mut assets = Assets::default();
+        for (path, text) in files {
+            assets.add(*path, *text);
+        }
+        assets
+    }
+
+    #[test]
+    fn who_changed_what_decides() {
+        use What::*;
+        // rendered before, on disk, rendered now, overwrite -> on disk afterwards, what
+        type Row = (
+            &'static str,
+            &'static str,
+            &'static str,
+            bool,
+            &'static str,
+            Option<What>,
+        );
+        let table: [Row; 13] = [
+            ("", "", "b", false, "b", Some(Added)),
+            ("a", "a", "a", false, "a", None),
+            ("a", "a", "b", false, "b", Some(Changed)),
+            ("a", "x", "a", false, "x", Some(KeptEdited)),
+            ("a", "x", "b", false, "x", Some(KeptEdited)),
+            ("a", "x", "b", true, "b", Some(Overwritten)),
+            ("a", "b", "b", false, "b", None),
+            ("a", "", "a", false, "a", Some(Added)),
+            ("a", "a", "", false, "", Some(Removed)),
+            ("a", "x", "", false, "x", Some(KeptEdited)),
+            ("a", "x", "", true, "", Some(Removed)),
+            ("", "x", "", true, "x", Some(KeptForeign)),
+            ("", "x", "b", false, "x", Some(KeptEdited)),
+        ];
+        for (before, disk, now, overwrite, after, what) in table {
+            let file = |text: &'static str| match text {
+                "" => vec![],
+                text => vec![("f", text)],
+            };
+            let mut earlier = assets(&file(disk));
+            earlier.add(RECORD, write_record(&assets(&file(before))).unwrap());
+            let merged = merge(&earlier, &assets(&file(now)), overwrite).unwrap();
+            let row = (before, disk, now, overwrite);
+            let left = merged
+                .assets
+                .get("f")
+                .map_or(&b""[..], |asset| asset.bytes.expose());
+            assert_eq!(left, after.as_bytes(), "{row:?}");
+            assert_eq!(
+                merged.changes.first().map(|change| change.what),
+                what,
+                "{row:?}"
+            );
+        }
+    }
+}

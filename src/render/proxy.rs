@@ -1,0 +1,89 @@
+//! kube-proxy, always in nftables mode: the default will change, and iptables needs tools that an
+//! image may not have.
+
+use anyhow::Result;
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext};
+
+use super::apiserver::Stage;
+use super::kubeconfig::{self, IN_CLUSTER};
+use super::objects::{
+    Door, bind, config_map_volume, env_field, meta, requests, selector, service_account, template,
+    tolerate_everything, with_probes,
+};
+use super::{Output, images};
+use crate::config::Machine;
+
+const NAME: &str = "kube-proxy";
+
+pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    out.manifest(
+        "manifests/kube-proxy.yaml",
+        "Makes Services reachable on every node.",
+        &daemon_set(machine),
+    )?;
+    out.manifest(
+        "manifests/kube-proxy-sa.yaml",
+        "kube-proxy's own user.",
+        &service_account(NAME),
+    )?;
+    out.manifest(
+        "manifests/kube-proxy-role-binding.yaml",
+        "What kube-proxy may read.",
+        &bind(NAME, "system:node-proxier", NAME),
+    )
+}
+
+fn daemon_set(machine: &Machine) -> DaemonSet {
+    let pod = PodSpec {
+        containers: vec![container(machine)],
+        host_network: Some(true),
+        priority_class_name: Some("system-node-critical".into()),
+        service_account_name: Some(NAME.into()),
+        tolerations: Some(tolerate_everything()),
+        volumes: Some(vec![config_map_volume(IN_CLUSTER, IN_CLUSTER)]),
+        ..Default::default()
+    };
+    let spec = DaemonSetSpec {
+        selector: selector(NAME),
+        template: template(NAME, pod),
+        ..Default::default()
+    };
+    DaemonSet {
+        metadata: meta(NAME, NAME),
+        spec: spec,
+        status: None,
+    }
+}
+
+fn container(machine: &Machine) -> Container {
+    let arguments = vec![
+        format!("--cluster-cidr={}", machine.cluster.pod_cidr),
+        // The size of the connection table is the image's business.
+        "--conntrack-max-per-core=0".into(),
+        "--hostname-override=$(NODE_NAME)".into(),
+        format!("--kubeconfig={}", kubeconfig::path(NAME, Stage::SelfHosted)),
+        "--proxy-mode=nftables".into(),
+    ];
+    let container = Container {
+        name: NAME.into(),
+        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
+        args: Some(arguments),
+        env: Some(vec![env_field("NODE_NAME", "spec.nodeName")]),
+        resources: Some(requests("50m", "48Mi")),
+        security_context: Some(SecurityContext {
+            privileged: Some(true),
+            ..Default::default()
+        }),
+        volume_mounts: kubeconfig::mount(Stage::SelfHosted).map(|mount| vec![mount]),
+        ..Default::default()
+    };
+    let door = Door {
+        scheme: "HTTP",
+        host: None,
+        port: 10256,
+    };
+    with_probes(container, door, "/healthz", "/livez")
+}

@@ -1,0 +1,108 @@
+//! kube-scheduler, bootstrap and self-hosted, with a ServiceAccount of its own.
+
+use anyhow::Result;
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+
+use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
+use super::controller_manager::deployment;
+use super::objects::{
+    Door, bind, config_map_volume, confined, disruption_budget, mount, requests, service_account,
+    strings, with_probes,
+};
+use super::{Output, images, kubeconfig};
+use crate::config::Machine;
+
+const NAME: &str = "kube-scheduler";
+
+pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    out.manifest(
+        "bootstrap-manifests/bootstrap-scheduler.yaml",
+        "The temporary scheduler; it talks to the temporary API server on loopback.",
+        &bootstrap(NAME, container(machine, Stage::Bootstrap)),
+    )?;
+    out.manifest(
+        "manifests/kube-scheduler.yaml",
+        "The self-hosted scheduler.",
+        &deployment(NAME, self_hosted_pod(machine)),
+    )?;
+    out.manifest(
+        "manifests/kube-scheduler-service-account.yaml",
+        "The scheduler's own user.",
+        &service_account(NAME),
+    )?;
+    out.manifest(
+        "manifests/kube-scheduler-role-binding.yaml",
+        "What the scheduler may do with pods.",
+        &bind("scheduler", "system:kube-scheduler", NAME),
+    )?;
+    out.manifest(
+        "manifests/kube-scheduler-volume-role-binding.yaml",
+        "What the scheduler may do with volumes.",
+        &bind("scheduler-volumes", "system:volume-scheduler", NAME),
+    )?;
+    out.manifest(
+        "manifests/kube-scheduler-disruption.yaml",
+        "A drain may evict one scheduler at a time.",
+        &disruption_budget(NAME),
+    )
+}
+
+fn arguments(stage: Stage) -> Vec<String> {
+    let kubeconfig = kubeconfig::path(NAME, stage);
+    let mut arguments = strings(&[
+        "--bind-address=127.0.0.1",
+        "--permit-port-sharing=true",
+        "--profiling=false",
+    ]);
+    arguments.extend([
+        format!("--authentication-kubeconfig={kubeconfig}"),
+        format!("--authorization-kubeconfig={kubeconfig}"),
+        format!("--kubeconfig={kubeconfig}"),
+        format!("--secure-port={}", port(stage)),
+    ]);
+    arguments.sort();
+    arguments
+}
+
+fn port(stage: Stage) -> u16 {
+    match stage {
+        Stage::Bootstrap => 10359,
+        Stage::SelfHosted => 10259,
+    }
+}
+
+fn container(machine: &Machine, stage: Stage) -> Container {
+    let door = Door {
+        scheme: "HTTPS",
+        host: Some("127.0.0.1"),
+        port: port(stage),
+    };
+    let mounts = match stage {
+        Stage::Bootstrap => vec![mount("secrets", SECRETS_DIR)],
+        Stage::SelfHosted => kubeconfig::mount(stage).into_iter().collect(),
+    };
+    let container = Container {
+        name: NAME.into(),
+        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
+        args: Some(arguments(stage)),
+        resources: Some(requests("50m", "48Mi")),
+        security_context: Some(confined()),
+        volume_mounts: Some(mounts),
+        ..Default::default()
+    };
+    with_probes(container, door, "/healthz", "/healthz")
+}
+
+fn self_hosted_pod(machine: &Machine) -> PodSpec {
+    PodSpec {
+        node_selector: Some(control_plane_nodes()),
+        service_account_name: Some(NAME.into()),
+        volumes: Some(vec![config_map_volume(
+            kubeconfig::IN_CLUSTER,
+            kubeconfig::IN_CLUSTER,
+        )]),
+        ..control_plane_pod(container(machine, Stage::SelfHosted))
+    }
+}
