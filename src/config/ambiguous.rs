@@ -11,13 +11,24 @@ pub fn reason(scalar: &str) -> Option<&'static str> {
     let reasons: [(bool, &str); 7] = [
         (is_word(scalar), "some readers take it for true or false"),
         (is_octal(number), "some readers take it for an octal number"),
-        (is_sexagesimal(number), "some readers take it for a number of base 60"),
+        (
+            is_sexagesimal(number),
+            "some readers take it for a number of base 60",
+        ),
         (is_grouped(number), "some readers take it for a number"),
-        (is_float_to_some(number), "some readers take it for a number"),
+        (
+            is_float_to_some(number),
+            "some readers take it for a number",
+        ),
         (is_date(scalar), "some readers take it for a date"),
-        (is_beyond_json(scalar, number), "as a number it is out of range"),
+        (
+            is_beyond_json(scalar, number),
+            "as a number it is out of range",
+        ),
     ];
-    reasons.into_iter().find_map(|(applies, why)| applies.then_some(why))
+    reasons
+        .into_iter()
+        .find_map(|(applies, why)| applies.then_some(why))
 }
 
 /// The truth values that only YAML 1.1 knows, in the three ways of writing it lists.

@@ -1,7 +1,6 @@
 //! The machine document, field by field: its keys, what each may hold, and its defaults.
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net};
 
@@ -47,7 +46,11 @@ const fn v4(base: Ipv4Addr, prefix: u8) -> IpNet {
 /// Reads the tree of a document. `None`, or a value together with new problems, if it is invalid.
 pub fn machine(tree: &Tree, problems: &mut Problems) -> Option<Machine> {
     if tree.root.is_null() {
-        problems.add(1, "", format!("the document is empty; begin with apiVersion: {API_VERSION}"));
+        problems.add(
+            1,
+            "",
+            format!("the document is empty; begin with apiVersion: {API_VERSION}"),
+        );
         return None;
     }
     let mut reader = Reader::new(tree, problems);
@@ -63,7 +66,10 @@ pub fn machine(tree: &Tree, problems: &mut Problems) -> Option<Machine> {
     header?;
     Some(Machine {
         role: role?,
-        node: Node { name: node.0?, address: node.1? },
+        node: Node {
+            name: node.0?,
+            address: node.1?,
+        },
         cluster: cluster?,
         api: api?,
         kubernetes_version: kubernetes_version?,
@@ -74,7 +80,10 @@ pub fn machine(tree: &Tree, problems: &mut Problems) -> Option<Machine> {
 fn header(reader: &mut Reader) -> Option<()> {
     let only = |text: &str, supported: &str| match text == supported {
         true => Ok(()),
-        false => Err(format!("{} is not supported; this slipway reads {supported}", quote(text))),
+        false => Err(format!(
+            "{} is not supported; this slipway reads {supported}",
+            quote(text)
+        )),
     };
     let version = reader.required("apiVersion", API_VERSION, |text| only(text, API_VERSION));
     let kind = reader.required("kind", KIND, |text| only(text, KIND));
@@ -84,7 +93,10 @@ fn header(reader: &mut Reader) -> Option<()> {
 fn role(text: &str) -> Result<Role, String> {
     match text {
         "control-plane" => Ok(Role::ControlPlane),
-        _ => Err(format!("{} is not a role; the only one so far is control-plane", quote(text))),
+        _ => Err(format!(
+            "{} is not a role; the only one so far is control-plane",
+            quote(text)
+        )),
     }
 }
 
@@ -93,11 +105,18 @@ fn role(text: &str) -> Result<Role, String> {
 fn node(reader: &mut Reader) -> (Option<String>, Option<IpAddr>) {
     let name = reader.required("node.name", "the node's name, e.g. node-a", names::node);
     let example = "the address others reach this node at, e.g. 10.0.2.15";
-    (name, reader.required("node.address", example, network::address))
+    (
+        name,
+        reader.required("node.address", example, network::address),
+    )
 }
 
 fn cluster(reader: &mut Reader, node: Option<IpAddr>) -> Option<Cluster> {
-    let name = reader.required("cluster.name", "the cluster's name, e.g. harbour", names::node);
+    let name = reader.required(
+        "cluster.name",
+        "the cluster's name, e.g. harbour",
+        names::node,
+    );
     let domain = reader.optional("cluster.domain", DOMAIN.to_owned(), names::domain);
     let pods = reader.optional(PODS, POD_CIDR, network::pods);
     let services = reader.optional(SERVICES, SERVICE_CIDR, network::services);
@@ -109,7 +128,12 @@ fn cluster(reader: &mut Reader, node: Option<IpAddr>) -> Option<Cluster> {
             fit_the_node(reader, path, net, node);
         }
     }
-    Some(Cluster { name: name?, domain: domain?, pod_cidr: pods?, service_cidr: services? })
+    Some(Cluster {
+        name: name?,
+        domain: domain?,
+        pod_cidr: pods?,
+        service_cidr: services?,
+    })
 }
 
 fn stay_apart(reader: &mut Reader, pods: IpNet, services: IpNet) {
@@ -138,7 +162,11 @@ fn fit_the_node(reader: &mut Reader, path: &str, net: IpNet, node: IpAddr) {
 
 /// A network for a message. One that stands nowhere in the document would puzzle its author.
 fn shown(reader: &Reader, path: &str, net: IpNet) -> String {
-    let origin = if reader.is_given(path) { "" } else { " (the default)" };
+    let origin = if reader.is_given(path) {
+        ""
+    } else {
+        " (the default)"
+    };
     format!("{net}{origin}")
 }
 
@@ -151,21 +179,28 @@ fn api(reader: &mut Reader) -> Option<Api> {
             false => Ok(name),
         }
     });
-    Some(Api { port: port?, alt_names: alt_names? })
+    Some(Api {
+        port: port?,
+        alt_names: alt_names?,
+    })
 }
 
 fn port(number: i64) -> Result<u16, String> {
     let port = u16::try_from(number).ok().filter(|port| *port != 0);
     let port = port.ok_or_else(|| format!("{number} is not a port; use 1 to 65535"))?;
     match TAKEN_PORTS.iter().find(|(taken, _)| *taken == port) {
-        Some((_, user)) => Err(format!("{port} is taken by {user} on this node; use another")),
+        Some((_, user)) => Err(format!(
+            "{port} is taken by {user} on this node; use another"
+        )),
         None => Ok(port),
     }
 }
 
 fn version(text: &str) -> Result<String, String> {
     let bare = text.strip_prefix('v').unwrap_or(text);
-    let patch = bare.strip_prefix(KUBERNETES_MINOR).and_then(|rest| rest.strip_prefix('.'));
+    let patch = bare
+        .strip_prefix(KUBERNETES_MINOR)
+        .and_then(|rest| rest.strip_prefix('.'));
     let supported = patch.is_some_and(|patch| {
         let number: Result<u16, _> = patch.parse();
         number.is_ok_and(|number| number.to_string() == patch)
@@ -182,14 +217,20 @@ fn version(text: &str) -> Result<String, String> {
 }
 
 fn timeouts(reader: &mut Reader) -> Option<Timeouts> {
-    let mut timeout = |path, minutes: u64| {
-        reader.optional(path, Duration::from_secs(minutes * 60), |text| {
+    let default = Timeouts::default();
+    let mut timeout = |path, default| {
+        reader.optional(path, default, |text| {
             duration::parse(text).map_err(|why| format!("{} {why}", quote(text)))
         })
     };
-    let source = timeout("timeouts.source", 2);
-    let api = timeout("timeouts.api", 10);
-    let pods = timeout("timeouts.pods", 20);
-    let handover = timeout("timeouts.handover", 2);
-    Some(Timeouts { source: source?, api: api?, pods: pods?, handover: handover? })
+    let source = timeout("timeouts.source", default.source);
+    let api = timeout("timeouts.api", default.api);
+    let pods = timeout("timeouts.pods", default.pods);
+    let handover = timeout("timeouts.handover", default.handover);
+    Some(Timeouts {
+        source: source?,
+        api: api?,
+        pods: pods?,
+        handover: handover?,
+    })
 }

@@ -28,7 +28,9 @@ fn millis(text: &str) -> Option<u64> {
     while !rest.is_empty() || total == 0 && text.is_empty() {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, after) = rest.split_at(digits);
-        let end = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let end = after
+            .find(|c: char| c.is_ascii_digit())
+            .unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         let (_, factor) = units.by_ref().find(|(name, _)| *name == unit)?;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
@@ -48,7 +50,11 @@ pub fn show(duration: Duration) -> String {
             rest %= factor;
         }
     }
-    if shown.is_empty() { "0s".to_owned() } else { shown }
+    if shown.is_empty() {
+        "0s".to_owned()
+    } else {
+        shown
+    }
 }
 
 #[cfg(test)]
@@ -58,7 +64,12 @@ mod tests {
 
     #[test]
     fn reads() {
-        let cases = [("90s", 90_000), ("2m", 120_000), ("1h30m", 5_400_000), ("1s500ms", 1_500)];
+        let cases = [
+            ("90s", 90_000),
+            ("2m", 120_000),
+            ("1h30m", 5_400_000),
+            ("1s500ms", 1_500),
+        ];
         for (text, millis) in cases {
             assert_eq!(parse(text), Ok(Duration::from_millis(millis)), "{text}");
         }

@@ -33,7 +33,11 @@ pub fn child(parent: &str, key: &str) -> String {
         true => key.to_owned(),
         false => quote(key),
     };
-    if parent.is_empty() { key } else { format!("{parent}.{key}") }
+    if parent.is_empty() {
+        key
+    } else {
+        format!("{parent}.{key}")
+    }
 }
 
 /// The path of a sequence's item.
@@ -44,7 +48,12 @@ pub fn item(parent: &str, index: usize) -> String {
 /// Reads the events of a text. Returns the lines, or `None` if no tree should be built of it;
 /// problems that leave the tree's shape intact do not prevent one.
 pub fn inspect(text: &str, problems: &mut Problems) -> Option<Lines> {
-    let mut guard = Guard { problems, lines: Lines::new(), open: Vec::new(), sound: true };
+    let mut guard = Guard {
+        problems,
+        lines: Lines::new(),
+        open: Vec::new(),
+        sound: true,
+    };
     let mut parser = Parser::new_from_str(text);
     let mut documents = 0;
     loop {
@@ -65,7 +74,11 @@ pub fn inspect(text: &str, problems: &mut Problems) -> Option<Lines> {
             _ => {}
         }
         if documents > 1 {
-            guard.give_up(&mark, "", "a second document begins here; one is all there may be");
+            guard.give_up(
+                &mark,
+                "",
+                "a second document begins here; one is all there may be",
+            );
             break;
         }
         if !guard.take(event, &mark) {
@@ -121,7 +134,11 @@ impl Guard<'_> {
             }
             Event::Alias(_) => {
                 let path = self.scalar("*", mark);
-                self.give_up(mark, &path, "aliases are not supported; write the value out");
+                self.give_up(
+                    mark,
+                    &path,
+                    "aliases are not supported; write the value out",
+                );
                 true
             }
             Event::SequenceEnd | Event::MappingEnd => self.open.pop().is_some(),
@@ -131,13 +148,21 @@ impl Guard<'_> {
 
     fn collection(&mut self, kind: Kind, anchor: usize, tag: Option<&Tag>, mark: &Marker) -> bool {
         let Some(path) = self.value_path(mark) else {
-            let path = self.open.last().map_or("", |open| open.path.as_str()).to_owned();
+            let path = self
+                .open
+                .last()
+                .map_or("", |open| open.path.as_str())
+                .to_owned();
             self.give_up(mark, &path, "a key must be text, not a list or mapping");
             return false;
         };
         self.decorations(&path, anchor, tag, mark);
         if self.open.len() == MAX_DEPTH {
-            self.give_up(mark, &path, format!("is nested more than {MAX_DEPTH} levels deep"));
+            self.give_up(
+                mark,
+                &path,
+                format!("is nested more than {MAX_DEPTH} levels deep"),
+            );
             return false;
         }
         self.open.push(Open { path, kind });
@@ -145,7 +170,11 @@ impl Guard<'_> {
     }
 
     fn too_many(&mut self, mark: &Marker) -> bool {
-        self.give_up(mark, "", format!("the document has more than {MAX_NODES} values"));
+        self.give_up(
+            mark,
+            "",
+            format!("the document has more than {MAX_NODES} values"),
+        );
         false
     }
 
@@ -161,25 +190,38 @@ impl Guard<'_> {
     fn value_path(&mut self, mark: &Marker) -> Option<String> {
         let path = match self.open.last_mut() {
             None => String::new(),
-            Some(Open { path, kind: Kind::Sequence { items } }) => {
+            Some(Open {
+                path,
+                kind: Kind::Sequence { items },
+            }) => {
                 *items += 1;
                 item(path, *items - 1)
             }
-            Some(Open { kind: Kind::Mapping { value }, .. }) => return value.take(),
+            Some(Open {
+                kind: Kind::Mapping { value },
+                ..
+            }) => return value.take(),
         };
         self.lines.insert(path.clone(), mark.line());
         Some(path)
     }
 
     fn key(&mut self, text: &str, mark: &Marker) -> String {
-        let Some(Open { path: parent, kind: Kind::Mapping { value } }) = self.open.last_mut()
+        let Some(Open {
+            path: parent,
+            kind: Kind::Mapping { value },
+        }) = self.open.last_mut()
         else {
             return String::new();
         };
         let path = child(parent, text);
         *value = Some(path.clone());
         if text.len() > MAX_KEY {
-            self.give_up(mark, &path, format!("the key has more than {MAX_KEY} characters"));
+            self.give_up(
+                mark,
+                &path,
+                format!("the key has more than {MAX_KEY} characters"),
+            );
         }
         if let Some(first) = self.lines.insert(path.clone(), mark.line()) {
             let again = format!("duplicate key; it was given on line {first} already");
@@ -201,7 +243,11 @@ impl Guard<'_> {
 
     fn decorations(&mut self, path: &str, anchor: usize, tag: Option<&Tag>, mark: &Marker) {
         if anchor != 0 {
-            self.give_up(mark, path, "anchors are not supported; write the value out each time");
+            self.give_up(
+                mark,
+                path,
+                "anchors are not supported; write the value out each time",
+            );
         }
         if let Some(tag) = tag {
             let tag = quote(&format!("{}{}", tag.handle, tag.suffix));

@@ -101,3 +101,15 @@ pub struct Timeouts {
     /// The bootstrap control plane is gone and the new one serves; default 2 min.
     pub handover: Duration,
 }
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
+        Self {
+            source: minutes(2),
+            api: minutes(10),
+            pods: minutes(20),
+            handover: minutes(2),
+        }
+    }
+}

@@ -25,9 +25,15 @@ pub fn alt(text: &str) -> Result<AltName, String> {
         return Ok(AltName::Ip(address));
     }
     let looks_like_address = text.contains(':')
-        || text.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+        || text
+            .rsplit('.')
+            .next()
+            .is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
     if looks_like_address {
-        return Err(format!("{} is neither an address nor a DNS name", quote(text)));
+        return Err(format!(
+            "{} is neither an address nor a DNS name",
+            quote(text)
+        ));
     }
     let name = text.strip_prefix("*.").unwrap_or(text);
     subdomain(name, MAX_DOMAIN).map(|_| AltName::Dns(text.to_owned()))
@@ -35,7 +41,10 @@ pub fn alt(text: &str) -> Result<AltName, String> {
 
 fn subdomain(text: &str, max: usize) -> Result<&str, String> {
     if text.len() > max {
-        return Err(format!("has {} characters; at most {max} are allowed", text.len()));
+        return Err(format!(
+            "has {} characters; at most {max} are allowed",
+            text.len()
+        ));
     }
     if text.split('.').all(is_label) {
         return Ok(text);
@@ -78,9 +87,22 @@ mod tests {
 
     #[test]
     fn alternative_names() {
-        assert_eq!(alt("*.example.com"), Ok(AltName::Dns("*.example.com".to_owned())));
-        assert_eq!(alt("::1").map(|name| matches!(name, AltName::Ip(_))), Ok(true));
-        for bad in ["10.0.0.300", "fd00::x", "*", "a.*.b", "https://a", "a.example.com."] {
+        assert_eq!(
+            alt("*.example.com"),
+            Ok(AltName::Dns("*.example.com".to_owned()))
+        );
+        assert_eq!(
+            alt("::1").map(|name| matches!(name, AltName::Ip(_))),
+            Ok(true)
+        );
+        for bad in [
+            "10.0.0.300",
+            "fd00::x",
+            "*",
+            "a.*.b",
+            "https://a",
+            "a.example.com.",
+        ] {
             assert!(alt(bad).is_err(), "{bad}");
         }
     }

@@ -10,11 +10,18 @@ use super::problem::quote;
 /// `--node-ip`: loopback, multicast, link-local and unspecified addresses.
 pub fn address(text: &str) -> Result<IpAddr, String> {
     if text.contains('/') {
-        return Err(format!("{} is a network; give an address alone, without \"/\"", quote(text)));
+        return Err(format!(
+            "{} is a network; give an address alone, without \"/\"",
+            quote(text)
+        ));
     }
-    let address: IpAddr = text.parse().map_err(|_| format!("{} is not an address", quote(text)))?;
+    let address: IpAddr = text
+        .parse()
+        .map_err(|_| format!("{} is not an address", quote(text)))?;
     match unreachable_kind(address) {
-        Some(kind) => Err(format!("{address} is {kind}; other machines cannot reach it")),
+        Some(kind) => Err(format!(
+            "{address} is {kind}; other machines cannot reach it"
+        )),
         None => Ok(address),
     }
 }
@@ -31,16 +38,24 @@ fn unreachable_kind(address: IpAddr) -> Option<&'static str> {
         (link_local, "a link-local or broadcast address"),
         (mapped, "an IPv4 address in IPv6 notation"),
     ];
-    kinds.into_iter().find_map(|(applies, kind)| applies.then_some(kind))
+    kinds
+        .into_iter()
+        .find_map(|(applies, kind)| applies.then_some(kind))
 }
 
 /// A network of pods. The controller-manager cuts a /24 (IPv4) or /64 (IPv6) for each node out of
 /// it and refuses an IPv6 network above /48 (`cidrset.clusterSubnetMaxDiff`).
 pub fn pods(text: &str) -> Result<IpNet, String> {
     let net = network(text)?;
-    let (largest, share) = if net.addr().is_ipv4() { (8, 24) } else { (48, 64) };
+    let (largest, share) = if net.addr().is_ipv4() {
+        (8, 24)
+    } else {
+        (48, 64)
+    };
     match net.prefix_len() {
-        len if len > share => Err(format!("{net} is too small: every node takes a /{share} of it")),
+        len if len > share => Err(format!(
+            "{net} is too small: every node takes a /{share} of it"
+        )),
         len if len < largest => Err(format!("{net} is too large: at most a /{largest}")),
         _ => Ok(net),
     }
@@ -58,17 +73,24 @@ pub fn services(text: &str) -> Result<IpNet, String> {
              /{smallest}"
         )),
         4..=20 => Ok(net),
-        _ => Err(format!("{net} is larger than Kubernetes allows: at most a /{largest}")),
+        _ => Err(format!(
+            "{net} is larger than Kubernetes allows: at most a /{largest}"
+        )),
     }
 }
 
 fn network(text: &str) -> Result<IpNet, String> {
-    let net: IpNet = text
-        .parse()
-        .map_err(|_| format!("{} is not a network; write it like 10.2.0.0/16", quote(text)))?;
+    let net: IpNet = text.parse().map_err(|_| {
+        format!(
+            "{} is not a network; write it like 10.2.0.0/16",
+            quote(text)
+        )
+    })?;
     if net != net.trunc() {
         let base = net.trunc();
-        return Err(format!("{net} has bits set behind its prefix; did you mean {base}?"));
+        return Err(format!(
+            "{net} has bits set behind its prefix; did you mean {base}?"
+        ));
     }
     match unreachable_kind(net.network()) {
         Some(kind) => Err(format!("{net} begins at {kind}; choose a private network")),
@@ -104,18 +126,35 @@ mod tests {
 
     #[test]
     fn networks() {
-        for good in ["10.2.0.0/16", "10.0.0.0/8", "10.2.1.0/24", "fd00:2::/48", "fd00:2::/64"] {
+        for good in [
+            "10.2.0.0/16",
+            "10.0.0.0/8",
+            "10.2.1.0/24",
+            "fd00:2::/48",
+            "fd00:2::/64",
+        ] {
             assert!(pods(good).is_ok(), "{good}");
         }
-        for bad in
-            ["10.2.0.0", "10.2.0.1/16", "10.2.0.0/25", "0.0.0.0/0", "fd00::/47", "127.0.0.0/8"]
-        {
+        for bad in [
+            "10.2.0.0",
+            "10.2.0.1/16",
+            "10.2.0.0/25",
+            "0.0.0.0/0",
+            "fd00::/47",
+            "127.0.0.0/8",
+        ] {
             assert!(pods(bad).is_err(), "{bad}");
         }
         for good in ["10.3.0.0/28", "10.0.0.0/12", "fd00:3::/108", "fd00:3::/124"] {
             assert!(services(good).is_ok(), "{good}");
         }
-        for bad in ["10.3.0.0/29", "10.3.0.0/32", "10.0.0.0/11", "fd00:3::/107", "fd00:3::/125"] {
+        for bad in [
+            "10.3.0.0/29",
+            "10.3.0.0/32",
+            "10.0.0.0/11",
+            "fd00:3::/107",
+            "fd00:3::/125",
+        ] {
             assert!(services(bad).is_err(), "{bad}");
         }
     }

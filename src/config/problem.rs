@@ -36,7 +36,11 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Adds one.
     pub fn add(&mut self, line: usize, path: impl Into<String>, message: impl Into<String>) {
-        self.0.push(Problem { line, path: path.into(), message: message.into() });
+        self.0.push(Problem {
+            line,
+            path: path.into(),
+            message: message.into(),
+        });
     }
 
     /// Whether the document is fine so far.
@@ -90,7 +94,10 @@ mod tests {
         let mut problems = Problems::default();
         problems.add(2, "b", "second");
         problems.add(1, "", "first");
-        assert_eq!(problems.clone().sorted().to_string(), "line 1: first\nline 2: b: second");
+        assert_eq!(
+            problems.clone().sorted().to_string(),
+            "line 1: first\nline 2: b: second"
+        );
         (0..60).for_each(|line| problems.add(line, "x", "y"));
         assert!(problems.to_string().ends_with("\nand 12 more"));
     }

@@ -25,8 +25,16 @@ pub struct Reader<'a> {
 impl<'a> Reader<'a> {
     /// Notes problems in `problems`.
     pub fn new(tree: &'a Tree, problems: &'a mut Problems) -> Self {
-        let doubtful = problems.iter().map(|problem| problem.path.clone()).collect();
-        Self { tree, problems, doubtful, known: Vec::new() }
+        let doubtful = problems
+            .iter()
+            .map(|problem| problem.path.clone())
+            .collect();
+        Self {
+            tree,
+            problems,
+            doubtful,
+            known: Vec::new(),
+        }
     }
 
     /// A text that must be there; `example` completes "missing; give ...".
@@ -165,7 +173,11 @@ impl<'a> Reader<'a> {
                 _ => return Found::Blocked,
             };
         }
-        if value.is_null() { Found::Nothing } else { Found::Value(value) }
+        if value.is_null() {
+            Found::Nothing
+        } else {
+            Found::Value(value)
+        }
     }
 
     fn line(&self, path: &str) -> usize {
@@ -203,7 +215,9 @@ fn text<T>(value: &Value, check: impl FnOnce(&str) -> Result<T, String>) -> Resu
 }
 
 fn no_number(value: &Value) -> String {
-    let quoted = value.as_str().is_some_and(|text| text.parse::<i64>().is_ok());
+    let quoted = value
+        .as_str()
+        .is_some_and(|text| text.parse::<i64>().is_ok());
     let hint = if quoted { "; remove the quotes" } else { "" };
     format!("{}{hint}", wrong_type(value, "a whole number"))
 }
@@ -228,7 +242,11 @@ fn unknown_key(key: &str, known: &[&str]) -> String {
         .min();
     match near {
         Some((_, near)) => format!("unknown key {}; did you mean {near}?", quote(key)),
-        None => format!("unknown key {}; known here: {}", quote(key), known.join(", ")),
+        None => format!(
+            "unknown key {}; known here: {}",
+            quote(key),
+            known.join(", ")
+        ),
     }
 }
 
@@ -254,9 +272,12 @@ mod tests {
 
     #[test]
     fn distances() {
-        for (a, b, want) in
-            [("", "", 0), ("abc", "abc", 0), ("podcdr", "podcidr", 1), ("a", "xyz", 3)]
-        {
+        for (a, b, want) in [
+            ("", "", 0),
+            ("abc", "abc", 0),
+            ("podcdr", "podcidr", 1),
+            ("a", "xyz", 3),
+        ] {
             assert_eq!(distance(a, b), want, "{a} {b}");
         }
     }

@@ -7,6 +7,7 @@
 
 use std::collections::BTreeSet;
 
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::guard::{self, Lines};
@@ -35,7 +36,11 @@ pub fn read(text: &[u8], problems: &mut Problems) -> Option<Tree> {
     // A text that ends too early has its problem on the line after the last, which no editor shows.
     let last = text.lines().count().max(1);
     for problem in found.iter() {
-        problems.add(problem.line.min(last), problem.path.as_str(), problem.message.as_str());
+        problems.add(
+            problem.line.min(last),
+            problem.path.as_str(),
+            problem.message.as_str(),
+        );
     }
     let mut lines = lines?;
     // A text of comments alone has no node; the tree has an empty one.
@@ -60,11 +65,21 @@ pub fn read(text: &[u8], problems: &mut Problems) -> Option<Tree> {
     }
 }
 
+/// Reads the objects of a Kubernetes manifest: YAML (one or more documents) or JSON. Unlike the
+/// machine document it is the API server that judges what is in it.
+pub fn documents(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
+    serde_yaml::Deserializer::from_str(text)
+        .map(Value::deserialize)
+        .collect()
+}
+
 /// The text as UTF-8 without what is invisible or a line break to only one of the parsers.
 fn characters<'a>(text: &'a [u8], problems: &mut Problems) -> Option<&'a str> {
     if text.len() > MAX_BYTES {
-        let message =
-            format!("the document has {} bytes; at most {MAX_BYTES} are read", text.len());
+        let message = format!(
+            "the document has {} bytes; at most {MAX_BYTES} are read",
+            text.len()
+        );
         problems.add(1, "", message);
         return None;
     }
@@ -72,14 +87,22 @@ fn characters<'a>(text: &'a [u8], problems: &mut Problems) -> Option<&'a str> {
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(text),
         Err(error) => {
             let (valid, _) = text.split_at(error.valid_up_to());
-            problems.add(line_after(valid), "", "the document is not UTF-8 text; save it as UTF-8");
+            problems.add(
+                line_after(valid),
+                "",
+                "the document is not UTF-8 text; save it as UTF-8",
+            );
             return None;
         }
     };
     if let Some((at, odd)) = text.char_indices().find(|(_, c)| is_odd(*c)) {
         let line = line_after(&text.as_bytes()[..at]);
         let code = u32::from(odd);
-        problems.add(line, "", format!("the character U+{code:04X} must not stand in a document"));
+        problems.add(
+            line,
+            "",
+            format!("the character U+{code:04X} must not stand in a document"),
+        );
         return None;
     }
     Some(text)
@@ -104,9 +127,9 @@ fn agree(root: &Value, lines: &Lines) -> bool {
 
 fn collect(value: &Value, path: String, paths: &mut BTreeSet<String>) {
     match value {
-        Value::Object(entries) => {
-            entries.iter().for_each(|(key, value)| collect(value, guard::child(&path, key), paths))
-        }
+        Value::Object(entries) => entries
+            .iter()
+            .for_each(|(key, value)| collect(value, guard::child(&path, key), paths)),
         Value::Array(items) => items
             .iter()
             .enumerate()

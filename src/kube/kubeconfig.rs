@@ -14,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use ureq::http::Uri;
 
+use crate::config::yaml;
 use crate::secret::Secret;
 
 /// Everything a client needs to know, read and decoded.
@@ -85,7 +86,8 @@ pub fn parse_embedded(bytes: &[u8]) -> Result<Config> {
 /// Understands a kubeconfig, YAML or JSON.
 pub fn parse(bytes: &[u8]) -> Result<Kubeconfig> {
     let text = std::str::from_utf8(bytes).context("it is not UTF-8")?;
-    let document: Value = serde_json::from_str(text)?;
+    let mut documents = yaml::documents(text)?;
+    let document = documents.pop().context("it is empty")?;
     let current = string(&document, "current-context").context("it has no current-context")?;
     let context = named(&document, "contexts", "context", current)?;
     let cluster_name = string(context, "cluster").context("its context names no cluster")?;
@@ -172,7 +174,8 @@ fn refuse(value: &Value, keys: &[&str]) -> Result<()> {
     }
 }
 
-fn server(url: &str) -> Result<Server> {
+/// Understands a server URL, `https://HOST[:PORT][/PREFIX]` or `http://…`.
+pub fn server(url: &str) -> Result<Server> {
     let uri: Uri = url
         .parse()
         .with_context(|| format!("its server {url:?} is no URL"))?;

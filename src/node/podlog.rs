@@ -1,7 +1,8 @@
 //! The last words of a container, from the files that the runtime writes.
 //!
 //! They can be read with the API down, which is when they are wanted most. Layout: the kubelet's
-//! /var/log/pods/NAMESPACE_POD_UID/CONTAINER/N.log, lines `TIME stream F|P text` (CRI logging).
+//! /var/log/pods/NAMESPACE_POD_UID/CONTAINER/N.log, lines `TIME stream F|P text` (CRI logging). A
+//! static pod's full name ends in `-NODE`, so a pod is found by the part of its name that is known.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,44 +12,40 @@ use super::files::below;
 /// How much of a file's end is read.
 const TAIL: usize = 8 * 1024;
 
-/// The last `lines` lines that any container of the pod wrote, or `None` if it wrote nothing. `pod` is the
-/// pod's full name (a static pod's ends in `-NODE`), `uid` its UID.
-pub fn last_words(
-    root: &Path,
-    namespace: &str,
-    pod: &str,
-    uid: &str,
-    lines: usize,
-) -> Option<String> {
-    let folder = below(root, format!("/var/log/pods/{namespace}_{pod}_{uid}"));
-    let newest = newest_log(&folder)?;
-    let bytes = fs::read(newest).ok()?;
-    let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL)..]).into_owned();
-    let words: Vec<_> = tail
-        .lines()
-        .filter_map(message)
-        .filter(|text| !text.trim().is_empty())
-        .collect();
-    let from = words.len().saturating_sub(lines);
-    (!words.is_empty()).then(|| words[from..].join("\n"))
+/// The log folder of the newest pod that `namespace` and `name`, whole or without its `-NODE`, denote;
+/// `None` means that the kubelet has made nothing of it yet.
+pub fn folder(root: &Path, namespace: &str, name: &str) -> Option<PathBuf> {
+    let (whole, part) = (
+        format!("{namespace}_{name}_"),
+        format!("{namespace}_{name}-"),
+    );
+    children(&below(root, "/var/log/pods"))
+        .into_iter()
+        .filter(|path| {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            name.starts_with(&whole) || name.starts_with(&part)
+        })
+        .max_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
 }
 
-/// Whether the kubelet has made anything of the pod yet.
-pub fn was_started(root: &Path, namespace: &str, pod: &str, uid: &str) -> bool {
-    below(root, format!("/var/log/pods/{namespace}_{pod}_{uid}")).exists()
-}
-
-fn newest_log(pod: &Path) -> Option<PathBuf> {
-    let children = |folder: &Path| -> Vec<PathBuf> {
-        fs::read_dir(folder)
-            .map(|all| all.flatten().map(|entry| entry.path()).collect())
-            .unwrap_or_default()
-    };
-    children(pod)
+/// The line that best tells what went wrong in the newest container of a pod's log folder: the last one that
+/// klog marks as an error, else the last one; `None` if nothing was written.
+pub fn last_words(folder: &Path) -> Option<String> {
+    let newest = children(folder)
         .iter()
         .flat_map(|container| children(container))
         .filter(|path| fs::metadata(path).is_ok_and(|meta| meta.len() > 0))
-        .max_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())
+        .max_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())?;
+    let bytes = fs::read(newest).ok()?;
+    let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL)..]).into_owned();
+    telling(tail.lines().filter_map(message)).map(|line| strip_klog(line).to_owned())
+}
+
+fn children(folder: &Path) -> Vec<PathBuf> {
+    // A folder that is not there yet has nothing to say.
+    fs::read_dir(folder)
+        .map(|all| all.flatten().map(|entry| entry.path()).collect())
+        .unwrap_or_default()
 }
 
 /// The text of a CRI log line.
@@ -58,28 +55,51 @@ fn message(line: &str) -> Option<&str> {
     matches!(tag, "F" | "P").then(|| fields.next()).flatten()
 }
 
+fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let mut best: Option<(bool, &str)> = None;
+    for line in lines.filter(|line| !line.trim().is_empty()) {
+        let grave =
+            is_klog(line, &['E', 'F']) || line.starts_with("Error") || line.starts_with("panic");
+        if grave || best.is_none_or(|(was_grave, _)| !was_grave) {
+            best = Some((grave, line));
+        }
+    }
+    best.map(|(_, line)| line)
+}
+
+/// klog's header: severity, month and day, time, thread, `file:line]`.
+fn is_klog(line: &str, severities: &[char]) -> bool {
+    line.starts_with(severities) && line[1..].bytes().take(4).all(|byte| byte.is_ascii_digit())
+}
+
+fn strip_klog(line: &str) -> &str {
+    let header = is_klog(line, &['I', 'W', 'E', 'F'])
+        .then(|| line.split_once("] "))
+        .flatten();
+    header.map_or(line, |(_, text)| text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_file_speaks() {
+    fn an_error_says_more_than_the_last_line() {
         let dir = tempfile::tempdir().unwrap();
-        let folder = dir.path().join("var/log/pods/kube-system_etcd-a_u1/etcd");
-        fs::create_dir_all(&folder).unwrap();
-        fs::write(
-            folder.join("0.log"),
-            "2026-11-23T06:00:00Z stderr F one\n2026-11-23T06:00:01Z stderr F two\n",
-        )
-        .unwrap();
-        assert_eq!(
-            last_words(dir.path(), "kube-system", "etcd-a", "u1", 1).unwrap(),
-            "two"
-        );
-        assert!(was_started(dir.path(), "kube-system", "etcd-a", "u1"));
-        assert_eq!(
-            last_words(dir.path(), "kube-system", "etcd-a", "u2", 1),
-            None
-        );
+        let log = dir.path().join("var/log/pods/kube-system_etcd-a_u1/etcd");
+        fs::create_dir_all(&log).unwrap();
+        let text = "2026-11-23T06:00:00Z stderr F E1123 06:00:00.1 1 a.go:1] no certificate\n\
+                    2026-11-23T06:00:01Z stderr F I1123 06:00:01.1 1 a.go:2] bye\n";
+        fs::write(log.join("0.log"), text).unwrap();
+        let pod = folder(dir.path(), "kube-system", "etcd").unwrap();
+        assert_eq!(pod, folder(dir.path(), "kube-system", "etcd-a").unwrap());
+        assert_eq!(last_words(&pod).unwrap(), "no certificate");
+        assert_eq!(folder(dir.path(), "kube-system", "et"), None);
+    }
+
+    #[test]
+    fn without_an_error_the_last_line_speaks() {
+        assert_eq!(telling(["one", "", "two", " "].into_iter()), Some("two"));
+        assert_eq!(telling(std::iter::empty()), None);
     }
 }

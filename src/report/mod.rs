@@ -7,6 +7,7 @@
 
 pub mod console;
 pub mod record;
+pub mod status;
 pub mod timeline;
 
 use std::path::PathBuf;
@@ -119,13 +120,8 @@ impl Reporter {
         let now = self.elapsed();
         self.record.finish(outcome, now);
         self.line(text);
-        let Some(folder) = &self.folder else { return };
         let svg = timeline::svg(&self.record);
-        if let Err(error) =
-            files::write(&folder.join("timeline.svg"), svg.as_bytes(), files::PUBLIC)
-        {
-            log::warn!("{error:#}");
-        }
+        self.save("timeline.svg", svg.as_bytes());
     }
 
     fn state(&mut self, text: &str) {
@@ -136,14 +132,16 @@ impl Reporter {
             self.record.stage(),
             text.lines().next().unwrap_or_default()
         ));
+        let json = self.record.json();
+        self.save("status.json", &json);
+    }
+
+    /// Writes a file of the record. One that cannot be written must not end a launch that goes well.
+    fn save(&mut self, name: &str, bytes: &[u8]) {
         let Some(folder) = &self.folder else { return };
-        // A status file that cannot be written must not end a launch that goes well.
-        if let Err(error) = files::write(
-            &folder.join("status.json"),
-            &self.record.json(),
-            files::PUBLIC,
-        ) {
+        if let Err(error) = files::write(&folder.join(name), bytes, files::PUBLIC) {
             log::warn!("{error:#}");
+            self.folder = None;
         }
     }
 }

@@ -18,8 +18,23 @@ fn tree(text: &str) -> Tree {
 #[test]
 fn every_node_has_its_line() {
     let tree = tree("# first\na:\n  b: [1,\n    2]\n  \"c.d\": |\n    text\ne: null\n");
-    let lines: Vec<_> = tree.lines.iter().map(|(path, line)| format!("{path}={line}")).collect();
-    assert_eq!(lines, ["=2", "a=2", "a.\"c.d\"=5", "a.b=3", "a.b[0]=3", "a.b[1]=4", "e=7"]);
+    let lines: Vec<_> = tree
+        .lines
+        .iter()
+        .map(|(path, line)| format!("{path}={line}"))
+        .collect();
+    assert_eq!(
+        lines,
+        [
+            "=2",
+            "a=2",
+            "a.\"c.d\"=5",
+            "a.b=3",
+            "a.b[0]=3",
+            "a.b[1]=4",
+            "e=7"
+        ]
+    );
     assert_eq!(tree.root["a"]["c.d"], "text\n");
 }
 
@@ -39,19 +54,34 @@ fn a_byte_order_mark_before_the_text_is_skipped() {
 #[test]
 fn refused_constructs_with_their_lines() {
     let cases = [
-        ("a: 1\na: 2", "line 2: a: duplicate key; it was given on line 1 already"),
-        ("{\"a\": 1,\n\"a\": 2}", "line 2: a: duplicate key; it was given on line 1 already"),
+        (
+            "a: 1\na: 2",
+            "line 2: a: duplicate key; it was given on line 1 already",
+        ),
+        (
+            "{\"a\": 1,\n\"a\": 2}",
+            "line 2: a: duplicate key; it was given on line 1 already",
+        ),
         ("a:\n  b: &x 1", "line 2: a.b: anchors are not supported"),
         ("a: &x 1\nb: *x", "line 2: b: aliases are not supported"),
-        ("a: {b: 1}\n<<: {c: 1}", "line 2: \"<<\": merge keys are not supported"),
-        ("a: !!binary x", "line 1: a: tags are not supported; remove \"tag:yaml.org,2002:binary\""),
+        (
+            "a: {b: 1}\n<<: {c: 1}",
+            "line 2: \"<<\": merge keys are not supported",
+        ),
+        (
+            "a: !!binary x",
+            "line 1: a: tags are not supported; remove \"tag:yaml.org,2002:binary\"",
+        ),
         ("a: b\n---\nc: d", "line 2: a second document begins here"),
         ("a: b\nc: 0644", "line 2: c: 0644 is ambiguous"),
         ("a: [x, on]", "line 1: a[1]: on is ambiguous"),
         ("on: a", "line 1: on: on is ambiguous"),
         ("a:\n  ? [a]\n  : b", "line 2: a: a key must be text"),
         ("a: b\nc: [", "line 2: the document is not YAML"),
-        ("a: b\n\tc: d", "is not YAML: while scanning a plain scalar, found a tab"),
+        (
+            "a: b\n\tc: d",
+            "is not YAML: while scanning a plain scalar, found a tab",
+        ),
         ("a: b\n\0c: d", "line 2: the character U+0000"),
         ("a: b\u{2028}c: d", "line 1: the character U+2028"),
     ];
@@ -62,8 +92,15 @@ fn refused_constructs_with_their_lines() {
     assert!(problems(b"a: b\n\xff").contains("line 2: the document is not UTF-8"));
     for opening in ["[", "{a: ", "- ", "? "] {
         let got = problems(opening.repeat(1000).as_bytes());
-        let refusals = ["levels deep", "a key must be text", "recursion limit exceeded"];
-        assert!(refusals.iter().any(|refusal| got.contains(refusal)), "{opening}: {got}");
+        let refusals = [
+            "levels deep",
+            "a key must be text",
+            "recursion limit exceeded",
+        ];
+        assert!(
+            refusals.iter().any(|refusal| got.contains(refusal)),
+            "{opening}: {got}"
+        );
     }
 }
 

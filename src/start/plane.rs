@@ -1,0 +1,206 @@
+//! The asset directory as the launch understands it: static pods, secrets, objects, doors.
+//!
+//! Everything is read from the files themselves (the bootstrap apiserver's own arguments, the admin
+//! kubeconfig), never from the machine document, so that a directory which a person edited or made
+//! by hand launches as well as one that `render` made.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::assets::{Asset, Assets};
+use crate::config::yaml;
+use crate::kube::{self, kubeconfig};
+
+/// A static pod of the asset directory.
+#[derive(Clone, Debug)]
+pub struct StaticPod {
+    /// Its file's name, the same in the asset directory and in the manifest folder.
+    pub file: String,
+    /// `metadata.namespace`.
+    pub namespace: String,
+    /// `metadata.name`, without the node's name that the kubelet appends.
+    pub name: String,
+    /// The Pod.
+    pub pod: Value,
+}
+
+/// One object of `manifests/`.
+#[derive(Clone, Debug)]
+pub struct Manifest {
+    /// Its path in the asset directory.
+    pub file: String,
+    /// The object.
+    pub object: Value,
+}
+
+/// How etcd is asked whether it answers.
+#[derive(Clone, Debug)]
+pub struct Etcd {
+    /// The client URLs of `--etcd-servers`.
+    pub urls: Vec<String>,
+    /// CA, certificate and key in PEM, where the URLs are https.
+    pub tls: Option<(Asset, Asset, Asset)>,
+}
+
+/// What the launch works with.
+#[derive(Clone, Debug)]
+pub struct Plane {
+    /// The permanent etcd, if the directory has one; otherwise etcd is somebody else's.
+    pub etcd_pod: Option<StaticPod>,
+    /// How to ask etcd.
+    pub etcd: Etcd,
+    /// The temporary apiserver.
+    pub apiserver: StaticPod,
+    /// The temporary controller-manager and scheduler.
+    pub controllers: Vec<StaticPod>,
+    /// What the temporary pods read, by path below the bootstrap secrets folder.
+    pub secrets: Vec<(String, Asset)>,
+    /// The objects of the real control plane, in the order of their files.
+    pub manifests: Vec<Manifest>,
+    /// The administrator's credentials.
+    pub admin: kube::Config,
+    /// 127.0.0.1 and the API's port: the door of the temporary apiserver.
+    pub loopback: SocketAddr,
+    /// This node's address and the API's port: the door of the self-hosted apiserver.
+    pub node: SocketAddr,
+}
+
+const SECURE_PORT: u16 = 6443;
+
+impl Plane {
+    /// Understands an asset directory; says which file is missing or what is wrong with it.
+    pub fn new(assets: &Assets) -> Result<Self> {
+        let mut pods = Vec::new();
+        for (file, asset) in assets.below("bootstrap-manifests/") {
+            pods.push(static_pod("bootstrap-manifests", file, asset)?);
+        }
+        let at = pods
+            .iter()
+            .position(|pod| argument(&pod.pod, "--etcd-servers").is_some());
+        let at = at.context(
+            "bootstrap-manifests/ has no kube-apiserver (a Pod with --etcd-servers); render again",
+        )?;
+        let apiserver = pods.remove(at);
+        let node: IpAddr = argument(&apiserver.pod, "--advertise-address")
+            .context("the bootstrap apiserver has no --advertise-address: this node's address is unknown")?
+            .parse()
+            .context("the bootstrap apiserver's --advertise-address is no address")?;
+        let port = match argument(&apiserver.pod, "--secure-port") {
+            Some(port) => port
+                .parse()
+                .context("the bootstrap apiserver's --secure-port is no port")?,
+            None => SECURE_PORT,
+        };
+        Ok(Self {
+            etcd_pod: assets
+                .get("etcd/etcd.yaml")
+                .map(|asset| static_pod("etcd", "etcd.yaml", asset))
+                .transpose()?,
+            etcd: etcd(&apiserver.pod, assets)?,
+            controllers: pods,
+            secrets: secrets(assets),
+            manifests: manifests(assets)?,
+            admin: admin(assets)?,
+            loopback: (Ipv4Addr::LOCALHOST, port).into(),
+            node: (node, port).into(),
+            apiserver,
+        })
+    }
+}
+
+fn static_pod(folder: &str, file: &str, asset: &Asset) -> Result<StaticPod> {
+    let place = || format!("{folder}/{file}");
+    let mut documents = documents(asset).with_context(place)?;
+    let (Some(pod), true) = (documents.pop(), documents.is_empty()) else {
+        bail!("{} must hold exactly one Pod", place())
+    };
+    let text = |field: &str| pod["metadata"][field].as_str().map(str::to_owned);
+    if pod["kind"] != "Pod" {
+        bail!("{} must hold a Pod, not {}", place(), pod["kind"]);
+    }
+    Ok(StaticPod {
+        file: file.to_owned(),
+        namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
+        name: text("name").with_context(|| format!("{}: the Pod has no name", place()))?,
+        pod,
+    })
+}
+
+fn documents(asset: &Asset) -> Result<Vec<Value>> {
+    let text = std::str::from_utf8(asset.bytes.expose()).context("not UTF-8")?;
+    Ok(yaml::documents(text)?)
+}
+
+/// The value of a `--flag=value` argument of any container of a pod.
+fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
+    let containers = pod["spec"]["containers"].as_array()?;
+    containers
+        .iter()
+        .flat_map(|container| ["command", "args"].map(|field| container[field].as_array()))
+        .flatten()
+        .flatten()
+        .filter_map(Value::as_str)
+        .find_map(|argument| argument.strip_prefix(flag)?.strip_prefix('='))
+}
+
+fn etcd(apiserver: &Value, assets: &Assets) -> Result<Etcd> {
+    let urls = argument(apiserver, "--etcd-servers").unwrap_or_default();
+    let urls: Vec<_> = urls.split(',').map(str::to_owned).collect();
+    let file = |flag: &str| {
+        let path = argument(apiserver, flag)?;
+        // The pod reads tls/ under another folder; the file's name is what both have in common.
+        let name = path.rsplit('/').next()?;
+        assets.get(&format!("tls/{name}")).cloned()
+    };
+    let tls = match (
+        file("--etcd-cafile"),
+        file("--etcd-certfile"),
+        file("--etcd-keyfile"),
+    ) {
+        (Some(ca), Some(certificate), Some(key)) => Some((ca, certificate, key)),
+        _ if urls.iter().any(|url| url.starts_with("https:")) => {
+            bail!(
+                "the bootstrap apiserver's --etcd-cafile, -certfile and -keyfile must name files of tls/"
+            )
+        }
+        _ => None,
+    };
+    Ok(Etcd { urls, tls })
+}
+
+/// `tls/` and the admin kubeconfig, as the original's `start` copies them.
+fn secrets(assets: &Assets) -> Vec<(String, Asset)> {
+    let tls = assets
+        .below("tls/")
+        .filter(|(path, _)| !path.starts_with('.'));
+    let kubeconfig = assets
+        .get("auth/kubeconfig")
+        .map(|asset| ("kubeconfig", asset));
+    tls.chain(kubeconfig)
+        .map(|(path, asset)| (path.to_owned(), asset.clone()))
+        .collect()
+}
+
+fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
+    let mut all = Vec::new();
+    for (path, asset) in assets.below("manifests/") {
+        let file = format!("manifests/{path}");
+        let objects = documents(asset).with_context(|| format!("cannot understand {file}"))?;
+        // A document of comments only is null.
+        let objects = objects.into_iter().filter(|object| !object.is_null());
+        all.extend(objects.map(|object| Manifest {
+            file: file.clone(),
+            object,
+        }));
+    }
+    Ok(all)
+}
+
+fn admin(assets: &Assets) -> Result<kube::Config> {
+    let asset = assets
+        .get("auth/kubeconfig")
+        .context("the asset directory has no auth/kubeconfig")?;
+    kubeconfig::parse_embedded(asset.bytes.expose()).context("cannot use auth/kubeconfig")
+}

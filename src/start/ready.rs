@@ -1,0 +1,303 @@
+//! Whether a workload's current pods are Ready now: a pure judgement over listed objects.
+//!
+//! The original matched name prefixes and believed phase Running, so it called a control plane ready
+//! that never answered. Here a pod counts if its owner's UID says that it belongs to the workload's
+//! *current* revision, it is not going away, its Ready condition is true, and its containers were
+//! started in this life of the machine: a status from before a power cut says nothing about now.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+use std::time::SystemTime;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+
+/// A DaemonSet or Deployment that must be Ready before the handover.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workload {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name; the kind is found out.
+    pub name: String,
+}
+
+impl FromStr for Workload {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text.split('/').collect::<Vec<_>>()[..] {
+            [namespace, name] if !namespace.is_empty() && !name.is_empty() => Ok(Self {
+                namespace: namespace.to_owned(),
+                name: name.to_owned(),
+            }),
+            _ => bail!(
+                "a required pod is named NAMESPACE/WORKLOAD, e.g. kube-system/kube-apiserver, not {text:?}"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Workload {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
+/// The objects of one namespace that a judgement needs.
+#[derive(Clone, Debug, Default)]
+pub struct Lists {
+    /// apps/v1 DaemonSets.
+    pub daemonsets: Vec<Value>,
+    /// apps/v1 Deployments.
+    pub deployments: Vec<Value>,
+    /// apps/v1 ReplicaSets, by which a Deployment owns pods.
+    pub replicasets: Vec<Value>,
+    /// apps/v1 ControllerRevisions, by which a DaemonSet knows its current pods.
+    pub revisions: Vec<Value>,
+    /// v1 Pods.
+    pub pods: Vec<Value>,
+}
+
+/// This node, for the question whether a status is from this life.
+#[derive(Clone, Copy, Debug)]
+pub struct Here {
+    /// Its address, which its pods carry as `status.hostIP`.
+    pub address: IpAddr,
+    /// When this life of the machine began.
+    pub since: SystemTime,
+}
+
+/// What became of a workload.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// How many current pods are Ready.
+    pub ready: usize,
+    /// How many there should be; 0 while that is unknown.
+    pub desired: usize,
+    /// Why they are not all Ready; empty if they are.
+    pub why: String,
+    /// The pod to look at, if one is to blame.
+    pub pod: Option<String>,
+    /// Start of the earliest container of the Ready pods, seconds since the epoch.
+    pub since: Option<i64>,
+}
+
+impl Verdict {
+    /// Whether every wanted pod is Ready.
+    pub fn is_ready(&self) -> bool {
+        self.desired > 0 && self.ready >= self.desired
+    }
+
+    fn not_yet(why: impl Into<String>) -> Self {
+        Self {
+            ready: 0,
+            desired: 0,
+            why: why.into(),
+            pod: None,
+            since: None,
+        }
+    }
+}
+
+/// Judges `workload` by the objects of its namespace.
+pub fn judge(workload: &Workload, lists: &Lists, here: Here) -> Verdict {
+    let named = |objects: &[Value]| {
+        objects
+            .iter()
+            .find(|object| object["metadata"]["name"] == workload.name.as_str())
+            .cloned()
+    };
+    if let Some(set) = named(&lists.daemonsets) {
+        return judge_daemonset(&set, lists, here);
+    }
+    match named(&lists.deployments) {
+        Some(deployment) => judge_deployment(&deployment, lists, here),
+        None => Verdict::not_yet("no DaemonSet or Deployment of this name exists"),
+    }
+}
+
+fn judge_daemonset(set: &Value, lists: &Lists, here: Here) -> Verdict {
+    if !is_observed(set) {
+        return Verdict::not_yet("the controller-manager has not acted on it yet");
+    }
+    let desired = set["status"]["desiredNumberScheduled"]
+        .as_u64()
+        .unwrap_or(0) as usize;
+    if desired == 0 {
+        return Verdict::not_yet("no node matches its nodeSelector");
+    }
+    let newest = owned(&lists.revisions, set).max_by_key(|revision| revision["revision"].as_u64());
+    let hash = newest.map(|revision| &revision["metadata"]["labels"][HASH]);
+    let current =
+        owned(&lists.pods, set).filter(|pod| Some(&pod["metadata"]["labels"][HASH]) == hash);
+    judge_pods(&current.collect::<Vec<_>>(), desired, here)
+}
+
+/// The label that ties a DaemonSet's pod to a ControllerRevision.
+const HASH: &str = "controller-revision-hash";
+/// The annotation that ties a Deployment to its current ReplicaSet.
+const REVISION: &str = "deployment.kubernetes.io/revision";
+
+fn judge_deployment(deployment: &Value, lists: &Lists, here: Here) -> Verdict {
+    if !is_observed(deployment) {
+        return Verdict::not_yet("the controller-manager has not acted on it yet");
+    }
+    let desired = deployment["spec"]["replicas"].as_u64().unwrap_or(1) as usize;
+    let revision = &deployment["metadata"]["annotations"][REVISION];
+    let current = owned(&lists.replicasets, deployment)
+        .find(|set| !revision.is_null() && &set["metadata"]["annotations"][REVISION] == revision);
+    let Some(set) = current else {
+        return Verdict::not_yet("it has no ReplicaSet of its current revision yet");
+    };
+    let pods: Vec<_> = owned(&lists.pods, set).collect();
+    let mut verdict = judge_pods(&pods, desired, here);
+    if pods.is_empty()
+        && let Some(failure) = condition(deployment, "ReplicaFailure")
+    {
+        verdict.why = text(&failure["message"]);
+    }
+    verdict
+}
+
+/// Whether the controller has seen the latest spec.
+fn is_observed(workload: &Value) -> bool {
+    let seen = &workload["status"]["observedGeneration"];
+    !seen.is_null() && seen == &workload["metadata"]["generation"]
+}
+
+fn owned<'a>(objects: &'a [Value], owner: &'a Value) -> impl Iterator<Item = &'a Value> {
+    let uid = &owner["metadata"]["uid"];
+    objects.iter().filter(move |object| {
+        let owners = object["metadata"]["ownerReferences"].as_array();
+        owners.is_some_and(|owners| owners.iter().any(|owner| &owner["uid"] == uid))
+    })
+}
+
+fn judge_pods(pods: &[&Value], desired: usize, here: Here) -> Verdict {
+    let mut verdict = Verdict {
+        ready: 0,
+        desired,
+        why: String::new(),
+        pod: None,
+        since: None,
+    };
+    for pod in pods {
+        match trouble(pod, here) {
+            None => {
+                verdict.ready += 1;
+                verdict.since = [verdict.since, started(pod).min()]
+                    .into_iter()
+                    .flatten()
+                    .min();
+            }
+            Some(why) => {
+                verdict.why = why;
+                verdict.pod = Some(text(&pod["metadata"]["name"]));
+            }
+        }
+    }
+    if verdict.is_ready() {
+        (verdict.why, verdict.pod) = (String::new(), None);
+    } else if verdict.why.is_empty() {
+        verdict.why = "its pods are not made yet".to_owned();
+    }
+    verdict
+}
+
+/// Why a pod does not count as Ready, if so.
+fn trouble(pod: &Value, here: Here) -> Option<String> {
+    if !pod["metadata"]["deletionTimestamp"].is_null() {
+        return Some("its pod is being deleted".to_owned());
+    }
+    if let Some(why) = container_trouble(pod) {
+        return Some(why);
+    }
+    let unscheduled = condition(pod, "PodScheduled").filter(|found| found["status"] != "True");
+    if let Some(unscheduled) = unscheduled {
+        let message = text(&unscheduled["message"]);
+        return Some(format!("its pod has no node: {message}"));
+    }
+    if pod["status"]["conditions"].is_null() || pod["spec"]["nodeName"].is_null() {
+        return Some("its pod waits for the scheduler".to_owned());
+    }
+    if condition(pod, "Ready").is_none_or(|ready| ready["status"] != "True") {
+        return Some("its pod runs but is not Ready yet".to_owned());
+    }
+    is_stale(pod, here).then(|| "its status is from before this boot".to_owned())
+}
+
+/// What the kubelet says about containers that do not run.
+fn container_trouble(pod: &Value) -> Option<String> {
+    let statuses = ["initContainerStatuses", "containerStatuses"];
+    let statuses = statuses
+        .iter()
+        .filter_map(|field| pod["status"][field].as_array())
+        .flatten();
+    for status in statuses {
+        let waiting = &status["state"]["waiting"];
+        if waiting.is_null() {
+            continue;
+        }
+        let reason = text(&waiting["reason"]);
+        let restarts = status["restartCount"].as_u64().unwrap_or(0);
+        let message = match text(&status["lastState"]["terminated"]["message"]) {
+            last if last.is_empty() => text(&waiting["message"]),
+            last => last,
+        };
+        return Some(match (reason.as_str(), restarts) {
+            ("ContainerCreating" | "PodInitializing", 0) => {
+                "its container is being made".to_owned()
+            }
+            (_, 0) => format!("{reason}: {message}"),
+            _ => format!("{reason} after {restarts} restarts: {message}"),
+        });
+    }
+    None
+}
+
+/// A pod of this node whose containers were started before this life of the machine.
+fn is_stale(pod: &Value, here: Here) -> bool {
+    let is_here = pod["status"]["hostIP"]
+        .as_str()
+        .and_then(|ip| ip.parse().ok())
+        == Some(here.address);
+    let since = here
+        .since
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    // Container times are whole seconds, rounded down.
+    is_here && started(pod).any(|at| at + 1 < since.try_into().unwrap_or(i64::MAX))
+}
+
+/// When each running container was started, in seconds since the epoch.
+fn started(pod: &Value) -> impl Iterator<Item = i64> {
+    let statuses = pod["status"]["containerStatuses"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    statuses.filter_map(|status| seconds(&status["state"]["running"]["startedAt"]))
+}
+
+/// An RFC 3339 time of the API in seconds since the epoch.
+pub fn seconds(time: &Value) -> Option<i64> {
+    Some(
+        OffsetDateTime::parse(time.as_str()?, &Rfc3339)
+            .ok()?
+            .unix_timestamp(),
+    )
+}
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object["status"]["conditions"]
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
