@@ -1,0 +1,184 @@
+//! The whole command line, as data.
+//!
+//! One table, [`COMMANDS`], names every command with its options; parsing, `--help`, completions and
+//! the man page are read from it, so none of them can be forgotten. lexopt splits the arguments; a
+//! derive-style parser would cost more bytes than the API client.
+
+mod complete;
+mod help;
+mod parse;
+mod run;
+
+pub use parse::{Invocation, parse};
+pub use run::run;
+
+/// A command of slipway.
+#[derive(Debug)]
+pub struct Command {
+    /// Its word on the command line.
+    pub name: &'static str,
+    /// What follows the options, e.g. `FILE`; empty if nothing does.
+    pub argument: &'static str,
+    /// One sentence for `slipway --help`.
+    pub summary: &'static str,
+    /// Further sentences for `slipway COMMAND --help` and the man page.
+    pub details: &'static str,
+    /// Its options.
+    pub options: &'static [Flag],
+}
+
+/// An option of a command.
+#[derive(Debug)]
+pub struct Flag {
+    /// Its name without the dashes.
+    pub name: &'static str,
+    /// What its value is called; empty for a switch.
+    pub value: &'static str,
+    /// One sentence, with the default.
+    pub help: &'static str,
+}
+
+const ROOT: Flag = Flag {
+    name: "root",
+    value: "DIR",
+    help: "prefix of every path that is read or written; default /",
+};
+const OUTPUT: Flag = Flag {
+    name: "output",
+    value: "text|json",
+    help: "how changes are printed; default text",
+};
+const ASSET_DIR: Flag = Flag {
+    name: "asset-dir",
+    value: "DIR",
+    help: "the asset directory; default /var/lib/slipway/assets",
+};
+
+/// Every command, in the order of a machine's boot.
+pub const COMMANDS: &[Command] = &[
+    Command {
+        name: "fetch",
+        argument: "",
+        summary: "read the machine document from its source and keep it",
+        details: "Runs in the initrd. On later boots the kept document is used, unless --refetch.",
+        options: &[
+            Flag {
+                name: "target",
+                value: "DIR",
+                help: "where the real root is mounted; default /",
+            },
+            Flag {
+                name: "config",
+                value: "FILE",
+                help: "read the document from FILE instead of a source",
+            },
+            Flag {
+                name: "platform",
+                value: "NAME",
+                help: "the source; default: slipway.platform= of the kernel command line",
+            },
+            Flag {
+                name: "refetch",
+                value: "",
+                help: "read the source although a document is kept",
+            },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "validate",
+        argument: "FILE",
+        summary: "check a machine document (- is standard input) and print every problem",
+        details: "Exits 3 if there is any. Writes nothing.",
+        options: &[OUTPUT],
+    },
+    Command {
+        name: "render",
+        argument: "",
+        summary: "make the asset directory from the machine document",
+        details: "With --config it touches nothing outside --asset-dir and needs no node. Without, it renders the \
+                  kept document and installs the kubelet's and etcd's files. Existing keys are kept; files that \
+                  somebody edited are kept and named.",
+        options: &[
+            Flag {
+                name: "config",
+                value: "FILE",
+                help: "render this document, into --asset-dir only",
+            },
+            ASSET_DIR,
+            Flag {
+                name: "overwrite",
+                value: "",
+                help: "replace files that were edited since they were rendered",
+            },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "start",
+        argument: "",
+        summary: "launch the cluster from the asset directory and hand over to it",
+        details: "Can be killed and run again at any time. Once the cluster runs itself, it says so and touches nothing.",
+        options: &[
+            ASSET_DIR,
+            Flag {
+                name: "pod-manifest-path",
+                value: "DIR",
+                help: "the kubelet's static pods; default /etc/kubernetes/manifests",
+            },
+            Flag {
+                name: "required-pods",
+                value: "LIST",
+                help: "NAMESPACE/WORKLOAD,… that must be Ready first; default the control plane",
+            },
+            Flag {
+                name: "strict",
+                value: "",
+                help: "stop at the first manifest that the server refuses",
+            },
+            Flag {
+                name: "force-conflicts",
+                value: "",
+                help: "take back fields that others changed since the handover",
+            },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "status",
+        argument: "",
+        summary: "show the stage of the launch, what it waits for, since when and why",
+        details: "Reads the stage record; it needs no API. --watch follows it until the launch ends.",
+        options: &[
+            Flag {
+                name: "watch",
+                value: "",
+                help: "follow until the launch ends",
+            },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "completions",
+        argument: "SHELL",
+        summary: "print completions for bash, zsh or fish",
+        details: "",
+        options: &[],
+    },
+    Command {
+        name: "man",
+        argument: "",
+        summary: "print the manual page",
+        details: "",
+        options: &[],
+    },
+];
+
+/// The command of that name.
+pub fn command(name: &str) -> Option<&'static Command> {
+    COMMANDS.iter().find(|command| command.name == name)
+}

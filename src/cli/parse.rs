@@ -1,0 +1,185 @@
+//! Words to an [`Invocation`], by the table.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow, bail};
+use lexopt::prelude::{Long, Short, Value};
+
+use super::{COMMANDS, Command, command};
+use crate::exit::{Exit, WithExit};
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// `slipway --help`, or `slipway COMMAND --help`.
+    Help(Option<&'static Command>),
+    /// `slipway --version`.
+    Version,
+    /// A command with its options.
+    Run(Words),
+}
+
+/// The options and the argument of a command, every one known to the table.
+#[derive(Debug)]
+pub struct Words {
+    /// The command.
+    pub command: &'static Command,
+    /// `-v`: attempts are logged too.
+    pub verbose: bool,
+    options: BTreeMap<&'static str, OsString>,
+    argument: Option<OsString>,
+}
+
+impl Words {
+    /// Whether a switch was given.
+    pub fn has(&self, name: &str) -> bool {
+        self.options.contains_key(name)
+    }
+
+    /// The value of an option as a path.
+    pub fn path(&self, name: &str) -> Option<PathBuf> {
+        self.options.get(name).map(PathBuf::from)
+    }
+
+    /// The value of an option as text.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        let Some(value) = self.options.get(name) else {
+            return Ok(None);
+        };
+        value
+            .to_str()
+            .map(Some)
+            .with_context(|| format!("--{name} is not UTF-8"))
+            .exit(Exit::Usage)
+    }
+
+    /// The argument that the command demands.
+    pub fn argument(&self) -> Result<&OsString> {
+        let (name, argument) = (self.command.name, self.command.argument);
+        self.argument
+            .as_ref()
+            .with_context(|| format!("{name} needs {argument}; see slipway {name} --help"))
+            .exit(Exit::Usage)
+    }
+}
+
+/// Understands a command line, without the program's own name. Errors carry [`Exit::Usage`].
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Invocation> {
+    understand(lexopt::Parser::from_args(words)).exit(Exit::Usage)
+}
+
+fn understand(mut parser: lexopt::Parser) -> Result<Invocation> {
+    let mut verbose = false;
+    loop {
+        match parser.next()? {
+            None => bail!("no command given; see slipway --help"),
+            Some(Long("help") | Short('h')) => return Ok(Invocation::Help(None)),
+            Some(Long("version") | Short('V')) => return Ok(Invocation::Version),
+            Some(Long("verbose") | Short('v')) => verbose = true,
+            Some(Value(word)) => {
+                let name = word.to_string_lossy();
+                let command = match &*name {
+                    "help" => return Ok(Invocation::Help(None)),
+                    "version" => return Ok(Invocation::Version),
+                    name => command(name).ok_or_else(|| unknown(name))?,
+                };
+                return rest(parser, command, verbose);
+            }
+            Some(other) => return Err(other.unexpected().into()),
+        }
+    }
+}
+
+fn unknown(name: &str) -> anyhow::Error {
+    let names: Vec<_> = COMMANDS.iter().map(|command| command.name).collect();
+    anyhow!(
+        "unknown command {name:?}; commands are {}",
+        names.join(", ")
+    )
+}
+
+fn rest(
+    mut parser: lexopt::Parser,
+    command: &'static Command,
+    mut verbose: bool,
+) -> Result<Invocation> {
+    let mut options = BTreeMap::new();
+    let mut argument = None;
+    while let Some(word) = parser.next()? {
+        match word {
+            Long("help") | Short('h') => return Ok(Invocation::Help(Some(command))),
+            Long("verbose") | Short('v') => verbose = true,
+            Long(name) => {
+                let flag = command.options.iter().find(|flag| flag.name == name);
+                let flag = flag.with_context(|| {
+                    format!(
+                        "{} has no option --{name}; see slipway {} --help",
+                        command.name, command.name
+                    )
+                })?;
+                let value = if flag.value.is_empty() {
+                    OsString::new()
+                } else {
+                    parser.value()?
+                };
+                options.insert(flag.name, value);
+            }
+            Value(word) if !command.argument.is_empty() && argument.is_none() => {
+                argument = Some(word)
+            }
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Invocation::Run(Words {
+        command,
+        verbose,
+        options,
+        argument,
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::exit_of;
+
+    fn words(line: &str) -> Result<Invocation> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn commands_with_options() {
+        let Invocation::Run(words) = words("start --asset-dir /a --strict").unwrap() else {
+            panic!()
+        };
+        assert_eq!(words.command.name, "start");
+        assert_eq!(words.path("asset-dir").unwrap(), PathBuf::from("/a"));
+        assert!(words.has("strict") && !words.has("root"));
+    }
+
+    #[test]
+    fn usage_errors_name_what_is_wrong() {
+        for (line, names) in [
+            ("", "no command"),
+            ("lunch", "lunch"),
+            ("start --strikt", "strikt"),
+            ("start --asset-dir", "asset-dir"),
+            ("render extra", "extra"),
+            ("validate a b", "b"),
+        ] {
+            let error = words(line).unwrap_err();
+            assert_eq!(exit_of(&error), Exit::Usage, "{line}");
+            assert!(format!("{error:#}").contains(names), "{line}: {error:#}");
+        }
+    }
+
+    #[test]
+    fn help_is_per_command() {
+        assert!(
+            matches!(words("start --help"), Ok(Invocation::Help(Some(c))) if c.name == "start")
+        );
+        assert!(matches!(words("--help"), Ok(Invocation::Help(None))));
+    }
+}

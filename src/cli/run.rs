@@ -1,0 +1,187 @@
+//! From an invocation to the rooms: builds their requests, prints their results.
+
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use anyhow::{Context, Result, anyhow};
+
+use super::parse::{Invocation, Words};
+use super::{complete, help};
+use crate::config::machine::Timeouts;
+use crate::exit::{Exit, WithExit};
+use crate::node::{files, kmsg};
+use crate::render::directory::{self, What};
+use crate::render::install;
+use crate::report::{Outcome, Output, Reporter};
+use crate::{metadata, report, start};
+
+/// Where the launch's record lies, below the root.
+const STATE: &str = "/var/lib/slipway";
+
+/// Does what was asked for.
+pub fn run(invocation: Invocation) -> Result<()> {
+    let words = match invocation {
+        Invocation::Help(command) => return print(&help::help(command)),
+        Invocation::Version => return print(concat!("slipway ", env!("CARGO_PKG_VERSION"), "\n")),
+        Invocation::Run(words) => words,
+    };
+    kmsg::install(words.verbose);
+    match words.command.name {
+        "fetch" => fetch(&words),
+        "validate" => validate(&words),
+        "render" => render(&words),
+        "start" => launch(&words),
+        "status" => report::status::show(
+            &below_root(&words, STATE),
+            output(&words)?,
+            words.has("watch"),
+        ),
+        "completions" => completions(&words),
+        _ => print(&help::man()),
+    }
+}
+
+fn print(text: &str) -> Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // Whoever closed the pipe has read enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("cannot print"),
+    }
+}
+
+fn output(words: &Words) -> Result<Output> {
+    match words.text("output")? {
+        None | Some("text") => Ok(Output::Text),
+        Some("json") => Ok(Output::Json),
+        Some(other) => Err(anyhow!("--output is text or json, not {other:?}")).exit(Exit::Usage),
+    }
+}
+
+fn root(words: &Words) -> PathBuf {
+    words.path("root").unwrap_or_else(|| "/".into())
+}
+
+fn below_root(words: &Words, path: &str) -> PathBuf {
+    files::below(&root(words), path)
+}
+
+fn fetch(words: &Words) -> Result<()> {
+    let request = metadata::Request {
+        root: root(words),
+        target: words.path("target").unwrap_or_else(|| root(words)),
+        config: words.path("config"),
+        platform: words.text("platform")?.map(str::to_owned),
+        refetch: words.has("refetch"),
+        deadline: Timeouts::default().source,
+    };
+    let mut reporter = Reporter::new("fetch", output(words)?, None);
+    reporter.stage("fetch");
+    let fetched = metadata::fetch(&request)?;
+    let boot = if fetched.first_boot {
+        "first boot"
+    } else {
+        "later boot"
+    };
+    let machine = &fetched.machine;
+    reporter.line(format!(
+        "{} · cluster {} · document from {} ({boot})",
+        machine.node.name, machine.cluster.name, fetched.origin
+    ));
+    Ok(())
+}
+
+fn validate(words: &Words) -> Result<()> {
+    let machine = metadata::document(Path::new(words.argument()?))?;
+    let mut reporter = Reporter::new("validate", output(words)?, None);
+    reporter.stage("validate");
+    reporter.line(format!(
+        "valid: {} of cluster {}",
+        machine.node.name, machine.cluster.name
+    ));
+    Ok(())
+}
+
+fn render(words: &Words) -> Result<()> {
+    let mut reporter = Reporter::new("render", output(words)?, None);
+    reporter.stage("render");
+    let given = words.path("config");
+    let kept = below_root(words, metadata::KEPT);
+    let machine = metadata::document(given.as_ref().unwrap_or(&kept))?;
+    let asset_dir = asset_dir(words);
+    let overwrite = words.has("overwrite");
+    let rendered = directory::to_directory(&machine, &asset_dir, SystemTime::now(), overwrite)?;
+    reporter.line(rendered.summary());
+    // Of a new directory everything is new; of an old one each change is worth a line.
+    let news = rendered
+        .changes
+        .iter()
+        .filter(|change| rendered.changes.len() < rendered.files || change.what != What::Added);
+    news.for_each(|change| reporter.line(change.to_string()));
+    if given.is_none() {
+        let installed = install::install(&directory::load(&asset_dir)?, &root(words))?;
+        let count = installed.len();
+        reporter.line(format!(
+            "{count} files of the kubelet and etcd installed or changed"
+        ));
+    }
+    Ok(())
+}
+
+fn asset_dir(words: &Words) -> PathBuf {
+    words
+        .path("asset-dir")
+        .unwrap_or_else(|| below_root(words, "/var/lib/slipway/assets"))
+}
+
+fn launch(words: &Words) -> Result<()> {
+    let mut reporter = Reporter::new("start", output(words)?, Some(below_root(words, STATE)));
+    let list = words.text("required-pods")?.unwrap_or(start::REQUIRED);
+    let required = list
+        .split(',')
+        .map(str::parse)
+        .collect::<Result<Vec<_>>>()
+        .exit(Exit::Usage)?;
+    let kept = below_root(words, metadata::KEPT);
+    // A hand-made asset directory needs no document; its waits have the default deadlines.
+    let machine = if kept.exists() {
+        Some(metadata::document(&kept)?)
+    } else {
+        None
+    };
+    let options = start::Options {
+        root: root(words),
+        asset_dir: asset_dir(words),
+        pod_manifest_path: words
+            .path("pod-manifest-path")
+            .unwrap_or_else(|| below_root(words, "/etc/kubernetes/manifests")),
+        required_pods: required,
+        strict: words.has("strict"),
+        force_conflicts: words.has("force-conflicts"),
+        timeouts: machine
+            .as_ref()
+            .map_or_else(Timeouts::default, |machine| machine.timeouts),
+    };
+    let name = machine.map(|m| format!(" · {} · cluster {}", m.node.name, m.cluster.name));
+    reporter.title(&format!(
+        "slipway {}{}",
+        env!("CARGO_PKG_VERSION"),
+        name.unwrap_or_default()
+    ));
+    let outcome = directory::load(&options.asset_dir)
+        .and_then(|assets| start::run(&options, &assets, &mut reporter));
+    if let Err(error) = &outcome {
+        reporter.finish(Outcome::Failed, &format!("failed: {error:#}"));
+    }
+    outcome
+}
+
+fn completions(words: &Words) -> Result<()> {
+    let shell = words.argument()?.to_string_lossy();
+    let script = complete::script(&shell);
+    print(
+        &script
+            .with_context(|| format!("no completions for {shell}: bash, zsh or fish"))
+            .exit(Exit::Usage)?,
+    )
+}
