@@ -38,14 +38,22 @@ fn every_document_gets_its_verdict() {
             wrong.push(format!("{}:\n{got}", expected.display()));
         }
     }
-    assert!(wrong.is_empty(), "differs (UPDATE_GOLDEN=1 rewrites):\n{}", wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "differs (UPDATE_GOLDEN=1 rewrites):\n{}",
+        wrong.join("\n")
+    );
 }
 
 #[test]
 fn every_example_is_valid() {
     for example in sorted("examples") {
         let verdict = verdict(&fs::read(&example).unwrap());
-        assert!(verdict.starts_with("ok\n"), "{}: {verdict}", example.display());
+        assert!(
+            verdict.starts_with("ok\n"),
+            "{}: {verdict}",
+            example.display()
+        );
     }
 }
 

@@ -28,7 +28,10 @@ fn inside(test: &str) -> bool {
         .output()
         .unwrap();
     let text = String::from_utf8_lossy(&again.stdout) + String::from_utf8_lossy(&again.stderr);
-    assert!(again.status.success() && text.contains("1 passed"), "{text}");
+    assert!(
+        again.status.success() && text.contains("1 passed"),
+        "{text}"
+    );
     false
 }
 
@@ -52,8 +55,12 @@ fn refusal(target: &Path) -> String {
 }
 
 fn files_below(folder: &Path) -> usize {
-    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    entries.map(|path| if path.is_dir() { files_below(&path) } else { 1 }).sum()
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    entries
+        .map(|path| if path.is_dir() { files_below(&path) } else { 1 })
+        .sum()
 }
 
 #[test]
@@ -65,7 +72,10 @@ fn a_full_target_is_named_and_holds_nothing_half_written() {
         tmpfs(&var, MsFlags::empty(), "size=4k");
         fs::write(var.join("full"), [0; 4096]).unwrap();
         let text = refusal(target.path());
-        assert!(text.contains("var/lib/slipway/machine.yaml is full; make room"), "{text}");
+        assert!(
+            text.contains("var/lib/slipway/machine.yaml is full; make room"),
+            "{text}"
+        );
         assert_eq!(files_below(&var), 1, "only what filled it");
     }
 }
@@ -77,7 +87,10 @@ fn a_read_only_target_is_named() {
         let var = target.path().join("var");
         tmpfs(&var, MsFlags::MS_RDONLY, "size=4k");
         let text = refusal(target.path());
-        assert!(text.contains("var/lib/slipway/machine.yaml is read-only; mount"), "{text}");
+        assert!(
+            text.contains("var/lib/slipway/machine.yaml is read-only; mount"),
+            "{text}"
+        );
         assert_eq!(files_below(&var), 0);
     }
 }

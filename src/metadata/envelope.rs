@@ -18,11 +18,26 @@ struct Format {
 }
 
 const REFUSED: [Format; 5] = [
-    Format { name: "gzip-compressed", is: |bytes| bytes.starts_with(&[0x1f, 0x8b]) },
-    Format { name: "a #cloud-config document", is: |bytes| bytes.starts_with(b"#cloud-config") },
-    Format { name: "a script (#!)", is: |bytes| bytes.starts_with(b"#!") },
-    Format { name: "a MIME message", is: is_mime },
-    Format { name: "an Ignition config", is: is_ignition },
+    Format {
+        name: "gzip-compressed",
+        is: |bytes| bytes.starts_with(&[0x1f, 0x8b]),
+    },
+    Format {
+        name: "a #cloud-config document",
+        is: |bytes| bytes.starts_with(b"#cloud-config"),
+    },
+    Format {
+        name: "a script (#!)",
+        is: |bytes| bytes.starts_with(b"#!"),
+    },
+    Format {
+        name: "a MIME message",
+        is: is_mime,
+    },
+    Format {
+        name: "an Ignition config",
+        is: is_ignition,
+    },
 ];
 
 /// Takes the envelope off: returns the text of the machine document.
@@ -30,7 +45,10 @@ const REFUSED: [Format; 5] = [
 /// # Errors
 /// [`Exit::Invalid`] if the bytes are something else than a native document.
 pub fn open(bytes: &[u8]) -> Result<&[u8]> {
-    let start = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes).trim_ascii_start();
+    let start = bytes
+        .strip_prefix("\u{feff}".as_bytes())
+        .unwrap_or(bytes)
+        .trim_ascii_start();
     match REFUSED.iter().find(|format| (format.is)(start)) {
         None => Ok(bytes),
         Some(Format { name, .. }) => {
@@ -44,7 +62,9 @@ pub fn open(bytes: &[u8]) -> Result<&[u8]> {
 /// Whether the first line is a header that MIME messages begin with.
 fn is_mime(bytes: &[u8]) -> bool {
     let header = bytes.split(|byte| *byte == b':').next().unwrap_or_default();
-    [&b"content-type"[..], b"mime-version"].iter().any(|name| header.eq_ignore_ascii_case(name))
+    [&b"content-type"[..], b"mime-version"]
+        .iter()
+        .any(|name| header.eq_ignore_ascii_case(name))
 }
 
 /// Whether it is a JSON object with Ignition's own section. Looked for as text, because
@@ -81,7 +101,12 @@ mod tests {
     fn native_documents_pass_unchanged() {
         let json: &[u8] =
             b"{\"apiVersion\": \"slipway.dev/v1alpha1\", \"cluster\": {\"name\": \"ignition\"}}";
-        for native in [&b"apiVersion: slipway.dev/v1alpha1"[..], b"# comment\n", b"", json] {
+        for native in [
+            &b"apiVersion: slipway.dev/v1alpha1"[..],
+            b"# comment\n",
+            b"",
+            json,
+        ] {
             assert_eq!(open(native).unwrap(), native);
         }
     }

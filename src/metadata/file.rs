@@ -54,6 +54,9 @@ pub fn read_at_most(source: impl Read, max: u64, name: &str) -> Result<Vec<u8>> 
 
 /// The error for a source that holds more than is read.
 pub fn too_large(name: &str, max: u64) -> anyhow::Error {
-    let error = anyhow!("{name} holds more than {} KiB; is it a machine document?", max / 1024);
+    let error = anyhow!(
+        "{name} holds more than {} KiB; is it a machine document?",
+        max / 1024
+    );
     fail(Exit::Invalid, error)
 }

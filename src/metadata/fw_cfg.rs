@@ -53,5 +53,7 @@ fn missing(folder: &Path, entry: &Path) -> Option<anyhow::Error> {
 fn size(path: &Path) -> Result<u64> {
     let text =
         fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-    text.trim().parse().with_context(|| format!("{} holds no size: {text:?}", path.display()))
+    text.trim()
+        .parse()
+        .with_context(|| format!("{} holds no size: {text:?}", path.display()))
 }

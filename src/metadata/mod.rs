@@ -74,7 +74,11 @@ pub fn fetch(request: &Request) -> Result<Fetched> {
     let text = envelope::open(&bytes).with_context(|| format!("cannot use what {origin} holds"))?;
     let machine = parse(text, &origin)?;
     keep(request, text, &machine)?;
-    Ok(Fetched { origin, first_boot, machine })
+    Ok(Fetched {
+        origin,
+        first_boot,
+        machine,
+    })
 }
 
 /// Reads and checks the document in a file, `-` being standard input; for commands that are given
@@ -124,25 +128,30 @@ fn keep(request: &Request, text: &[u8], machine: &Machine) -> Result<()> {
 
 fn store(root: &Path, path: &str, bytes: &[u8], look: Look) -> Result<()> {
     let path = below(root, path);
-    private_folder(&path, look).and_then(|()| files::write(&path, bytes, look)).map(drop).map_err(
-        |error| {
+    private_folder(&path, look)
+        .and_then(|()| files::write(&path, bytes, look))
+        .map(drop)
+        .map_err(|error| {
             let advice = advice(&error, &path);
             error.context(advice)
-        },
-    )
+        })
 }
 
 /// The folder of a private file is private too, unless somebody made it before.
 fn private_folder(path: &Path, look: Look) -> Result<()> {
-    let Some(folder) = path.parent().filter(|_| look.mode == PRIVATE.mode) else { return Ok(()) };
+    let Some(folder) = path.parent().filter(|_| look.mode == PRIVATE.mode) else {
+        return Ok(());
+    };
     files::make_folder(folder.parent().unwrap_or(folder), 0o755)?;
     files::make_folder(folder, 0o700)
 }
 
 /// What a person can do about a file that could not be written.
 fn advice(error: &anyhow::Error, path: &Path) -> String {
-    let kind =
-        error.chain().find_map(|cause| cause.downcast_ref::<io::Error>()).map(io::Error::kind);
+    let kind = error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<io::Error>())
+        .map(io::Error::kind);
     let path = path.display();
     match kind {
         Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {

@@ -44,7 +44,9 @@ fn wait_for_device(root: &Path, deadline: Duration) -> Result<PathBuf> {
         if left.is_zero() {
             let waited = duration::show(deadline);
             let next = "attach a disk with that label, or change slipway.platform=";
-            return Err(anyhow!("no disk labelled cidata appeared within {waited}; {next}"));
+            return Err(anyhow!(
+                "no disk labelled cidata appeared within {waited}; {next}"
+            ));
         }
         thread::sleep(POLL.min(left));
     }
@@ -53,18 +55,27 @@ fn wait_for_device(root: &Path, deadline: Duration) -> Result<PathBuf> {
 /// The disk, if udev has seen it.
 fn device(root: &Path) -> Option<PathBuf> {
     let links = below(root, "/dev/disk/by-label");
-    LABELS.iter().map(|label| links.join(label)).find(|link| link.exists())
+    LABELS
+        .iter()
+        .map(|label| links.join(label))
+        .find(|link| link.exists())
 }
 
 /// The file on the mounted disk. Only a plain file will do: a link or a pipe made by somebody else
 /// must not lead into this system.
 fn user_data(folder: &Path, device: &Path) -> Result<Vec<u8>> {
-    let (path, name) = (folder.join(USER_DATA), format!("{USER_DATA} on {}", device.display()));
+    let (path, name) = (
+        folder.join(USER_DATA),
+        format!("{USER_DATA} on {}", device.display()),
+    );
     let kind = match fs::symlink_metadata(&path) {
         Ok(meta) if meta.is_file() => return open(&path, &name),
         Ok(_) => anyhow!("{name} is not a plain file"),
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            anyhow!("there is no {name}; put the machine document there (found: {})", names(folder))
+            anyhow!(
+                "there is no {name}; put the machine document there (found: {})",
+                names(folder)
+            )
         }
         Err(error) => anyhow!(error).context(format!("cannot read {name}")),
     };
@@ -78,9 +89,15 @@ fn open(path: &Path, name: &str) -> Result<Vec<u8>> {
 
 fn names(folder: &Path) -> String {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<_> = entries.map(|e| e.file_name().to_string_lossy().into_owned()).collect();
+    let mut names: Vec<_> = entries
+        .map(|e| e.file_name().to_string_lossy().into_owned())
+        .collect();
     names.sort();
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    if names.is_empty() {
+        "nothing".to_owned()
+    } else {
+        names.join(", ")
+    }
 }
 
 /// A disk mounted read-only for as long as this value lives.
@@ -101,7 +118,11 @@ impl Mounted {
             }
         }
         let next = "make it iso9660 or FAT; the kernel needs the module isofs or vfat";
-        Err(anyhow!("cannot mount {} ({}); {next}", device.display(), refusals.join(", ")))
+        Err(anyhow!(
+            "cannot mount {} ({}); {next}",
+            device.display(),
+            refusals.join(", ")
+        ))
     }
 }
 
@@ -152,7 +173,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let error = read(root.path(), Duration::from_millis(60)).unwrap_err();
         assert_eq!(exit_of(&error), Exit::NotFound);
-        assert!(format!("{error:#}").contains("within 60ms; attach a disk"), "{error:#}");
+        assert!(
+            format!("{error:#}").contains("within 60ms; attach a disk"),
+            "{error:#}"
+        );
     }
 
     #[test]

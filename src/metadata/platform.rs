@@ -23,8 +23,18 @@ pub struct Platform {
 
 /// Every platform. A new source is one file beside this one and one row here.
 pub const PLATFORMS: [Platform; 2] = [
-    Platform { name: "qemu", source: "fw_cfg", online: false, read: fw_cfg::read },
-    Platform { name: "nocloud", source: "NoCloud disk", online: false, read: nocloud::read },
+    Platform {
+        name: "qemu",
+        source: "fw_cfg",
+        online: false,
+        read: fw_cfg::read,
+    },
+    Platform {
+        name: "nocloud",
+        source: "NoCloud disk",
+        online: false,
+        read: nocloud::read,
+    },
 ];
 
 /// The kernel arguments that name a platform. Ignition's comes second, so that images made for it
@@ -36,17 +46,27 @@ const ARGUMENTS: [&str; 2] = ["slipway.platform", "ignition.platform.id"];
 /// # Errors
 /// [`Exit::NotFound`] with the names there are, if none is named or it is unknown.
 pub fn choose(named: Option<&str>, cmdline: &str) -> Result<&'static Platform> {
-    let arguments = ARGUMENTS.iter().find_map(|key| cmdline::value(cmdline, key));
+    let arguments = ARGUMENTS
+        .iter()
+        .find_map(|key| cmdline::value(cmdline, key));
     let names = PLATFORMS.map(|platform| platform.name).join(", ");
     let Some(name) = named.map(str::to_owned).or(arguments) else {
-        let next =
-            format!("add {}=NAME to it or give --platform NAME or --config FILE", ARGUMENTS[0]);
+        let next = format!(
+            "add {}=NAME to it or give --platform NAME or --config FILE",
+            ARGUMENTS[0]
+        );
         let error = anyhow!("the kernel command line names no platform; {next} (NAME: {names})");
         return Err(fail(Exit::NotFound, error));
     };
-    PLATFORMS.iter().find(|platform| platform.name == name).ok_or_else(|| {
-        fail(Exit::NotFound, anyhow!("the platform {name:?} is not supported; there are: {names}"))
-    })
+    PLATFORMS
+        .iter()
+        .find(|platform| platform.name == name)
+        .ok_or_else(|| {
+            fail(
+                Exit::NotFound,
+                anyhow!("the platform {name:?} is not supported; there are: {names}"),
+            )
+        })
 }
 
 #[cfg(test)]
@@ -61,14 +81,24 @@ mod tests {
         assert_eq!(name(None, both), Some("nocloud"));
         assert_eq!(name(Some("qemu"), both), Some("qemu"));
         assert_eq!(name(None, "ignition.platform.id=qemu"), Some("qemu"));
-        assert_eq!(name(None, "slipway.platform= ignition.platform.id=qemu"), Some("qemu"));
-        assert_eq!(name(None, "slipway.platform=aws ignition.platform.id=qemu"), None);
+        assert_eq!(
+            name(None, "slipway.platform= ignition.platform.id=qemu"),
+            Some("qemu")
+        );
+        assert_eq!(
+            name(None, "slipway.platform=aws ignition.platform.id=qemu"),
+            None
+        );
     }
 
     #[test]
     fn none_named_lists_all() {
         let error = choose(None, "quiet").unwrap_err();
         assert_eq!(exit_of(&error), Exit::NotFound);
-        assert!(PLATFORMS.iter().all(|platform| error.to_string().contains(platform.name)));
+        assert!(
+            PLATFORMS
+                .iter()
+                .all(|platform| error.to_string().contains(platform.name))
+        );
     }
 }

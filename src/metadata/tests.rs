@@ -56,7 +56,11 @@ impl Fixture {
     }
 
     fn mode(&self, path: &str) -> u32 {
-        fs::metadata(self.dir.path().join(path)).unwrap().permissions().mode() & 0o7777
+        fs::metadata(self.dir.path().join(path))
+            .unwrap()
+            .permissions()
+            .mode()
+            & 0o7777
     }
 
     fn fetch(&self) -> Fetched {
@@ -65,11 +69,15 @@ impl Fixture {
 
     /// The exit code and text of a fetch that fails and writes nothing.
     fn refusal(&self) -> (Exit, String) {
-        let before =
-            [self.text("sysroot/var/lib/slipway/machine.yaml"), self.text("sysroot/etc/hostname")];
+        let before = [
+            self.text("sysroot/var/lib/slipway/machine.yaml"),
+            self.text("sysroot/etc/hostname"),
+        ];
         let error = fetch(&self.request).unwrap_err();
-        let after =
-            [self.text("sysroot/var/lib/slipway/machine.yaml"), self.text("sysroot/etc/hostname")];
+        let after = [
+            self.text("sysroot/var/lib/slipway/machine.yaml"),
+            self.text("sysroot/etc/hostname"),
+        ];
         assert_eq!(before, after);
         assert_eq!(self.text("root/run/slipway/machine.yaml"), None);
         (exit_of(&error), format!("{error:#}"))
@@ -80,14 +88,23 @@ impl Fixture {
 fn the_first_boot_keeps_what_fw_cfg_holds() {
     let fixture = Fixture::qemu(DOCUMENT);
     let fetched = fixture.fetch();
-    assert_eq!((fetched.origin.as_str(), fetched.first_boot), ("fw_cfg", true));
+    assert_eq!(
+        (fetched.origin.as_str(), fetched.first_boot),
+        ("fw_cfg", true)
+    );
     assert_eq!(fetched.machine.node.name, "node-a");
-    for path in ["sysroot/var/lib/slipway/machine.yaml", "root/run/slipway/machine.yaml"] {
+    for path in [
+        "sysroot/var/lib/slipway/machine.yaml",
+        "root/run/slipway/machine.yaml",
+    ] {
         assert_eq!(fixture.text(path).as_deref(), Some(DOCUMENT), "{path}");
         assert_eq!(fixture.mode(path), 0o600, "{path}");
     }
     assert_eq!(fixture.mode("sysroot/var/lib/slipway"), 0o700);
-    assert_eq!(fixture.text("sysroot/etc/hostname").as_deref(), Some("node-a\n"));
+    assert_eq!(
+        fixture.text("sysroot/etc/hostname").as_deref(),
+        Some("node-a\n")
+    );
     assert_eq!(fixture.mode("sysroot/etc/hostname"), 0o644);
 }
 
@@ -100,25 +117,49 @@ fn later_boots_take_the_kept_document_unless_told_otherwise() {
     fs::remove_dir_all(fixture.request.root.join("run")).unwrap();
 
     let fetched = fixture.fetch();
-    assert_eq!((fetched.machine.node.name.as_str(), fetched.first_boot), ("node-a", false));
-    assert!(fetched.origin.starts_with("kept document /var"), "{}", fetched.origin);
-    assert_eq!(fixture.text("root/run/slipway/machine.yaml").as_deref(), Some(DOCUMENT));
+    assert_eq!(
+        (fetched.machine.node.name.as_str(), fetched.first_boot),
+        ("node-a", false)
+    );
+    assert!(
+        fetched.origin.starts_with("kept document /var"),
+        "{}",
+        fetched.origin
+    );
+    assert_eq!(
+        fixture.text("root/run/slipway/machine.yaml").as_deref(),
+        Some(DOCUMENT)
+    );
 
     fixture.request.refetch = true;
     let fetched = fixture.fetch();
-    assert_eq!((fetched.machine.node.name.as_str(), fetched.first_boot), ("node-b", false));
-    assert_eq!(fixture.text("sysroot/var/lib/slipway/machine.yaml"), Some(changed));
-    assert_eq!(fixture.text("sysroot/etc/hostname").as_deref(), Some("node-b\n"));
+    assert_eq!(
+        (fetched.machine.node.name.as_str(), fetched.first_boot),
+        ("node-b", false)
+    );
+    assert_eq!(
+        fixture.text("sysroot/var/lib/slipway/machine.yaml"),
+        Some(changed)
+    );
+    assert_eq!(
+        fixture.text("sysroot/etc/hostname").as_deref(),
+        Some("node-b\n")
+    );
 }
 
 #[test]
 fn an_invalid_document_is_refused_with_all_its_problems() {
-    let bad = DOCUMENT.replace("name: node-a", "nmae: node-a").replace("10.0.2.15", "10.2.0.15");
+    let bad = DOCUMENT
+        .replace("name: node-a", "nmae: node-a")
+        .replace("10.0.2.15", "10.2.0.15");
     let (exit, text) = Fixture::qemu(&bad).refusal();
     assert_eq!(exit, Exit::Invalid);
-    for want in
-        ["(fw_cfg)", "did you mean name?", "node.name: missing", "lies inside cluster.podCIDR"]
-    {
+    for want in [
+        "(fw_cfg)",
+        "did you mean name?",
+        "node.name: missing",
+        "lies inside cluster.podCIDR",
+    ] {
         assert!(text.contains(want), "{want}: {text}");
     }
 }
@@ -150,7 +191,10 @@ fn a_source_that_is_not_there_is_named_with_the_next_step() {
     fixture.put("root/sys/firmware/qemu_fw_cfg/rev", "1\n");
     let (exit, text) = fixture.refusal();
     assert_eq!(exit, Exit::NotFound);
-    assert!(text.contains("-fw_cfg name=opt/dev.slipway/machine"), "{text}");
+    assert!(
+        text.contains("-fw_cfg name=opt/dev.slipway/machine"),
+        "{text}"
+    );
 
     let (exit, text) = Fixture::new("quiet").refusal();
     assert_eq!(exit, Exit::NotFound);
@@ -197,7 +241,10 @@ fn a_file_or_a_named_platform_need_no_command_line() {
 fn other_formats_are_refused_by_name() {
     let (exit, text) = Fixture::qemu("#cloud-config\nusers: []\n").refusal();
     assert_eq!(exit, Exit::Invalid);
-    assert!(text.contains("#cloud-config") && text.contains("fw_cfg"), "{text}");
+    assert!(
+        text.contains("#cloud-config") && text.contains("fw_cfg"),
+        "{text}"
+    );
 }
 
 #[test]
@@ -205,6 +252,9 @@ fn what_cannot_be_written_is_named_and_leaves_no_kept_document() {
     let fixture = Fixture::qemu(DOCUMENT);
     fixture.put("sysroot/etc", "a file where a folder should be");
     let error = format!("{:#}", fetch(&fixture.request).unwrap_err());
-    assert!(error.contains("sysroot/etc/hostname must be writable"), "{error}");
+    assert!(
+        error.contains("sysroot/etc/hostname must be writable"),
+        "{error}"
+    );
     assert_eq!(fixture.text("sysroot/var/lib/slipway/machine.yaml"), None);
 }
