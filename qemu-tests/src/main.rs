@@ -14,6 +14,7 @@ mod process;
 mod progress;
 mod runner;
 mod scenario;
+mod scenarios;
 mod unit;
 mod vm;
 
@@ -23,6 +24,9 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    if let Some(code) = node::reexec::play(std::env::args_os().skip(1)) {
+        return code;
+    }
     let command = match cli::parse(std::env::args_os().skip(1)) {
         Ok(command) => command,
         Err(error) => {

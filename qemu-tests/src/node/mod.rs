@@ -1,6 +1,20 @@
-//! The NODE tier.
+//! The node tier: a real containerd and kubelet natively, in namespaces.
+//!
+//! A node is a machine without hardware: it has a disk (a tmpfs that a holder process keeps), lives
+//! (namespaces that begin with a boot and end with a power cut) and services. What runs on it is
+//! what runs in the image. It needs root and leaves nothing behind, however the harness ends.
 
-use crate::scenario::Scenario;
+mod cgroup;
+mod holder;
+mod init;
+pub mod launch;
+mod life;
+mod mounts;
+pub mod native;
+pub mod process;
+pub mod reexec;
+mod scenarios;
+mod services;
+mod wire;
 
-/// Its scenarios, in the order they run.
-pub const SCENARIOS: &[Scenario] = &[];
+pub use scenarios::SCENARIOS;

@@ -1,0 +1,212 @@
+//! The whole launch, and what the handover may cost.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::time::{Duration, Instant, SystemTime};
+
+use anyhow::{Result, bail, ensure};
+use qemu_tests::probe::{Kind, Report};
+use serde_json::Value;
+
+use crate::node::launch;
+use crate::node::native::{Node, NodeSpec};
+use crate::scenario::Context;
+use crate::scenarios::{Kubectl, cluster};
+
+/// Nobody may notice a handover but by one failed request on a connection that was just accepted;
+/// two leave room for two series at once.
+const FAILURES_ALLOWED: usize = 2;
+
+pub fn native(context: &Context) -> Result<()> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    let observed = launch::observed(&node)?;
+    judge(&observed.report)?;
+    handed_over(&node)?;
+    second_start_touches_nothing(&node)
+}
+
+/// The launch's steps, as its journal names them, but the last.
+pub const STEPS: [&str; 13] = [
+    "start",
+    "seed-etcd",
+    "seed-apiserver",
+    "api",
+    "seed-controllers",
+    "apply",
+    "wait",
+    "handover",
+    "controllers-gone",
+    "leases-released",
+    "apiserver-gone",
+    "endpoints",
+    "secrets-removed",
+];
+
+/// Kills `slipway start` as soon as its journal says that it enters step number `STEP`, runs it
+/// again, and expects a launch like any other.
+pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    launch::up_to_start(&node, &launch::document(node.spec(), ""))?;
+    kill_at(&node, STEPS[STEP])?;
+    launch::start_to_the_end(&node)?;
+    handed_over(&node)
+}
+
+fn kill_at(node: &Node, step: &str) -> Result<()> {
+    let mut start = launch::start(node)?;
+    let deadline = Instant::now() + launch::LAUNCH;
+    while !launch::journal(node)
+        .iter()
+        .any(|entry| entry["step"] == step)
+    {
+        if start.ends_within(Duration::from_millis(1))? {
+            bail!("`slipway start` ended before {step}: {:?}", start.wait()?);
+        }
+        ensure!(
+            Instant::now() < deadline,
+            "the journal never came to {step}"
+        );
+    }
+    start.signal(libc::SIGKILL)?;
+    let killed = start.wait()?;
+    ensure!(
+        killed.ended.code().is_none(),
+        "it ended before it was killed: {killed:?}"
+    );
+    Ok(())
+}
+
+/// What is true after every launch that was handed over.
+fn handed_over(node: &Node) -> Result<()> {
+    cluster::wait_until_ready(node)?;
+    only_etcd_is_static(node)?;
+    ensure!(
+        node.path(launch::HANDED_OVER).exists(),
+        "there is no done-marker"
+    );
+    let status = launch::json_file(node, launch::STATUS)?;
+    ensure!(
+        status["outcome"] == "handed-over",
+        "the stage record says {}",
+        status["outcome"]
+    );
+    Ok(())
+}
+
+/// The outcomes that the design promises for every handover; milliseconds are `./x bench`'s.
+pub fn judge(report: &Report) -> Result<()> {
+    ensure!(
+        report.series.len() == 4,
+        "four series are due: {:?}",
+        report.series
+    );
+    for series in &report.series {
+        let name = format!("{} at {}", series.user, series.door);
+        ensure!(
+            series.requests > 50,
+            "{name}: only {} requests",
+            series.requests
+        );
+    }
+    let failures: Vec<_> = report.failures().collect();
+    ensure!(
+        !failures
+            .iter()
+            .any(|(_, failure)| failure.kind == Kind::Forbidden),
+        "somebody was refused: {failures:?}"
+    );
+    ensure!(
+        failures.len() <= FAILURES_ALLOWED,
+        "too many failed requests: {failures:?}"
+    );
+    ensure!(
+        failures.iter().all(|(_, failure)| failure.cured),
+        "a failed request was not cured by one retry: {failures:?}"
+    );
+    ensure!(
+        report.endpoints.filled.is_some(),
+        "default/kubernetes was never filled"
+    );
+    ensure!(
+        report.endpoints.emptied.is_empty(),
+        "default/kubernetes was emptied at {:?}",
+        report.endpoints.emptied
+    );
+    report.leases.iter().try_for_each(|lease| {
+        ensure!(
+            lease.holders.len() == 2,
+            "{} changed hands otherwise: {lease:?}",
+            lease.name
+        );
+        Ok(())
+    })
+}
+
+/// No static control-plane pod is left but etcd: no file, no mirror pod, no bootstrap secret.
+fn only_etcd_is_static(node: &Node) -> Result<()> {
+    let mut files: Vec<_> = fs::read_dir(node.path(launch::MANIFESTS))?
+        .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
+        .collect::<std::io::Result<_>>()?;
+    files.retain(|name| !name.starts_with('.'));
+    ensure!(files == ["etcd.yaml"], "static pods left: {files:?}");
+    let secrets = node.path("/etc/kubernetes/bootstrap-secrets");
+    ensure!(!secrets.exists(), "the bootstrap secrets are still there");
+    cluster::no_mirror_pod_but_etcd(node)
+}
+
+/// A second `slipway start` says that it is done, exits 0 and touches nothing.
+fn second_start_touches_nothing(node: &Node) -> Result<()> {
+    let before = (files(node)?, marks(node)?);
+    let again = launch::start(node)?.wait_within(Duration::from_secs(60))?;
+    ensure!(again.ended.code() == Some(0), "the second start: {again:?}");
+    let said = format!("{}{}", again.stdout, again.stderr);
+    ensure!(
+        said.contains("done"),
+        "the second start does not say that it is done: {said}"
+    );
+    let after = (files(node)?, marks(node)?);
+    ensure!(
+        before == after,
+        "the second start changed something: {before:?} became {after:?}"
+    );
+    Ok(())
+}
+
+/// Static pods and their changes.
+fn files(node: &Node) -> Result<BTreeMap<String, SystemTime>> {
+    fs::read_dir(node.path(launch::MANIFESTS))?
+        .map(|entry| {
+            let entry = entry?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            Ok((name, entry.metadata()?.modified()?))
+        })
+        .collect()
+}
+
+/// Objects that a launch applies, with what changes when it writes to them again.
+fn marks(node: &Node) -> Result<BTreeMap<String, Value>> {
+    let mut marks = BTreeMap::new();
+    for kind in [
+        "apis/apps/v1/daemonsets",
+        "apis/apps/v1/deployments",
+        "api/v1/configmaps",
+    ] {
+        for object in node.list(&format!("/{kind}"))? {
+            let managers = object["metadata"]["managedFields"]
+                .as_array()
+                .into_iter()
+                .flatten();
+            let ours = managers
+                .filter(|one| one["manager"] == "slipway")
+                .cloned()
+                .collect();
+            marks.insert(
+                format!("{kind}/{}", cluster::name(&object)),
+                Value::Array(ours),
+            );
+        }
+    }
+    Ok(marks)
+}

@@ -1,0 +1,52 @@
+//! The node tier's scenarios.
+
+mod launch;
+mod power_cut;
+mod running;
+
+use anyhow::Result;
+
+use crate::scenario::{Context, Scenario, Tier};
+
+/// They run in this order: what the others stand on comes first.
+pub const SCENARIOS: &[Scenario] = &[
+    node("harness-power-cut", power_cut::run),
+    node("launch-native", launch::native),
+    node("launch-killed-start", launch::killed::<0>),
+    node("launch-killed-seed-etcd", launch::killed::<1>),
+    node("launch-killed-seed-apiserver", launch::killed::<2>),
+    node("launch-killed-api", launch::killed::<3>),
+    node("launch-killed-seed-controllers", launch::killed::<4>),
+    node("launch-killed-apply", launch::killed::<5>),
+    node("launch-killed-wait", launch::killed::<6>),
+    node("launch-killed-handover", launch::killed::<7>),
+    node("launch-killed-controllers-gone", launch::killed::<8>),
+    node("launch-killed-leases-released", launch::killed::<9>),
+    node("launch-killed-apiserver-gone", launch::killed::<10>),
+    node("launch-killed-endpoints", launch::killed::<11>),
+    node("launch-killed-secrets-removed", launch::killed::<12>),
+    node("roll-control-plane", running::roll_control_plane),
+    node("dns-and-service", running::dns_and_service),
+];
+
+const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
+    Scenario {
+        name,
+        tier: Tier::Node,
+        run,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SCENARIOS, launch};
+
+    #[test]
+    fn every_step_of_the_journal_has_its_scenario() {
+        let killed: Vec<_> = SCENARIOS
+            .iter()
+            .filter_map(|one| one.name.strip_prefix("launch-killed-"))
+            .collect();
+        assert_eq!(killed, launch::STEPS);
+    }
+}

@@ -1,0 +1,128 @@
+//! containerd and the kubelet, started as the image's units start them.
+//!
+//! What differs from the image stands in files that the image could have too: containerd's own
+//! configuration and a kubelet drop-in that comes after slipway's. Both exist because the harness
+//! may run where only cgroup version 1 is mounted and CAP_SYS_RESOURCE is missing.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use slipway::render::images;
+
+use super::native::Node;
+use super::process::{Process, Program};
+
+/// The kubelet's drop-in. Thresholds of zero: the kubelet must not evict because the host is full.
+const DROP_IN: &str = r#"apiVersion: kubelet.config.k8s.io/v1beta1
+kind: KubeletConfiguration
+cgroupDriver: cgroupfs
+cgroupRoot: /
+failCgroupV1: false
+failSwapOn: false
+resolvConf: /dev/null
+imageGCHighThresholdPercent: 100
+evictionHard:
+  memory.available: "0%"
+  nodefs.available: "0%"
+  nodefs.inodesFree: "0%"
+  imagefs.available: "0%"
+  imagefs.inodesFree: "0%"
+"#;
+
+/// containerd's configuration but for the sandbox image.
+const CONTAINERD: &str = r#"version = 3
+root = "/var/lib/containerd"
+state = "/run/containerd"
+disabled_plugins = ["io.containerd.snapshotter.v1.btrfs", "io.containerd.snapshotter.v1.zfs", "io.containerd.snapshotter.v1.devmapper", "io.containerd.snapshotter.v1.blockfile", "io.containerd.tracing.processor.v1.otlp", "io.containerd.internal.v1.tracing"]
+[plugins."io.containerd.cri.v1.runtime"]
+restrict_oom_score_adj = true
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
+SystemdCgroup = false
+"#;
+
+/// Starts both, after the stage `render` has written the kubelet's configuration.
+pub fn start(node: &Node) -> Result<()> {
+    start_containerd(node)?;
+    start_kubelet(node)?;
+    Ok(())
+}
+
+/// Starts the container runtime and waits until it answers.
+pub fn start_containerd(node: &Node) -> Result<Process> {
+    let pinned = format!(
+        "[plugins.\"io.containerd.cri.v1.images\".pinned_images]\nsandbox = \"{}\"\n",
+        images::PAUSE
+    );
+    write(
+        node,
+        "/etc/containerd/config.toml",
+        &format!("{CONTAINERD}{pinned}"),
+    )?;
+    let mut containerd = node.start(&Program::new(["containerd"]).log("containerd"))?;
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while node
+        .run(&Program::new(["ctr", "version"]))?
+        .success()
+        .is_err()
+    {
+        if Instant::now() > deadline || containerd.ends_within(Duration::from_millis(50))? {
+            bail!(
+                "containerd does not answer; see {}/containerd.log",
+                node.logs().display()
+            );
+        }
+    }
+    Ok(containerd)
+}
+
+/// Starts the kubelet with the flags of the image's unit.
+pub fn start_kubelet(node: &Node) -> Result<Process> {
+    write(
+        node,
+        "/etc/kubernetes/kubelet/config.d/60-harness.conf",
+        DROP_IN,
+    )?;
+    let file = node.path("/etc/kubernetes/kubelet/kubelet.env");
+    let file = fs::read_to_string(file).context("kubelet.env is not there; was it rendered?")?;
+    let mut kubelet = Program::new([
+        "kubelet",
+        "--config=/etc/kubernetes/kubelet/config.yaml",
+        "--config-dir=/etc/kubernetes/kubelet/config.d",
+        "--kubeconfig=/etc/kubernetes/kubeconfig",
+    ]);
+    for argument in kubelet_args(&file) {
+        kubelet = kubelet.arg(argument);
+    }
+    node.start(&kubelet.log("kubelet"))
+}
+
+/// The words of `KUBELET_ARGS` in an environment file (systemd.exec(5)).
+fn kubelet_args(file: &str) -> Vec<&str> {
+    file.lines()
+        .filter_map(|line| line.strip_prefix("KUBELET_ARGS="))
+        .flat_map(|value| value.trim_matches('"').split_whitespace())
+        .collect()
+}
+
+fn write(node: &Node, inside: &str, text: &str) -> Result<()> {
+    let path = node.path(inside);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn arguments_of_an_environment_file() {
+        let file = "# made by slipway\nKUBELET_ARGS=--node-ip=10.77.0.2 --hostname-override=n1\n";
+        assert_eq!(
+            super::kubelet_args(file),
+            ["--node-ip=10.77.0.2", "--hostname-override=n1"]
+        );
+    }
+}

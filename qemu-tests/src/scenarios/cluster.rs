@@ -1,0 +1,72 @@
+//! Nodes and pods: all Ready, none left over.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, anyhow, bail};
+use serde_json::Value;
+
+use super::Kubectl;
+
+/// How long after a handover everything may take to be Ready.
+const SETTLING: Duration = Duration::from_secs(240);
+
+/// Waits until every node and every pod is Ready, and there is at least one of both.
+pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
+    wait_for(SETTLING, || all_ready(cluster))
+}
+
+/// Fails if a mirror pod of a static pod other than etcd is left.
+pub fn no_mirror_pod_but_etcd(cluster: &dyn Kubectl) -> Result<()> {
+    for pod in cluster.list("/api/v1/namespaces/kube-system/pods")? {
+        let is_mirror = !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_null();
+        if is_mirror && !name(&pod).starts_with("etcd") {
+            bail!("static pod {} is left", name(&pod));
+        }
+    }
+    Ok(())
+}
+
+/// Asks again and again until the answer is yes; at the deadline the last reason is the error.
+pub fn wait_for(limit: Duration, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
+    let deadline = Instant::now() + limit;
+    loop {
+        match ask() {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() > deadline => {
+                return Err(error.context(format!("not so after {limit:?}")));
+            }
+            Err(_) => std::thread::sleep(Duration::from_millis(250)),
+        }
+    }
+}
+
+fn all_ready(cluster: &dyn Kubectl) -> Result<()> {
+    for path in ["/api/v1/nodes", "/api/v1/pods"] {
+        let items = cluster.list(path)?;
+        if items.is_empty() {
+            bail!("{path} is empty");
+        }
+        if let Some(one) = items.iter().find(|one| !is_ready(one)) {
+            return Err(anyhow!(
+                "{} in {path} is not Ready: {}",
+                name(one),
+                one["status"]
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn is_ready(object: &Value) -> bool {
+    let conditions = object["status"]["conditions"].as_array();
+    object["metadata"]["deletionTimestamp"].is_null()
+        && conditions
+            .into_iter()
+            .flatten()
+            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+}
+
+/// An object's name.
+pub fn name(object: &Value) -> &str {
+    object["metadata"]["name"].as_str().unwrap_or_default()
+}

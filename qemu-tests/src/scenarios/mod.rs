@@ -1,0 +1,30 @@
+//! What the node tier and the VM tier both ask of a cluster, whatever it runs on.
+
+pub mod cluster;
+pub mod pods;
+pub mod rollout;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+/// Somewhere that kubectl talks to the cluster as admin: inside a native node, or on the host
+/// through a VM's forwarded port. kubectl rather than a client of our own, because it is what the
+/// cluster's people use.
+pub trait Kubectl {
+    /// Runs kubectl with these arguments and this standard input; what it printed if it exited 0.
+    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String>;
+
+    /// What the API holds at a path.
+    fn get(&self, path: &str) -> Result<Value> {
+        let text = self.kubectl(&["get", "--raw", path], "")?;
+        serde_json::from_str(&text).with_context(|| format!("{path} is not JSON"))
+    }
+
+    /// The items of the list at a path.
+    fn list(&self, path: &str) -> Result<Vec<Value>> {
+        Ok(self.get(path)?["items"]
+            .as_array()
+            .cloned()
+            .unwrap_or_default())
+    }
+}

@@ -1,0 +1,86 @@
+//! What a pod can do: resolve names, reach Services, ask the API.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use qemu_tests::probe::Report;
+
+use super::Kubectl;
+use super::cluster::wait_for;
+
+/// Namespace, ServiceAccount, pods and Service that the questions below need.
+pub const MANIFEST: &str = include_str!("prober.yaml");
+
+const NAMESPACE: &str = "--namespace=probe";
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Requests after which the prober has seen enough; two seconds' worth.
+const ENOUGH: u64 = 40;
+
+/// The address of Service default/kubernetes with the documents' default `serviceCIDR`.
+const API_SERVICE: &str = "10.3.0.1";
+
+/// Puts the prober's objects into the cluster and waits until its pods are Ready.
+pub fn deploy(cluster: &dyn Kubectl) -> Result<()> {
+    cluster.kubectl(&["apply", "--server-side", "--filename=-"], MANIFEST)?;
+    let pods = [
+        "wait",
+        NAMESPACE,
+        "--for=condition=Ready",
+        "--timeout=180s",
+        "pod",
+        "--all",
+    ];
+    cluster.kubectl(&pods, "")?;
+    Ok(())
+}
+
+/// A pod resolves `kubernetes.default`, reaches another pod through a Service by name, and is
+/// answered by the API through Service default/kubernetes.
+pub fn resolve_and_reach(cluster: &dyn Kubectl) -> Result<()> {
+    let addresses = in_pod(cluster, &["--resolve", "kubernetes.default"])?;
+    ensure!(
+        addresses.trim() == API_SERVICE,
+        "kubernetes.default is {addresses:?} to a pod"
+    );
+    let answer = in_pod(cluster, &["--get", "http://echo.probe:80/"])?;
+    ensure!(
+        answer.trim() == "echo",
+        "Service echo was answered by {answer:?}"
+    );
+    report_of_many(cluster)?;
+    Ok(())
+}
+
+/// What the prober in the pod has seen, once it has seen enough to tell.
+pub fn report_of_many(cluster: &dyn Kubectl) -> Result<Report> {
+    let mut seen = Report::default();
+    wait_for(PATIENCE, || {
+        seen = report(cluster)?;
+        let requests: u64 = seen.series.iter().map(|series| series.requests).sum();
+        ensure!(
+            requests > ENOUGH,
+            "{requests} requests through Service default/kubernetes"
+        );
+        Ok(())
+    })?;
+    Ok(seen)
+}
+
+/// What the prober in the pod has seen so far.
+fn report(cluster: &dyn Kubectl) -> Result<Report> {
+    let line = cluster.kubectl(&["logs", NAMESPACE, "--tail=1", "prober"], "")?;
+    serde_json::from_str(&line).with_context(|| format!("the pod's report is {line:?}"))
+}
+
+/// Runs the prober's program in the pod; retried, because a Service that has just been made takes
+/// a moment until every node knows it.
+fn in_pod(cluster: &dyn Kubectl, arguments: &[&str]) -> Result<String> {
+    let mut answer = String::new();
+    wait_for(PATIENCE, || {
+        let program = [&["exec", NAMESPACE, "prober", "--", "/prober"], arguments].concat();
+        answer = cluster.kubectl(&program, "")?;
+        Ok(())
+    })?;
+    Ok(answer)
+}
