@@ -10,7 +10,6 @@ use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -25,13 +24,23 @@ pub fn run(context: &Context) -> Result<()> {
     let mut runs = Vec::new();
     for number in 1..=RUNS {
         eprintln!("bench: launch {number} of {RUNS}");
-        runs.push(one_launch(context).with_context(|| format!("launch {number}"))?);
+        let context = Context {
+            work: context.work.join(number.to_string()),
+            ..context.clone()
+        };
+        runs.push(one_launch(&context).with_context(|| format!("launch {number}"))?);
     }
     let (stages, figures): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
     let mut result = summary(&figures);
     result.insert("stages".into(), Value::Object(summary(&stages)));
-    result.insert("binary_bytes".into(), fs::metadata(&context.slipway)?.len().into());
-    result.insert("initrd_added_bytes".into(), initrd_added(&context.image)?.into());
+    result.insert(
+        "binary_bytes".into(),
+        fs::metadata(&context.slipway)?.len().into(),
+    );
+    result.insert(
+        "initrd_added_bytes".into(),
+        initrd_added(&context.image)?.into(),
+    );
     println!("{}", serde_json::to_string_pretty(&result)?);
     Ok(())
 }
@@ -52,26 +61,38 @@ fn one_launch(context: &Context) -> Result<(Figures, Figures)> {
 
 fn figures(observed: &Observed, done: f64) -> Result<Figures> {
     let report = &observed.report;
-    let ready = report.all_ready().context("the workloads were never all Ready")?;
-    let exit = report.bootstrap_exit_s().context("the bootstrap apiserver's exit was not seen")?;
+    let ready = report
+        .all_ready()
+        .context("the workloads were never all Ready")?;
+    let exit = report
+        .bootstrap_exit_s()
+        .context("the bootstrap apiserver's exit was not seen")?;
     let figures = [
         ("render_ms", observed.render.ended.cpu_ms),
-        ("start_peak_rss_kib", observed.start.ended.peak_rss_kib as f64),
+        (
+            "start_peak_rss_kib",
+            observed.start.ended.peak_rss_kib as f64,
+        ),
         ("own_share_ms", ((done - ready) - exit) * 1e3),
         ("api_gap_ms", report.longest_gap_ms()),
         ("failed_requests", report.failures().count() as f64),
         ("lease_gap_ms", report.longest_vacancy_ms()),
     ];
-    Ok(figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect())
+    Ok(figures
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value))
+        .collect())
 }
 
 /// The stages of a stage record by name; what happens twice is added up.
 fn stages(record: &Value) -> Figures {
     let mut stages = Figures::new();
     for stage in record["stages"].as_array().into_iter().flatten() {
-        if let (Some(name), Some(start), Some(end)) =
-            (stage["name"].as_str(), stage["start_s"].as_f64(), stage["end_s"].as_f64())
-        {
+        if let (Some(name), Some(start), Some(end)) = (
+            stage["name"].as_str(),
+            stage["start_s"].as_f64(),
+            stage["end_s"].as_f64(),
+        ) {
             *stages.entry(name.to_owned()).or_default() += end - start;
         }
     }
@@ -87,7 +108,10 @@ fn summary(runs: &[Figures]) -> Map<String, Value> {
     let summary = columns.into_iter().map(|(name, mut values)| {
         values.sort_by(f64::total_cmp);
         let (median, worst) = (values[values.len() / 2], values[values.len() - 1]);
-        (name.to_owned(), json!({ "median": rounded(median), "worst": rounded(worst) }))
+        (
+            name.to_owned(),
+            json!({ "median": rounded(median), "worst": rounded(worst) }),
+        )
     });
     summary.collect()
 }
@@ -113,9 +137,13 @@ fn compressed_size(path: &Path) -> Result<i64> {
         .stdout(Stdio::piped())
         .spawn()
         .context("cannot run zstd; is it installed?")?;
-    let mut packed = zstd.stdout.take().context("zstd has no output")?;
-    let size = std::io::copy(&mut packed.by_ref(), &mut std::io::sink())?;
-    ensure!(zstd.wait()?.success(), "zstd could not compress {}", path.display());
+    let packed = zstd.stdout.take().context("zstd has no output")?;
+    let size = std::io::copy(&mut { packed }, &mut std::io::sink())?;
+    ensure!(
+        zstd.wait()?.success(),
+        "zstd could not compress {}",
+        path.display()
+    );
     Ok(size.cast_signed())
 }
 
@@ -127,7 +155,10 @@ mod tests {
     fn median_and_worst_of_five() {
         let run = |value| Figures::from([("api_gap_ms".to_owned(), value)]);
         let runs: Vec<_> = [5.0, 1.0, 4.004, 2.0, 300.0].map(run).into();
-        assert_eq!(summary(&runs)["api_gap_ms"], json!({ "median": 4.0, "worst": 300.0 }));
+        assert_eq!(
+            summary(&runs)["api_gap_ms"],
+            json!({ "median": 4.0, "worst": 300.0 })
+        );
     }
 
     #[test]

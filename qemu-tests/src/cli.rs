@@ -12,6 +12,7 @@ Builds, launches and tests slipway. Everything is built from pinned sources and 
 
   ./x test [--tier unit|api|node|vm] [NAME]
                        run every test, those of one tier, or those whose name contains NAME
+  ./x bench            what a launch costs: one JSON object, median and worst of five
   ./x build [--arch x86_64|aarch64]
                        the static binary: target/slipway
   ./x payload          Kubernetes, etcd, containerd, … from Go modules: target/payload
@@ -24,6 +25,8 @@ Progress goes to stderr; each step's full log lies in target/log/.
 pub enum Command {
     /// Print [`HELP`].
     Help,
+    /// Measure launches.
+    Bench,
     /// Build the binary.
     Build(Arch),
     /// Build the payload.
@@ -47,6 +50,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
     };
     match command.as_str() {
         "test" => test(&mut parser),
+        "bench" => bare(&mut parser, Command::Bench),
         "build" => build(&mut parser),
         "payload" => bare(&mut parser, Command::Payload),
         "help" => Ok(Command::Help),

@@ -4,6 +4,7 @@
 //! that a fresh machine needs Rust, Go and one command. Progress goes to stderr, results to stdout.
 
 mod api;
+mod bench;
 mod build;
 mod cache;
 mod cli;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
 fn run(command: &Command, repo: &Path) -> Result<()> {
     match command {
         Command::Help => print!("{}", cli::HELP),
+        Command::Bench => runner::bench(repo)?,
         Command::Build(arch) => println!("{}", build::slipway_for(repo, *arch)?.display()),
         Command::Payload => println!("{}", payload::binaries(repo)?.display()),
         Command::Test { tier, name } => runner::test(repo, *tier, name.as_deref())?,

@@ -1,7 +1,7 @@
 //! Running the tests: which tiers, what they need built, one line each, one count a tier.
 
 use crate::scenario::{Context, Scenario};
-use crate::{api, build, cache, node, payload, unit, vm};
+use crate::{api, bench, build, cache, node, payload, unit, vm};
 use anyhow::{Result, anyhow, bail};
 use std::fmt;
 use std::fs;
@@ -105,6 +105,14 @@ pub fn test(repo: &Path, tier: Option<Tier>, name: Option<&str>) -> Result<()> {
         _ if total.is_good() => Ok(()),
         _ => bail!("not all tests passed: {total}"),
     }
+}
+
+/// Measures launches on the node tier; the sizes come from the VM's image.
+pub fn bench(repo: &Path) -> Result<()> {
+    let work = repo.join("target/test/bench");
+    cache::empty(&work)?;
+    let context = prepare(repo, Tier::Vm)?;
+    bench::run(&Context { work, ..context })
 }
 
 /// Runs a tier's scenarios one after the other; they share the machine's ports and processors.

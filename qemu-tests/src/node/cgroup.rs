@@ -268,17 +268,9 @@ mod tests {
     fn version_1_lies_below_the_callers_own_group() {
         let own = "3:cpu,cpuacct:/\n2:memory:/session/7\n1:name=systemd:/\n0::/\n";
         let found = discover(HYBRID, own);
-        let parents: Vec<_> = found
-            .iter()
-            .map(|h| h.parent.display().to_string())
-            .collect();
-        assert_eq!(
-            parents,
-            [
-                "/sys/fs/cgroup/cpu,cpuacct",
-                "/sys/fs/cgroup/memory/session/7"
-            ]
-        );
+        let parents: Vec<_> = found.iter().map(|one| one.parent.as_path()).collect();
+        let memory = Path::new("/sys/fs/cgroup/memory/session/7");
+        assert_eq!(parents, [Path::new("/sys/fs/cgroup/cpu,cpuacct"), memory]);
         assert_eq!(found[1].controllers, "memory");
     }
 
