@@ -85,6 +85,10 @@ pub struct Cause {
     pub field: String,
 }
 
+/// How the server begins its refusal of an applied object with a field that its schema lacks; it
+/// says so with a plain 500 (seen with 1.37), though no repetition will change it.
+const UNTYPED: &str = "failed to create typed patch object";
+
 /// How much of a body that is no Status goes into a message.
 const EXCERPT: usize = 300;
 
@@ -175,6 +179,7 @@ impl Error {
     pub fn is_retryable(&self) -> bool {
         match self {
             Self::Unreachable { .. } => true,
+            Self::Status(status) if status.message.starts_with(UNTYPED) => false,
             Self::Status(status) => status.code == 429 || status.code >= 500,
             _ => false,
         }
@@ -276,6 +281,13 @@ mod tests {
             });
             assert_eq!(error.is_retryable(), retryable, "{code}");
         }
+        let message = format!("{UNTYPED} (/a; /v1, Kind=Pod): .spec.x: field not declared");
+        let untyped = Error::Status(Status {
+            code: 500,
+            message,
+            ..Status::default()
+        });
+        assert!(!untyped.is_retryable());
         let tls = Error::Tls {
             server: String::new(),
             cause: String::new(),

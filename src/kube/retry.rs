@@ -15,7 +15,8 @@ use super::client::{Reply, Request};
 use super::error::Error;
 use super::transport::Times;
 
-/// The shortest pause before a repetition that the server asked for, even if it said 0.
+/// The shortest pause before a repetition. A process that dies takes its listener down over some
+/// milliseconds, so a repetition at once can meet it again; another may hold the port by now.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// Calls `attempt` until its outcome is final or `timeout` leaves no room for another.
@@ -30,17 +31,22 @@ pub(super) fn within(
     loop {
         let outcome = attempt(times);
         let left = timeout.saturating_sub(begun.elapsed());
-        match &outcome {
+        let pause = match &outcome {
             Err(error) if error.is_closed() && request.idempotent && !was_closed => {
                 log::debug!("{}: {error}; repeating it once", request.name());
                 was_closed = true;
+                SHORTEST_PAUSE
             }
-            Ok(reply) => match pause(reply, request).filter(|pause| *pause < left) {
-                Some(pause) => thread::sleep(pause),
+            Ok(reply) => match pause(reply, request) {
+                Some(pause) => pause,
                 None => return outcome,
             },
             Err(_) => return outcome,
+        };
+        if pause >= left {
+            return outcome;
         }
+        thread::sleep(pause);
         times = Times::Left(timeout.saturating_sub(begun.elapsed()));
     }
 }
