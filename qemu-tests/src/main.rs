@@ -18,6 +18,7 @@ mod scenario;
 mod scenarios;
 mod unit;
 mod vm;
+mod wait;
 
 use anyhow::Result;
 use cli::Command;

@@ -1,6 +1,9 @@
-//! The API tier.
+//! The API tier: a real kube-apiserver and etcd as child processes, no kubelet.
 
-use crate::scenario::Scenario;
+mod child;
+mod cluster;
+mod pki;
+mod scenarios;
 
-/// Its scenarios, in the order they run.
-pub const SCENARIOS: &[Scenario] = &[];
+pub use cluster::{Cluster, HOST, User};
+pub use scenarios::SCENARIOS;

@@ -1,0 +1,37 @@
+//! The tier's scenarios, by topic.
+
+mod apply;
+mod client;
+mod doors;
+mod watch;
+
+use crate::scenario::{Scenario, Tier};
+
+/// In the order they run.
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "api-client",
+        tier: Tier::Api,
+        run: client::client,
+    },
+    Scenario {
+        name: "api-apply",
+        tier: Tier::Api,
+        run: apply::apply,
+    },
+    Scenario {
+        name: "api-watch",
+        tier: Tier::Api,
+        run: watch::watch,
+    },
+    Scenario {
+        name: "api-two-doors",
+        tier: Tier::Api,
+        run: doors::two_doors,
+    },
+    Scenario {
+        name: "api-retry",
+        tier: Tier::Api,
+        run: doors::retry,
+    },
+];

@@ -1,0 +1,44 @@
+//! Waiting for a condition: no fixed sleeps, always a deadline, and the last reason in the error.
+
+use anyhow::{Context, Result};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Calls `check` until it succeeds and returns what it found; its last error once `limit` is over.
+pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
+    let begun = Instant::now();
+    loop {
+        match check() {
+            Ok(found) => return Ok(found),
+            Err(error) if begun.elapsed() >= limit => {
+                return Err(error).with_context(|| format!("no {what} after {limit:?}"));
+            }
+            Err(_) => thread::sleep(PAUSE),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+
+    #[test]
+    fn it_returns_what_it_found_or_why_not() {
+        let mut looks = 0;
+        let found = until("third look", Duration::from_secs(60), || {
+            looks += 1;
+            if looks < 3 {
+                bail!("look {looks}")
+            } else {
+                Ok(looks)
+            }
+        });
+        assert_eq!(found.unwrap(), 3);
+        let never = until::<()>("luck", Duration::ZERO, || bail!("no dice")).unwrap_err();
+        assert_eq!(format!("{never:#}"), "no luck after 0ns: no dice");
+    }
+}
