@@ -8,6 +8,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::*;
 use slipway::config;
 
 fn sorted(folder: &str) -> Vec<PathBuf> {
@@ -65,4 +66,24 @@ fn the_full_example_shows_the_defaults() {
     assert_eq!(full.api.alt_names.len(), 2);
     full.api.alt_names.clear();
     assert_eq!(full, small);
+}
+
+proptest! {
+    /// Whatever a slip of the hand does to a document, the answer is a machine or problems that
+    /// name a line of it.
+    #[test]
+    fn a_damaged_document_gets_an_answer(
+        at in 0.0..1.0, len in 0_usize..60, instead in "\\PC{0,6}|[-:{},\\[\\]&*!|>'\" \n\t0-9a-z]{0,9}",
+    ) {
+        let full: Vec<char> = include_str!("../examples/full.yaml").chars().collect();
+        let begin = (at * full.len() as f64) as usize;
+        let (head, rest) = full.split_at(begin);
+        let tail = &rest[len.min(rest.len())..];
+        let text: String = head.iter().copied().chain(instead.chars()).chain(tail.iter().copied()).collect();
+        if let Err(problems) = config::parse(text.as_bytes()) {
+            let lines = text.split(['\n', '\r']).count();
+            prop_assert!(problems.iter().count() > 0);
+            prop_assert!(problems.iter().all(|problem| (1..=lines).contains(&problem.line)), "{problems}");
+        }
+    }
 }

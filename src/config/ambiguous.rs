@@ -78,12 +78,12 @@ fn is_float_to_some(number: &str) -> bool {
 /// `2026-11-22`, alone or with a time after it.
 fn is_date(scalar: &str) -> bool {
     let mut parts = scalar.splitn(3, '-');
-    let mut digits = |range: std::ops::RangeInclusive<usize>| {
-        let part = parts.next().unwrap_or_default();
-        let count = part.chars().take_while(char::is_ascii_digit).count();
-        range.contains(&count).then(|| part.len() - count)
-    };
-    digits(4..=4) == Some(0) && digits(1..=2) == Some(0) && digits(1..=2).is_some()
+    let (year, month) = (parts.next(), parts.next());
+    let day = parts.next().unwrap_or_default();
+    let day_digits = day.len() - day.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    year.is_some_and(|year| year.len() == 4 && is_digits(year))
+        && month.is_some_and(|month| month.len() <= 2 && is_digits(month))
+        && (1..=2).contains(&day_digits)
 }
 
 /// Infinity, not-a-number, and integers that do not fit 64 bits.

@@ -25,7 +25,8 @@ pub fn parse(text: &str) -> Result<Duration, String> {
 
 fn millis(text: &str) -> Option<u64> {
     let (mut rest, mut total, mut units) = (text, 0_u64, UNITS.iter());
-    while !rest.is_empty() || total == 0 && text.is_empty() {
+    // At least once, so that an empty text is none.
+    loop {
         let digits = rest.find(|c: char| !c.is_ascii_digit())?;
         let (number, after) = rest.split_at(digits);
         let end = after
@@ -35,8 +36,10 @@ fn millis(text: &str) -> Option<u64> {
         let (_, factor) = units.by_ref().find(|(name, _)| *name == unit)?;
         total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(*factor)?)?;
         rest = after;
+        if rest.is_empty() {
+            return Some(total);
+        }
     }
-    Some(total)
 }
 
 /// The shortest notation that [`parse`] reads back: `1h30m`, `2m`, `1s500ms`; `0s` for none.

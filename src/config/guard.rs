@@ -51,6 +51,7 @@ pub fn inspect(text: &str, problems: &mut Problems) -> Option<Lines> {
     let mut guard = Guard {
         problems,
         lines: Lines::new(),
+        nodes: 0,
         open: Vec::new(),
         sound: true,
     };
@@ -91,6 +92,8 @@ pub fn inspect(text: &str, problems: &mut Problems) -> Option<Lines> {
 struct Guard<'p> {
     problems: &'p mut Problems,
     lines: Lines,
+    /// Keys and values so far, those of duplicate keys too.
+    nodes: usize,
     open: Vec<Open>,
     /// Whether a tree may be built.
     sound: bool,
@@ -130,7 +133,7 @@ impl Guard<'_> {
                 if style == TScalarStyle::Plain && tag.is_none() {
                     self.plain(&path, &text, mark);
                 }
-                self.lines.len() <= MAX_NODES || self.too_many(mark)
+                self.nodes <= MAX_NODES || self.too_many(mark)
             }
             Event::Alias(_) => {
                 let path = self.scalar("*", mark);
@@ -166,7 +169,7 @@ impl Guard<'_> {
             return false;
         }
         self.open.push(Open { path, kind });
-        self.lines.len() <= MAX_NODES || self.too_many(mark)
+        self.nodes <= MAX_NODES || self.too_many(mark)
     }
 
     fn too_many(&mut self, mark: &Marker) -> bool {
@@ -188,6 +191,7 @@ impl Guard<'_> {
 
     /// The path of the node that begins here, or `None` if the node is a key.
     fn value_path(&mut self, mark: &Marker) -> Option<String> {
+        self.nodes += 1;
         let path = match self.open.last_mut() {
             None => String::new(),
             Some(Open {

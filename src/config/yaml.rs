@@ -13,9 +13,9 @@ use serde_json::Value;
 use super::guard::{self, Lines};
 use super::problem::Problems;
 
-/// The longest document in bytes: as much as the most generous metadata service delivers (GCE,
-/// 256 KiB a value). It bounds the memory that the parsers take.
-pub const MAX_BYTES: usize = 256 * 1024;
+/// The longest document in bytes: forty times one with every field and comment. It bounds the
+/// memory that the parsers take, which can be 150 times the text's.
+pub const MAX_BYTES: usize = 64 * 1024;
 
 /// A parsed document that knows where everything stands.
 #[derive(Clone, Debug)]

@@ -106,9 +106,9 @@ fn refused_constructs_with_their_lines() {
 
 #[test]
 fn too_much_is_refused() {
-    assert!(problems(&vec![b' '; MAX_BYTES + 1]).contains("at most 262144"));
+    assert!(problems(&vec![b' '; MAX_BYTES + 1]).contains("at most 65536"));
     assert!(problems("- a\n".repeat(5000).as_bytes()).contains("more than 4096 values"));
-    assert!(problems(format!("[{}", "a,".repeat(100_000)).as_bytes()).contains("more than 4096"));
+    assert!(problems(format!("[{}", "a,".repeat(30_000)).as_bytes()).contains("more than 4096"));
     assert!(problems(format!("{}: a", "k".repeat(200)).as_bytes()).contains("more than 128"));
 }
 
@@ -190,7 +190,7 @@ proptest! {
     }
 
     #[test]
-    fn what_a_json_writer_writes_is_read_back(keys in prop::collection::btree_map("[a-z.\" ]{1,9}", "\\PC{0,9}", 0..9)) {
+    fn what_a_json_writer_writes_is_read_back(keys in prop::collection::btree_map("[a-z.\" ]{1,9}", "[^\\p{C}\\p{Zl}\\p{Zp}]{0,9}", 0..9)) {
         let json = serde_json::json!({"x": keys, "y": [1, true, {"z": keys}]});
         let text = serde_json::to_string_pretty(&json).unwrap();
         prop_assert_eq!(tree(&text).root, json);
