@@ -33,7 +33,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
         false => File::open(path).map(|file| Box::new(file) as Box<dyn Read>),
     };
     let source = opened
-        .with_context(|| format!("cannot open the machine document, {name}; is the path right?"))
+        .with_context(|| format!("cannot open the machine document, {name} (is the path right?)"))
         .exit(Exit::NotFound)?;
     read_at_most(source, MAX_BYTES, &name)
 }
