@@ -65,8 +65,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         "Who may ask without credentials: probes and load balancers, for health only.",
         &authentication(),
     )?;
-    out.assets
-        .add(format!("tls/{AUTHENTICATION}"), authentication.clone());
+    out.public(format!("tls/{AUTHENTICATION}"), authentication.clone());
     out.manifest(
         "bootstrap-manifests/bootstrap-apiserver.yaml",
         "The temporary API server. It listens on loopback only, so that whoever is answered on the\n\
@@ -79,7 +78,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
          the old one stops afterwards; no containerPorts, or the scheduler would forbid that.",
         &daemon_set(machine),
     )?;
-    out.secret_manifest(
+    out.private_manifest(
         "manifests/kube-apiserver-secret.yaml",
         "What the self-hosted API server reads.",
         &secret(secrets, authentication)?,

@@ -32,7 +32,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         "The self-hosted controller-manager.",
         &deployment(NAME, self_hosted_pod(machine)),
     )?;
-    out.secret_manifest(
+    out.private_manifest(
         "manifests/kube-controller-manager-secret.yaml",
         "What the controller-manager signs with.",
         &Secret {

@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{render, tls};
+use super::{owner, render};
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::exit::{Exit, fail};
@@ -77,7 +77,7 @@ pub fn to_directory(
 
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.
 pub fn load(folder: &Path) -> Result<Assets> {
-    tree::read(folder, tls::owner)
+    tree::read(folder, owner)
 }
 
 fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {

@@ -10,7 +10,6 @@ use serde_json::{Value, json};
 
 use super::apiserver::{SECRETS_DIR, Stage};
 use super::{Output, emit, objects};
-use crate::assets::CONTROL_PLANE_UID;
 use crate::config::Machine;
 use crate::pki::Secrets;
 
@@ -22,12 +21,11 @@ const SERVICE_ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
     let loopback = url(IpAddr::V4(Ipv4Addr::LOCALHOST), machine.api.port);
-    let admin = emit::document(
+    out.private_manifest(
+        "auth/kubeconfig",
         "The cluster's first administrator.",
         &admin(machine, secrets)?,
     )?;
-    out.assets
-        .add_secret("auth/kubeconfig", CONTROL_PLANE_UID, admin);
     for component in ["kube-controller-manager", "kube-scheduler"] {
         // Relative names: the same file works in the asset directory and in the pod.
         let user = files(
@@ -35,13 +33,11 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
             &format!("{component}.crt"),
             &format!("{component}.key"),
         );
-        let config = kubeconfig(machine, &loopback, component, user);
-        let comment = format!("The bootstrap {component}: loopback only.");
-        out.assets.add_secret(
-            format!("tls/{component}.kubeconfig"),
-            CONTROL_PLANE_UID,
-            emit::document(&comment, &config)?,
-        );
+        out.private_manifest(
+            &format!("tls/{component}.kubeconfig"),
+            &format!("The bootstrap {component}: loopback only."),
+            &kubeconfig(machine, &loopback, component, user),
+        )?;
     }
     let folder = "/etc/kubernetes";
     let kubelet = files(
@@ -50,10 +46,11 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         &format!("{folder}/kubelet/client.key"),
     );
     let user = format!("system:node:{}", machine.node.name);
-    let config = kubeconfig(machine, &loopback, &user, kubelet);
-    let comment = "This node's kubelet; on loopback some API server always answers first.";
-    out.assets
-        .add_secret("kubelet/kubeconfig", 0, emit::document(comment, &config)?);
+    out.private_manifest(
+        "kubelet/kubeconfig",
+        "This node's kubelet; on loopback some API server always answers first.",
+        &kubeconfig(machine, &loopback, &user, kubelet),
+    )?;
     out.manifest(
         "manifests/kubeconfig-in-cluster.yaml",
         "For self-hosted components on the host network, which cannot count on the Service network.",

@@ -21,9 +21,8 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "What the machine document says about this node's cluster.",
         &drop_in(machine),
     )?;
-    out.assets.add("kubelet/kubelet.env", environment(machine));
-    out.assets
-        .add("kubelet/hostname", format!("{}\n", machine.node.name));
+    out.public("kubelet/kubelet.env", environment(machine));
+    out.public("kubelet/hostname", format!("{}\n", machine.node.name));
     Ok(())
 }
 

@@ -26,9 +26,10 @@ mod tls;
 use anyhow::{Context, Result};
 use serde::Serialize;
 
-use crate::assets::Assets;
+use crate::assets::{Asset, Assets, CONTROL_PLANE_UID};
 use crate::config::Machine;
 use crate::pki::Secrets;
+use crate::secret::Secret;
 
 /// Everything the machine needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
@@ -47,6 +48,18 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     Ok(out.assets)
 }
 
+/// Whose a file is once it is installed on a node: the control plane's user reads `tls/` and
+/// `auth/`, but etcd and the kubelet run as root. The asset directory itself belongs to whoever
+/// rendered it, so reading it back asks here again.
+fn owner(path: &str) -> u32 {
+    let control_plane = path.starts_with("tls/") || path.starts_with("auth/");
+    if control_plane && !path.starts_with("tls/etcd/") {
+        CONTROL_PLANE_UID
+    } else {
+        0
+    }
+}
+
 /// The assets rendered so far.
 #[derive(Default)]
 struct Output {
@@ -54,22 +67,37 @@ struct Output {
 }
 
 impl Output {
+    /// Adds a file that everybody may read.
+    fn public(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        self.insert(path.into(), 0o644, Secret::new(bytes));
+    }
+
+    /// Adds a file that only its owner may read.
+    fn private(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
+        self.insert(path.into(), 0o600, Secret::new(bytes));
+    }
+
+    fn insert(&mut self, path: String, mode: u32, bytes: Secret) {
+        let owner = owner(&path);
+        self.assets.insert(path, Asset { mode, owner, bytes });
+    }
+
     /// Adds a manifest; `comment` says in a sentence what it is for.
     fn manifest(&mut self, path: &str, comment: &str, object: &impl Serialize) -> Result<()> {
         let bytes = emit::document(comment, object).with_context(|| path.to_owned())?;
-        self.assets.add(path, bytes);
+        self.public(path, bytes);
         Ok(())
     }
 
-    /// Adds a manifest that holds secrets.
-    fn secret_manifest(
+    /// Adds a manifest that only its owner may read.
+    fn private_manifest(
         &mut self,
         path: &str,
         comment: &str,
         object: &impl Serialize,
     ) -> Result<()> {
         let bytes = emit::document(comment, object).with_context(|| path.to_owned())?;
-        self.assets.add_secret(path, 0, bytes);
+        self.private(path, bytes);
         Ok(())
     }
 }

@@ -6,7 +6,6 @@ use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 
 use super::Output;
-use crate::assets::CONTROL_PLANE_UID;
 use crate::pki::{INVENTORY, Secrets};
 
 /// One authority signs etcd's servers, peers and clients; its certificate stands under the
@@ -16,31 +15,17 @@ const ETCD_CA_COPIES: [&str; 2] = ["tls/etcd/server-ca.crt", "tls/etcd/peer-ca.c
 
 pub fn render(out: &mut Output, secrets: &Secrets) -> Result<()> {
     for (name, pair) in secrets.pairs() {
-        out.assets.add(format!("{name}.crt"), pair.cert.as_bytes());
-        out.assets
-            .add_secret(format!("{name}.key"), owner(name), pair.key.expose());
+        out.public(format!("{name}.crt"), pair.cert.as_bytes());
+        out.private(format!("{name}.key"), pair.key.expose());
     }
     for copy in ETCD_CA_COPIES {
-        out.assets.add(copy, secrets.pair(ETCD_CA)?.cert.as_bytes());
+        out.public(copy, secrets.pair(ETCD_CA)?.cert.as_bytes());
     }
     let key = secrets.service_account_key().expose();
-    out.assets
-        .add_secret("tls/service-account.key", CONTROL_PLANE_UID, key);
-    out.assets
-        .add("tls/service-account.pub", secrets.service_account_pub());
-    out.assets.add(INVENTORY, secrets.inventory()?);
+    out.private("tls/service-account.key", key);
+    out.public("tls/service-account.pub", secrets.service_account_pub());
+    out.public(INVENTORY, secrets.inventory()?);
     Ok(())
-}
-
-/// Whose a file is once it is installed on a node: the control plane's user reads `tls/` and
-/// `auth/`, but etcd and the kubelet run as root.
-pub fn owner(path: &str) -> u32 {
-    let control_plane = path.starts_with("tls/") || path.starts_with("auth/");
-    if control_plane && !path.starts_with("tls/etcd/") {
-        CONTROL_PLANE_UID
-    } else {
-        0
-    }
 }
 
 /// The named files of `tls/` as the data of a Secret.

@@ -1,0 +1,189 @@
+//! Rendering into a folder, again and again, and installing from it.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use slipway::config::{self, Machine};
+use slipway::exit::{Exit, exit_of};
+use slipway::render::directory::{Rendered, What, load, to_directory};
+use slipway::render::install::install;
+
+fn machine(api: &str) -> Machine {
+    let text = format!(
+        "apiVersion: slipway.dev/v1alpha1\nkind: Machine\nnode: {{name: node-a, address: 192.0.2.1}}\n\
+         cluster: {{name: harbour}}\n{api}"
+    );
+    config::parse(text.as_bytes()).unwrap()
+}
+
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_348_800)
+}
+
+fn render(folder: &Path, api: &str, overwrite: bool) -> Rendered {
+    to_directory(&machine(api), folder, now(), overwrite).unwrap()
+}
+
+fn changes(rendered: &Rendered) -> Vec<(&str, What)> {
+    let changes = rendered.changes.iter();
+    changes
+        .map(|change| (change.path.as_str(), change.what))
+        .collect()
+}
+
+#[test]
+fn a_second_render_writes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    let first = render(&folder, "", false);
+    assert_eq!(first.changes.len(), first.files);
+    let expected = format!(
+        "{} files, 14 certificates (P-256, CA until 2036-11-22), kubelet config",
+        first.files
+    );
+    assert_eq!(first.summary(), expected);
+    let inode = fs::metadata(&folder).unwrap().ino();
+    let second = render(&folder, "", false);
+    assert_eq!(changes(&second), []);
+    assert_eq!(second.issued, []);
+    assert_eq!(
+        fs::metadata(&folder).unwrap().ino(),
+        inode,
+        "the folder was exchanged"
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_new_name_changes_one_certificate_and_what_holds_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    render(&folder, "", false);
+    let second = render(&folder, "api: {altNames: [api.example.com]}", false);
+    let expected = [
+        "manifests/kube-apiserver-secret.yaml",
+        "tls/.inventory.json",
+        "tls/apiserver.crt",
+        "tls/apiserver.key",
+    ];
+    assert_eq!(changes(&second), expected.map(|path| (path, What::Changed)));
+}
+
+#[test]
+fn what_a_person_edited_stays_until_told_otherwise() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    render(&folder, "", false);
+    let edited = folder.join("manifests/kube-scheduler.yaml");
+    let extra = folder.join("manifests/mine.yaml");
+    fs::write(&edited, "edited").unwrap();
+    fs::write(&extra, "mine").unwrap();
+    for _ in 0..2 {
+        let again = render(&folder, "api: {port: 443}", false);
+        let kept = |path: &str| {
+            again
+                .changes
+                .iter()
+                .find(|change| change.path == path)
+                .cloned()
+        };
+        let text = kept("manifests/kube-scheduler.yaml").unwrap().to_string();
+        assert_eq!(
+            text,
+            "kept edited file manifests/kube-scheduler.yaml; --overwrite replaces it"
+        );
+        assert_eq!(kept("manifests/mine.yaml").unwrap().what, What::KeptForeign);
+        assert_eq!(fs::read_to_string(&edited).unwrap(), "edited");
+    }
+    let again = render(&folder, "api: {port: 443}", true);
+    let expected = [
+        ("manifests/kube-scheduler.yaml", What::Overwritten),
+        ("manifests/mine.yaml", What::KeptForeign),
+    ];
+    assert_eq!(changes(&again), expected);
+    assert_ne!(fs::read_to_string(&edited).unwrap(), "edited");
+    assert_eq!(fs::read_to_string(&extra).unwrap(), "mine");
+}
+
+#[test]
+fn a_folder_in_other_use_is_refused_and_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("thesis.txt"), "x").unwrap();
+    let error = to_directory(&machine(""), dir.path(), now(), true).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Refused);
+    assert!(
+        error.to_string().contains("name an empty folder"),
+        "{error:#}"
+    );
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn secrets_are_private_on_disk_and_on_the_node() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, root) = (dir.path().join("assets"), dir.path().join("root"));
+    render(&folder, "", false);
+    let assets = load(&folder).unwrap();
+    for (path, asset) in assets.iter() {
+        let secret = path.ends_with(".key")
+            || path.ends_with("kubeconfig")
+            || path.ends_with("-secret.yaml");
+        assert_eq!(asset.mode, if secret { 0o600 } else { 0o644 }, "{path}");
+        let private = asset
+            .bytes
+            .expose()
+            .windows(11)
+            .any(|bytes| bytes == b"PRIVATE KEY");
+        assert!(!private || secret, "{path} holds a key");
+    }
+    install(&assets, &root).unwrap();
+    let mode = |path: &str| fs::metadata(root.join(path)).unwrap().mode() & 0o777;
+    assert_eq!(mode("etc/kubernetes/admin.kubeconfig"), 0o600);
+    assert_eq!(mode("etc/kubernetes/kubelet/client.key"), 0o600);
+    assert_eq!(mode("etc/kubernetes/etcd/server.key"), 0o600);
+    assert_eq!(mode("etc/kubernetes/manifests"), 0o755);
+    assert_eq!(mode("var/lib/etcd"), 0o700);
+}
+
+#[test]
+fn installing_twice_changes_nothing_and_everything_named_on_the_node_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, root) = (dir.path().join("assets"), dir.path().join("root"));
+    fs::create_dir_all(root.join("var/lib/etcd")).unwrap();
+    fs::set_permissions(root.join("var/lib/etcd"), fs::Permissions::from_mode(0o755)).unwrap();
+    render(&folder, "", false);
+    let assets = load(&folder).unwrap();
+    let installed = install(&assets, &root).unwrap();
+    assert_eq!(
+        installed[installed.len() - 2],
+        "/etc/kubernetes/manifests/etcd.yaml"
+    );
+    assert_eq!(install(&assets, &root).unwrap(), [""; 0]);
+    assert_eq!(
+        fs::metadata(root.join("var/lib/etcd")).unwrap().mode() & 0o777,
+        0o700
+    );
+    assert_eq!(
+        fs::read_to_string(root.join("etc/hostname")).unwrap(),
+        "node-a\n"
+    );
+    for file in ["kubeconfig", "kubelet/config.yaml", "manifests/etcd.yaml"] {
+        let text = fs::read_to_string(root.join("etc/kubernetes").join(file)).unwrap();
+        for path in named_files(&text) {
+            assert!(root.join(&path[1..]).exists(), "{file} names {path}");
+        }
+    }
+}
+
+/// Paths below /etc/kubernetes with an ending, as they stand in a file.
+fn named_files(text: &str) -> Vec<String> {
+    let words = text.split(|c: char| c.is_whitespace() || "=\"".contains(c));
+    let files: Vec<String> = words
+        .filter(|word| word.starts_with("/etc/kubernetes/") && word.contains('.'))
+        .map(str::to_owned)
+        .collect();
+    assert!(!files.is_empty());
+    files
+}

@@ -1,0 +1,182 @@
+//! Documents and the trees they render to, in `tests/golden`.
+//!
+//! `NN-name/in.yaml` is a machine document, `NN-name/tree/` what it renders to. Keys are random, so
+//! certificates and keys are left out, and in all other files long base64 text is `<secret>` and
+//! every SHA-256 `<sha256>`; `files.txt` lists every file with mode and owner.
+//! `UPDATE_GOLDEN=1 cargo test --test golden` writes the trees anew.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use slipway::assets::Assets;
+use slipway::{config, pki, render};
+
+/// Noon of 2026-11-22, UTC.
+fn now() -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_348_800)
+}
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+    let mut cases: Vec<PathBuf> = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    cases.sort();
+    cases
+}
+
+fn rendered(case: &Path) -> Assets {
+    let machine = config::parse(&fs::read(case.join("in.yaml")).unwrap()).unwrap();
+    let (secrets, _) = pki::ensure(&machine, &Assets::default(), now()).unwrap();
+    let assets = render::render(&machine, &secrets).unwrap();
+    assert_eq!(
+        assets,
+        render::render(&machine, &secrets).unwrap(),
+        "the same document and secrets gave other bytes"
+    );
+    assets
+}
+
+/// The files to compare, by path below `tree/`.
+fn visible(assets: &Assets) -> BTreeMap<String, String> {
+    let mut files = BTreeMap::new();
+    let mut list = String::new();
+    for (path, asset) in assets.iter() {
+        list += &format!("{:o} {:>5} {path}\n", asset.mode, asset.owner);
+        if ![".crt", ".key", ".pub"]
+            .iter()
+            .any(|ending| path.ends_with(ending))
+        {
+            let text = std::str::from_utf8(asset.bytes.expose()).unwrap();
+            files.insert(path.to_owned(), redact(text));
+        }
+    }
+    files.insert("files.txt".to_owned(), list);
+    files
+}
+
+fn redact(text: &str) -> String {
+    let is_long = |c: char| c.is_ascii_alphanumeric() || "+/=".contains(c);
+    let mut out = String::new();
+    for piece in text.split_inclusive(|c| !is_long(c)) {
+        let word = piece.trim_end_matches(|c| !is_long(c));
+        let is_hash = word.len() == 64 && word.chars().all(|c| c.is_ascii_hexdigit());
+        match word.len() {
+            _ if is_hash => out += "<sha256>",
+            0..60 => out += word,
+            _ => out += "<secret>",
+        }
+        out += &piece[word.len()..];
+    }
+    out
+}
+
+fn expected(folder: &Path, below: &Path, files: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(below).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            expected(folder, &path, files);
+        } else {
+            let name = path.strip_prefix(folder).unwrap().to_str().unwrap();
+            files.insert(name.to_owned(), fs::read_to_string(&path).unwrap());
+        }
+    }
+}
+
+fn update(tree: &Path, files: &BTreeMap<String, String>) {
+    let _ = fs::remove_dir_all(tree);
+    for (path, text) in files {
+        let path = tree.join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+}
+
+fn difference(want: Option<&String>, have: Option<&String>) -> String {
+    match (want, have) {
+        (Some(_), None) => "is not rendered any more".to_owned(),
+        (None, _) => "is new".to_owned(),
+        (Some(want), Some(have)) => {
+            let pair = want
+                .lines()
+                .zip(have.lines())
+                .find(|(want, have)| want != have);
+            match pair {
+                Some((want, have)) => format!("expected {want:?}, rendered {have:?}"),
+                None => "one is longer".to_owned(),
+            }
+        }
+    }
+}
+
+#[test]
+fn documents_render_to_their_trees() {
+    let mut problems = Vec::new();
+    let cases = cases();
+    assert!(cases.len() >= 3, "no cases found");
+    for case in cases {
+        let tree = case.join("tree");
+        let have = visible(&rendered(&case));
+        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+            update(&tree, &have);
+        }
+        let mut want = BTreeMap::new();
+        expected(&tree, &tree, &mut want);
+        for path in want
+            .keys()
+            .chain(have.keys().filter(|path| !want.contains_key(*path)))
+        {
+            if want.get(path) != have.get(path) {
+                let what = difference(want.get(path), have.get(path));
+                problems.push(format!("{}/{path}: {what}", case.display()));
+            }
+        }
+    }
+    assert!(
+        problems.is_empty(),
+        "{}\nif the new version is right: UPDATE_GOLDEN=1 cargo test --test golden",
+        problems.join("\n")
+    );
+}
+
+/// Facts that the handover stands on, asserted apart from the trees so that nobody updates them
+/// away (docs/design.md §5).
+#[test]
+fn the_two_doors_hold_in_every_tree() {
+    for case in cases() {
+        let assets = rendered(&case);
+        let text = |path: &str| {
+            String::from_utf8(assets.get(path).unwrap().bytes.expose().to_vec()).unwrap()
+        };
+        let bootstrap = text("bootstrap-manifests/bootstrap-apiserver.yaml");
+        assert!(bootstrap.contains("--bind-address=127.0.0.1\n"));
+        assert!(bootstrap.contains("--endpoint-reconciler-type=none\n"));
+        let hosted = text("manifests/kube-apiserver.yaml");
+        assert!(!hosted.contains("--endpoint-reconciler-type"));
+        assert!(hosted.contains("maxSurge: 1\n      maxUnavailable: 0\n"));
+        let pods = assets.iter().filter(|(path, _)| {
+            path.starts_with("bootstrap-manifests/")
+                || ["apiserver", "controller-manager", "scheduler"]
+                    .iter()
+                    .any(|name| *path == format!("manifests/kube-{name}.yaml"))
+        });
+        let mut count = 0;
+        for (path, asset) in pods {
+            let text = std::str::from_utf8(asset.bytes.expose()).unwrap();
+            assert!(text.contains("--permit-port-sharing=true\n"), "{path}");
+            assert!(text.contains("runAsUser: 65532\n"), "{path}");
+            assert!(!text.contains("containerPort:"), "{path}");
+            count += 1;
+        }
+        assert_eq!(count, 6);
+        for (path, asset) in assets.below("bootstrap-manifests/") {
+            let text = std::str::from_utf8(asset.bytes.expose()).unwrap();
+            for forbidden in ["serviceAccount", "secretName", "configMap", "projected"] {
+                assert!(!text.contains(forbidden), "{path}: {forbidden}");
+            }
+        }
+    }
+}
