@@ -1,6 +1,6 @@
 //! The product: one static binary.
 
-use crate::{process, progress};
+use crate::{prereq, process, progress};
 use anyhow::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -39,33 +39,57 @@ pub fn slipway(repo: &Path) -> Result<PathBuf> {
 
 /// The binary for one architecture, up to date; cargo decides what there is to do.
 pub fn slipway_for(repo: &Path, arch: Arch) -> Result<PathBuf> {
-    let built = progress::step(&format!("build slipway {}", arch.target()), |log| {
-        process::run(
-            cargo(repo)
-                .args(["build", "--release", "-p", "slipway"])
-                .args(["--target", arch.target()]),
-            log,
-        )?;
-        Ok(repo
-            .join("target")
-            .join(arch.target())
-            .join("release/slipway"))
+    prereq::binary()?;
+    let built = compile(repo, arch, "release", &["-p", "slipway"])?;
+    let place = repo.join(arch.place());
+    place_static(&built.join("slipway"), &place)?;
+    Ok(place)
+}
+
+/// `target/prober`, the tests' prober, as static as slipway so that it runs in a pod.
+pub fn prober(repo: &Path) -> Result<PathBuf> {
+    prereq::binary()?;
+    let built = compile(
+        repo,
+        Arch::X86_64,
+        "prober",
+        &["-p", "qemu-tests", "--bin", "prober"],
+    )?;
+    let place = repo.join("target/prober");
+    place_static(&built.join("prober"), &place)?;
+    Ok(place)
+}
+
+/// Runs cargo and returns the folder of what it built. `profile` is also the folder's name.
+fn compile(repo: &Path, arch: Arch, profile: &str, what: &[&str]) -> Result<PathBuf> {
+    let name = format!("build {} {}", what.last().unwrap_or(&""), arch.target());
+    progress::step(&name, |log| {
+        let mut cargo = cargo(repo);
+        cargo
+            .args(["build", "--profile", profile, "--target", arch.target()])
+            .args(what);
+        process::run(&mut cargo, log)
     })?;
-    let bytes = fs::read(&built).with_context(|| format!("cannot read {}", built.display()))?;
+    Ok(repo.join("target").join(arch.target()).join(profile))
+}
+
+/// Copies a finished binary to its place unless it is there already, and refuses one that needs a
+/// dynamic linker.
+fn place_static(built: &Path, place: &Path) -> Result<()> {
+    let bytes = fs::read(built).with_context(|| format!("cannot read {}", built.display()))?;
     if !is_static(&bytes).context("cargo built something that is no 64-bit ELF file")? {
         bail!(
             "{} is not static: it asks for an interpreter",
             built.display()
         );
     }
-    let place = repo.join(arch.place());
-    if fs::read(&place).ok().as_deref() != Some(&bytes) {
-        let partial = place.with_extension("partial");
-        fs::copy(&built, &partial)
-            .and_then(|_| fs::rename(&partial, &place))
-            .with_context(|| format!("cannot write {}", place.display()))?;
+    if fs::read(place).ok().as_deref() == Some(&bytes) {
+        return Ok(());
     }
-    Ok(place)
+    let partial = place.with_extension("partial");
+    fs::copy(built, &partial)
+        .and_then(|_| fs::rename(&partial, place))
+        .with_context(|| format!("cannot write {}", place.display()))
 }
 
 /// cargo in the repository, without what the cargo that runs this program told it: crates such as

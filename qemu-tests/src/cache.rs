@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use ring::digest;
 use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 /// Hex digits of a hash that make a key.
@@ -108,6 +108,16 @@ pub fn entry(name: &str, key: &str, build: impl FnOnce(&Path) -> Result<()>) -> 
     Ok(place)
 }
 
+/// What tells a cached path's content: the entry's name with its key, and the path below it.
+pub fn identity(path: &Path) -> Result<String> {
+    let real = path
+        .canonicalize()
+        .with_context(|| format!("there is no {}", path.display()))?;
+    let below = real.strip_prefix(root()?.canonicalize()?);
+    let below = below.with_context(|| format!("{} is not in the cache", path.display()))?;
+    Ok(below.to_string_lossy().into_owned())
+}
+
 /// Makes `folder` an empty folder.
 pub fn empty(folder: &Path) -> Result<()> {
     if folder.exists() {
@@ -115,6 +125,20 @@ pub fn empty(folder: &Path) -> Result<()> {
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))
+}
+
+/// Makes `link` a symbolic link to `target`, a folder of the cache, in place of what it pointed to.
+pub fn point(link: &Path, target: &Path) -> Result<()> {
+    if fs::read_link(link).is_ok_and(|current| current == target) {
+        return Ok(());
+    }
+    let shown = || format!("cannot make {} a link", link.display());
+    fs::create_dir_all(link.parent().unwrap_or(link)).with_context(shown)?;
+    let partial = link.with_extension("partial");
+    let _ = fs::remove_file(&partial);
+    symlink(target, &partial)
+        .and_then(|()| fs::rename(&partial, link))
+        .with_context(shown)
 }
 
 /// Puts `from` at `to` as a hard link, or as a copy where the cache is another file system.

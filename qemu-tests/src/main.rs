@@ -8,6 +8,7 @@ mod bench;
 mod build;
 mod cache;
 mod cli;
+mod image;
 mod node;
 mod payload;
 mod prereq;
@@ -50,7 +51,7 @@ fn run(command: &Command, repo: &Path) -> Result<()> {
         Command::Help => print!("{}", cli::HELP),
         Command::Bench => runner::bench(repo)?,
         Command::Build(arch) => println!("{}", build::slipway_for(repo, *arch)?.display()),
-        Command::Payload => println!("{}", payload::binaries(repo)?.display()),
+        Command::Payload => println!("{}", payload::ensure(repo)?.display()),
         Command::Test { tier, name } => runner::test(repo, *tier, name.as_deref())?,
     }
     Ok(())

@@ -3,6 +3,10 @@
 //! Versions stand in image/payload/NAME/go.mod and nowhere else; what has to know one (version
 //! stamps, image tags) reads it from there or is compared with it by a test.
 
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+
 /// One upstream.
 #[derive(Debug)]
 pub struct Component {
@@ -129,6 +133,32 @@ pub const COMPONENTS: &[Component] = &[
     },
 ];
 
+/// The version of Kubernetes that is built, e.g. `1.37.2`.
+pub fn kubernetes_version() -> Result<String> {
+    COMPONENTS
+        .iter()
+        .find(|component| component.recipe == Recipe::Kubernetes)
+        .context("no component is Kubernetes")
+        .and_then(|kubernetes| kubernetes.pinned(&crate::repo()))
+}
+
+impl Component {
+    /// Its folder with go.mod and go.sum.
+    pub fn source(&self, repo: &Path) -> PathBuf {
+        repo.join("image/payload").join(self.name)
+    }
+
+    /// The version that its go.mod pins, without the `v`.
+    pub fn pinned(&self, repo: &Path) -> Result<String> {
+        let path = self.source(repo).join("go.mod");
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        version(&text, self.module)
+            .map(str::to_owned)
+            .with_context(|| format!("{} does not require {}", path.display(), self.module))
+    }
+}
+
 /// The version, without its `v`, that the text of a go.mod requires of `module`.
 pub fn version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
     go_mod.lines().find_map(|line| {
@@ -143,7 +173,6 @@ pub fn version<'a>(go_mod: &'a str, module: &str) -> Option<&'a str> {
 mod tests {
     use super::*;
     use slipway::render::images;
-    use std::fs;
 
     fn pinned(name: &str) -> String {
         let component = COMPONENTS

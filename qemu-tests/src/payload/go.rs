@@ -1,6 +1,6 @@
 //! Compiling a component with Go.
 
-use super::component::{Component, Recipe, version};
+use super::component::{Component, Recipe};
 use crate::cache::{self, Key};
 use crate::progress::{self, Log};
 use crate::{prereq, process};
@@ -15,28 +15,29 @@ const REVISION: &str = "1";
 
 /// The cache entry with the component's programs in its folder (`bin/` or `cni/`).
 pub fn build(repo: &Path, component: &Component) -> Result<PathBuf> {
-    let source = repo.join("image/payload").join(component.name);
-    let key = key(&source, component)?;
+    let key = key(repo, component)?;
     cache::entry(&format!("payload-{}", component.name), &key, |entry| {
         progress::step(&format!("payload {}", component.name), |log| {
-            compile(&source, component, entry, log)
+            compile(repo, component, entry, log)
         })
     })
 }
 
 /// Everything that decides what comes out: the module files with their stubs, the recipe, Go.
-fn key(source: &Path, component: &Component) -> Result<String> {
+fn key(repo: &Path, component: &Component) -> Result<String> {
     let recipe = format!("{REVISION} {component:?} {}", prereq::go_version()?);
-    Ok(Key::new(&recipe).add_tree(source)?.finish())
+    Ok(Key::new(&recipe)
+        .add_tree(&component.source(repo))?
+        .finish())
 }
 
-fn compile(source: &Path, component: &Component, entry: &Path, log: &Log) -> Result<()> {
+fn compile(repo: &Path, component: &Component, entry: &Path, log: &Log) -> Result<()> {
     let folder = entry.join(component.folder);
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let flags = flags(source, component)?;
+    let flags = flags(repo, component)?;
     for (package, name) in component.programs {
         process::run(
-            command(source, component.recipe)
+            command(repo, component)
                 .args(&flags)
                 .arg("-o")
                 .arg(folder.join(name))
@@ -47,8 +48,9 @@ fn compile(source: &Path, component: &Component, entry: &Path, log: &Log) -> Res
     Ok(())
 }
 
-fn command(source: &Path, recipe: Recipe) -> Command {
-    let cgo = if recipe == Recipe::StaticCgo {
+fn command(repo: &Path, component: &Component) -> Command {
+    let source = component.source(repo);
+    let cgo = if component.recipe == Recipe::StaticCgo {
         "1"
     } else {
         "0"
@@ -62,11 +64,11 @@ fn command(source: &Path, recipe: Recipe) -> Command {
     command
 }
 
-fn flags(source: &Path, component: &Component) -> Result<Vec<OsString>> {
+fn flags(repo: &Path, component: &Component) -> Result<Vec<OsString>> {
     let mut flags = vec!["-trimpath".into(), "-buildvcs=false".into()];
     let link = match component.recipe {
         Recipe::Plain => "-s -w".to_owned(),
-        Recipe::Kubernetes => format!("-s -w {}", stamp(&pinned(source, component)?)),
+        Recipe::Kubernetes => format!("-s -w {}", stamp(&component.pinned(repo)?)),
         Recipe::StaticCgo => {
             flags.extend(["-tags".into(), "netgo,osusergo".into()]);
             "-s -w -extldflags \"-static\"".to_owned()
@@ -74,16 +76,6 @@ fn flags(source: &Path, component: &Component) -> Result<Vec<OsString>> {
     };
     flags.extend(["-ldflags".into(), link.into()]);
     Ok(flags)
-}
-
-/// The version that a component's go.mod pins, e.g. `1.37.2`.
-pub fn pinned(source: &Path, component: &Component) -> Result<String> {
-    let path = source.join("go.mod");
-    let text =
-        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
-    version(&text, component.module)
-        .map(str::to_owned)
-        .with_context(|| format!("{} does not require {}", path.display(), component.module))
 }
 
 /// The linker flags that stamp a Kubernetes version.

@@ -1,4 +1,4 @@
-//! What the machine has to have: found if there, installed if not, and the network asked only then.
+//! Go, which this program asks for but does not install: Debian's is older than Kubernetes needs.
 
 use crate::process;
 use anyhow::{Context, Result, bail};
@@ -6,12 +6,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 /// The oldest Go that compiles the payload, as (major, minor).
-const GO: (u32, u32) = (1, 26);
-
-/// What compiles the payload and the binary: Go, C compilers, Rust's musl target.
-pub fn compilers() -> Result<()> {
-    go_version().map(drop)
-}
+const OLDEST: (u32, u32) = (1, 26);
 
 /// Go's version as it calls itself, e.g. `go1.26.8`; too old a Go is an error.
 pub fn go_version() -> Result<&'static str> {
@@ -19,15 +14,13 @@ pub fn go_version() -> Result<&'static str> {
     if let Some(version) = VERSION.get() {
         return Ok(version);
     }
-    let text = process::output(Command::new("go").args(["env", "GOVERSION"]))
-        .context("Go 1.26 or later is needed: install it, put `go` on the PATH, run ./x again")?;
+    let (major, minor) = OLDEST;
+    let text = process::output(Command::new("go").args(["env", "GOVERSION"])).with_context(|| {
+        format!("Go {major}.{minor} or later is needed: install it, put `go` on the PATH, run ./x again")
+    })?;
     let version = text.trim();
-    if release(version).is_none_or(|release| release < GO) {
-        bail!(
-            "Go {}.{} or later is needed, this is {version}: install a newer one",
-            GO.0,
-            GO.1
-        );
+    if release(version).is_none_or(|release| release < OLDEST) {
+        bail!("Go {major}.{minor} or later is needed, this is {version}: install a newer one");
     }
     Ok(VERSION.get_or_init(|| version.to_owned()))
 }

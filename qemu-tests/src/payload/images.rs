@@ -1,0 +1,192 @@
+//! Which images there are and what is in each: upstream's names and paths, so that the manifests
+//! that slipway renders run unchanged where a registry is reachable.
+
+use super::oci::{self, Image, Node};
+use super::{Programs, component, debian};
+use crate::cache::{self, Key};
+use crate::progress;
+use anyhow::Result;
+use slipway::render::images;
+use std::path::{Path, PathBuf};
+
+/// The tests' image of the prober; no registry has it.
+pub const PROBER: &str = "slipway.dev/prober:test";
+/// Changes when the same inputs give other archives.
+const REVISION: &str = "1";
+/// The extensions that xtables-nft-multi loads.
+const EXTENSIONS: &str = "/usr/lib/x86_64-linux-gnu/xtables";
+/// One program under the six names that it is called by.
+const IPTABLES: &str = "/usr/sbin/xtables-nft-multi";
+const IPTABLES_NAMES: [&str; 6] = [
+    "iptables",
+    "iptables-save",
+    "iptables-restore",
+    "ip6tables",
+    "ip6tables-save",
+    "ip6tables-restore",
+];
+
+/// One image as data.
+#[derive(Debug)]
+struct Recipe {
+    /// The program of the payload; the archive is called the same.
+    program: &'static str,
+    /// Its name without a tag if the tag is Kubernetes' version, else its full name.
+    name: Name,
+    /// Its absolute path in the image, and the entry point.
+    path: &'static str,
+    /// `user:group`; empty for root.
+    user: &'static str,
+    /// Programs that it runs, taken from Debian with their libraries.
+    helpers: &'static [&'static str],
+}
+
+#[derive(Debug)]
+enum Name {
+    /// `registry.k8s.io/PROGRAM:vVERSION`.
+    Kubernetes,
+    Fixed(&'static str),
+}
+
+const UPSTREAM: &[Recipe] = &[
+    kubernetes("kube-apiserver", "/usr/local/bin/kube-apiserver", &[]),
+    kubernetes(
+        "kube-controller-manager",
+        "/usr/local/bin/kube-controller-manager",
+        &[],
+    ),
+    kubernetes("kube-scheduler", "/usr/local/bin/kube-scheduler", &[]),
+    // Its nftables mode runs nft; stale connections are dropped with conntrack.
+    kubernetes(
+        "kube-proxy",
+        "/usr/local/bin/kube-proxy",
+        &["/usr/sbin/nft", "/usr/sbin/conntrack"],
+    ),
+    Recipe {
+        program: "etcd",
+        name: Name::Fixed(images::ETCD),
+        path: "/usr/local/bin/etcd",
+        user: "",
+        helpers: &[],
+    },
+    Recipe {
+        program: "coredns",
+        name: Name::Fixed(images::COREDNS),
+        path: "/coredns",
+        user: "nonroot:nonroot",
+        helpers: &[],
+    },
+    // It calls iptables at start even where it is told to use nftables, and exits without. `cp` is
+    // what its init containers put the CNI configuration and plugin in place with.
+    Recipe {
+        program: "flanneld",
+        name: Name::Fixed(images::FLANNEL),
+        path: "/opt/bin/flanneld",
+        user: "",
+        helpers: &["/usr/sbin/nft", IPTABLES, "/usr/bin/cp"],
+    },
+    Recipe {
+        program: "pause",
+        name: Name::Fixed(images::PAUSE),
+        path: "/pause",
+        user: "65535:65535",
+        helpers: &[],
+    },
+];
+
+/// The images of this repository's own programs, which change often.
+const OWN: &[Recipe] = &[
+    Recipe {
+        program: "slipway",
+        name: Name::Fixed(images::SLIPWAY),
+        path: "/usr/bin/slipway",
+        user: "",
+        helpers: &[],
+    },
+    Recipe {
+        program: "prober",
+        name: Name::Fixed(PROBER),
+        path: "/usr/bin/prober",
+        user: "",
+        helpers: &[],
+    },
+];
+
+const fn kubernetes(
+    program: &'static str,
+    path: &'static str,
+    helpers: &'static [&'static str],
+) -> Recipe {
+    Recipe {
+        program,
+        name: Name::Kubernetes,
+        path,
+        user: "",
+        helpers,
+    }
+}
+
+/// The archives of the upstreams' images, from the cache.
+pub fn upstream(programs: &Programs, rootfs: &Path) -> Result<Vec<PathBuf>> {
+    UPSTREAM
+        .iter()
+        .map(|recipe| archive(recipe, programs, rootfs))
+        .collect()
+}
+
+/// The archives of slipway's and the prober's images.
+pub fn own(programs: &Programs, rootfs: &Path) -> Result<Vec<PathBuf>> {
+    OWN.iter()
+        .map(|recipe| archive(recipe, programs, rootfs))
+        .collect()
+}
+
+/// The path of one archive in the cache; its folder's name changes with its content.
+fn archive(recipe: &Recipe, programs: &Programs, rootfs: &Path) -> Result<PathBuf> {
+    let (program, identity) = programs.find(recipe.program)?;
+    let name = match recipe.name {
+        Name::Fixed(name) => name.to_owned(),
+        Name::Kubernetes => images::kubernetes(recipe.program, &component::kubernetes_version()?),
+    };
+    let mut key =
+        Key::new(&format!("{REVISION} {recipe:?} {name}")).add("program", identity.as_bytes());
+    if !recipe.helpers.is_empty() {
+        key = key.add("rootfs", cache::identity(rootfs)?.as_bytes());
+    }
+    let file = format!("{}.tar", recipe.program);
+    let entry = cache::entry(
+        &format!("image-{}", recipe.program),
+        &key.finish(),
+        |entry| {
+            progress::step(&format!("image {}", recipe.program), |_| {
+                oci::write(&image(recipe, name, program, rootfs)?, &entry.join(&file))
+            })
+        },
+    )?;
+    Ok(entry.join(file))
+}
+
+fn image(recipe: &Recipe, name: String, program: &Path, rootfs: &Path) -> Result<Image> {
+    let mut layer = oci::base();
+    for helper in recipe.helpers {
+        debian::program(&mut layer, rootfs, helper)?;
+        if *helper == IPTABLES {
+            debian::folder(&mut layer, rootfs, EXTENSIONS)?;
+            for name in IPTABLES_NAMES {
+                let link = Node::Link("xtables-nft-multi".to_owned());
+                layer.insert(format!("usr/sbin/{name}"), link);
+            }
+        }
+    }
+    layer.insert(
+        recipe.path.trim_start_matches('/').to_owned(),
+        Node::Program(program.to_owned()),
+    );
+    let (entrypoint, user) = (recipe.path.to_owned(), recipe.user.to_owned());
+    Ok(Image {
+        name,
+        entrypoint,
+        user,
+        layer,
+    })
+}

@@ -1,0 +1,54 @@
+//! What the machine has to have: found if there, installed if not, and the network asked only then.
+//!
+//! Grouped by what it is for, so that `./x test --tier unit` does not install an emulator.
+
+mod apt;
+mod go;
+mod rust;
+
+use anyhow::Result;
+pub use go::go_version;
+
+/// What compiles the payload: Go, and the C compilers for its two C programs.
+pub fn payload() -> Result<()> {
+    go_version()?;
+    apt::ensure(&["gcc", "libc6-dev", "musl-tools"])
+}
+
+/// What compiles slipway itself for x86_64; ring has C in it.
+pub fn binary() -> Result<()> {
+    rust::target("x86_64-unknown-linux-musl")?;
+    apt::ensure(&["gcc", "libc6-dev", "musl-tools"])
+}
+
+/// What compiles slipway for aarch64: Debian's cross compiler, for ring's C and the final link.
+pub fn cross() -> Result<()> {
+    rust::target("aarch64-unknown-linux-musl")?;
+    apt::ensure(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])
+}
+
+/// What the checks of the unit tier run.
+pub fn lint() -> Result<()> {
+    apt::ensure(&["shellcheck", "systemd"])
+}
+
+/// What makes the image and its disks.
+pub fn image() -> Result<()> {
+    apt::ensure(&[
+        "mmdebstrap",
+        "debian-archive-keyring",
+        "erofs-utils",
+        "e2fsprogs",
+        "zstd",
+        "cpio",
+        "xorriso",
+        "mtools",
+        "dosfstools",
+    ])?;
+    apt::lists()
+}
+
+/// QEMU of a version that runs Linux 6.12 (10 or later).
+pub fn emulator() -> Result<()> {
+    apt::emulator()
+}
