@@ -86,8 +86,7 @@ pub fn parse_embedded(bytes: &[u8]) -> Result<Config> {
 /// Understands a kubeconfig, YAML or JSON.
 pub fn parse(bytes: &[u8]) -> Result<Kubeconfig> {
     let text = std::str::from_utf8(bytes).context("it is not UTF-8")?;
-    let mut documents = yaml::documents(text)?;
-    let document = documents.pop().context("it is empty")?;
+    let document = only_document(text)?;
     let current = string(&document, "current-context").context("it has no current-context")?;
     let context = named(&document, "contexts", "context", current)?;
     let cluster_name = string(context, "cluster").context("its context names no cluster")?;
@@ -149,6 +148,21 @@ impl Kubeconfig {
             certificate,
             token: read(self.token)?.map(|token| Secret::new(token.expose().trim_ascii())),
         })
+    }
+}
+
+/// What quotes the text is left out of the message: it may quote a key.
+fn only_document(text: &str) -> Result<Value> {
+    let mut documents = match yaml::documents(text) {
+        Ok(documents) => documents,
+        Err(error) => match error.location() {
+            Some(at) => bail!("it is not YAML; see line {}", at.line()),
+            None => bail!("it is not YAML"),
+        },
+    };
+    match documents.pop() {
+        Some(document) if documents.is_empty() => Ok(document),
+        _ => bail!("it is not one YAML document"),
     }
 }
 

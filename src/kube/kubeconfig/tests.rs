@@ -105,6 +105,8 @@ fn what_cannot_be_used_is_named() {
         ),
         (br#"{"kind": "Config"}"#.to_vec(), "no current-context"),
         (b"\xff".to_vec(), "UTF-8"),
+        (b"a: 1\nb: [hunter2".to_vec(), "not YAML; see line"),
+        (b"a: 1\n---\nb: 1\n".to_vec(), "not one YAML document"),
     ];
     for (bytes, named) in cases {
         let error = format!("{:#}", parse_embedded(&bytes).unwrap_err());
@@ -122,4 +124,27 @@ fn a_context_may_name_no_user() {
     });
     let config = parse_embedded(bytes.to_string().as_bytes()).unwrap();
     assert!(!config.server.tls && config.certificate.is_none() && config.token.is_none());
+}
+
+#[test]
+fn yaml_as_people_write_it_is_read() {
+    let text = "
+apiVersion: v1
+kind: Config
+current-context: admin@harbour
+contexts:
+- {name: admin@harbour, context: {cluster: harbour, user: admin}}
+clusters:
+- name: harbour
+  cluster:
+    server: https://10.0.2.15:6443
+    certificate-authority-data: Q0E=
+users:
+- name: admin
+  user:
+    token: abc
+";
+    let config = parse_embedded(text.as_bytes()).unwrap();
+    assert_eq!(config.server.host, "10.0.2.15");
+    assert_eq!(config.token, Some(Secret::new("abc")));
 }
