@@ -127,11 +127,12 @@ fn exchange(new: &Path, old: &Path) -> Result<()> {
     }
     let name = |path: &Path| CString::new(path.as_os_str().as_bytes());
     let (from, to) = (name(new)?, name(old)?);
-    // nix wraps renameat2 for glibc only, and the product is linked with musl.
+    // As a raw system call: the musl that Rust links with has no renameat2.
     // SAFETY: both pointers are NUL-terminated strings that live across the call.
     let result = unsafe {
         let here = libc::AT_FDCWD;
-        libc::renameat2(
+        libc::syscall(
+            libc::SYS_renameat2,
             here,
             from.as_ptr(),
             here,
