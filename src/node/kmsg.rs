@@ -51,8 +51,8 @@ impl Log for Kmsg {
         let text = record.args().to_string();
         match &self.device {
             Some(device) => self.to_kernel(device, record.level(), &text),
-            // Changes are on standard output already; only what is wrong goes beside them.
-            None if record.level() <= Level::Warn || log::max_level() >= Level::Debug => {
+            // Changes are on standard output already, and `main` prints the error that ends it all.
+            None if record.level() == Level::Warn || log::max_level() >= Level::Debug => {
                 eprintln!("slipway: {text}");
             }
             None => {}
