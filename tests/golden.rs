@@ -142,39 +142,74 @@ fn documents_render_to_their_trees() {
     );
 }
 
-/// Facts that the handover stands on, asserted apart from the trees so that nobody updates them
-/// away (docs/design.md §5).
+/// Every file reads back, with the reader that `start` uses, as one object.
+#[test]
+fn every_manifest_is_one_object() {
+    for case in cases() {
+        for (path, text) in texts(&rendered(&case), |path| path.ends_with(".yaml")) {
+            let read = config::yaml::documents(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
+            assert!(read.len() == 1 && read[0]["kind"].is_string(), "{path}");
+        }
+    }
+}
+
+fn texts(assets: &Assets, which: impl Fn(&str) -> bool) -> Vec<(String, String)> {
+    let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+    let files = assets.iter().filter(|(path, _)| which(path));
+    files
+        .map(|(path, asset)| (path.to_owned(), text(asset.bytes.expose())))
+        .collect()
+}
+
+// Facts that the handover stands on, asserted apart from the trees so that nobody updates them
+// away (docs/design.md §5).
+
 #[test]
 fn the_two_doors_hold_in_every_tree() {
     for case in cases() {
-        let assets = rendered(&case);
-        let text = |path: &str| {
-            String::from_utf8(assets.get(path).unwrap().bytes.expose().to_vec()).unwrap()
+        let text = texts(&rendered(&case), |path| path.ends_with("apiserver.yaml"));
+        let [(_, bootstrap), (_, hosted)] = &text[..] else {
+            panic!("{text:?}")
         };
-        let bootstrap = text("bootstrap-manifests/bootstrap-apiserver.yaml");
         assert!(bootstrap.contains("--bind-address=127.0.0.1\n"));
         assert!(bootstrap.contains("--endpoint-reconciler-type=none\n"));
-        let hosted = text("manifests/kube-apiserver.yaml");
         assert!(!hosted.contains("--endpoint-reconciler-type"));
         assert!(hosted.contains("maxSurge: 1\n      maxUnavailable: 0\n"));
-        let pods = assets.iter().filter(|(path, _)| {
-            path.starts_with("bootstrap-manifests/")
-                || ["apiserver", "controller-manager", "scheduler"]
-                    .iter()
-                    .any(|name| *path == format!("manifests/kube-{name}.yaml"))
-        });
-        let mut count = 0;
-        for (path, asset) in pods {
-            let text = std::str::from_utf8(asset.bytes.expose()).unwrap();
+        assert!(
+            !hosted.contains("host: "),
+            "its probes must use the node's address"
+        );
+    }
+}
+
+#[test]
+fn all_six_share_their_ports_and_their_user() {
+    let component = |path: &str| {
+        let names = ["apiserver", "controller-manager", "scheduler"];
+        let hosted = names
+            .iter()
+            .any(|name| path == format!("manifests/kube-{name}.yaml"));
+        hosted || path.starts_with("bootstrap-manifests/")
+    };
+    for case in cases() {
+        let texts = texts(&rendered(&case), component);
+        assert_eq!(texts.len(), 6);
+        for (path, text) in texts {
             assert!(text.contains("--permit-port-sharing=true\n"), "{path}");
             assert!(text.contains("runAsUser: 65532\n"), "{path}");
             assert!(!text.contains("containerPort:"), "{path}");
-            count += 1;
         }
-        assert_eq!(count, 6);
-        for (path, asset) in assets.below("bootstrap-manifests/") {
-            let text = std::str::from_utf8(asset.bytes.expose()).unwrap();
-            for forbidden in ["serviceAccount", "secretName", "configMap", "projected"] {
+    }
+}
+
+/// The kubelet denies static pods that name objects of the API.
+#[test]
+fn static_pods_name_no_objects() {
+    let is_static =
+        |path: &str| path.starts_with("bootstrap-manifests/") || path == "etcd/etcd.yaml";
+    for case in cases() {
+        for (path, text) in texts(&rendered(&case), is_static) {
+            for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
                 assert!(!text.contains(forbidden), "{path}: {forbidden}");
             }
         }

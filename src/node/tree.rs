@@ -12,6 +12,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use nix::errno::Errno;
 use nix::libc;
 
 use super::files::{make_folder, sync_folder};
@@ -78,17 +79,45 @@ pub fn replace(folder: &Path, assets: &Assets) -> Result<()> {
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
     let parent = parent.unwrap_or(Path::new("."));
-    make_folder(parent, 0o755)?;
     let beside = beside(folder, parent)?;
     remove_all(&beside)?;
-    let filled = fill(&beside, assets).and_then(|()| exchange(&beside, folder));
+    let filled = make_folder(parent, 0o755)
+        .and_then(|()| fill(&beside, assets))
+        .and_then(|()| exchange(&beside, folder));
     if filled.is_ok() {
         sync_folder(parent)?;
     }
     // Whatever lies beside now is the old tree or an unfinished one.
     let removed = remove_all(&beside);
-    filled.with_context(|| format!("cannot write {}; it is unchanged", folder.display()))?;
+    filled.map_err(|error| {
+        let advice = advice(&error);
+        error.context(format!(
+            "cannot write {}; it is unchanged{advice}",
+            folder.display()
+        ))
+    })?;
     removed
+}
+
+/// What a person can do about a failed write.
+fn advice(error: &anyhow::Error) -> &'static str {
+    let cause = error.chain().find_map(|cause| {
+        let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
+        kind.or_else(|| {
+            cause
+                .downcast_ref()
+                .map(|errno: &Errno| io::Error::from(*errno).kind())
+        })
+    });
+    match cause {
+        Some(ErrorKind::StorageFull | ErrorKind::QuotaExceeded) => {
+            "; free space there, then run this again"
+        }
+        Some(ErrorKind::ReadOnlyFilesystem | ErrorKind::PermissionDenied) => {
+            "; mount it writable or name another folder"
+        }
+        _ => "",
+    }
 }
 
 fn beside(folder: &Path, parent: &Path) -> Result<PathBuf> {
@@ -201,6 +230,15 @@ mod tests {
         assert!(format!("{error:#}").contains("unchanged"), "{error:#}");
         assert_eq!(read(&folder, |_| 0).unwrap(), assets(&[("x", "1")]));
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn an_error_says_what_to_do() {
+        let of = |errno: Errno| advice(&anyhow::Error::new(io::Error::from(errno)).context("x"));
+        assert!(of(Errno::ENOSPC).contains("free space"));
+        assert!(of(Errno::EROFS).contains("writable"));
+        assert!(advice(&anyhow::Error::new(Errno::ENOSPC)).contains("free space"));
+        assert_eq!(of(Errno::EBUSY), "");
     }
 
     #[test]

@@ -245,7 +245,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
     };
     DaemonSet {
         metadata: meta(NAME, NAME),
-        spec: spec,
+        spec,
         status: None,
     }
 }

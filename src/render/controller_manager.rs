@@ -164,7 +164,7 @@ pub fn deployment(name: &str, pod: PodSpec) -> Deployment {
     };
     Deployment {
         metadata: meta(name, name),
-        spec: spec,
+        spec,
         status: None,
     }
 }

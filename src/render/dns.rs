@@ -115,7 +115,7 @@ fn deployment() -> Deployment {
     };
     Deployment {
         metadata: meta(NAME, NAME),
-        spec: spec,
+        spec,
         status: None,
     }
 }

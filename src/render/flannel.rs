@@ -113,7 +113,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
     };
     DaemonSet {
         metadata: meta("kube-flannel", NAME),
-        spec: spec,
+        spec,
         status: None,
     }
 }
