@@ -5,6 +5,8 @@
 //! every SHA-256 `<sha256>`; `files.txt` lists every file with mode and owner.
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes the trees anew.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
