@@ -23,6 +23,26 @@ impl Arch {
         }
     }
 
+    fn prerequisites(self) -> Result<()> {
+        match self {
+            Arch::X86_64 => prereq::binary(),
+            Arch::Aarch64 => prereq::cross(),
+        }
+    }
+
+    /// The C compiler and the linker, where cargo's own choice does not do: Debian has no musl
+    /// compiler for aarch64, but ring's C needs no libc, and Rust brings musl and a linker along.
+    fn tools(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Arch::X86_64 => &[],
+            Arch::Aarch64 => &[
+                ("CC_aarch64_unknown_linux_musl", "aarch64-linux-gnu-gcc"),
+                ("AR_aarch64_unknown_linux_musl", "aarch64-linux-gnu-ar"),
+                ("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER", "rust-lld"),
+            ],
+        }
+    }
+
     /// Where the finished binary lies below the repository.
     fn place(self) -> &'static str {
         match self {
@@ -39,32 +59,32 @@ pub fn slipway(repo: &Path) -> Result<PathBuf> {
 
 /// The binary for one architecture, up to date; cargo decides what there is to do.
 pub fn slipway_for(repo: &Path, arch: Arch) -> Result<PathBuf> {
-    prereq::binary()?;
     let built = compile(repo, arch, "release", &["-p", "slipway"])?;
     let place = repo.join(arch.place());
     place_static(&built.join("slipway"), &place)?;
     Ok(place)
 }
 
-/// `target/prober`, the tests' prober, as static as slipway so that it runs in a pod.
+/// `target/payload/bin/prober`, the tests' prober, as static as slipway so that it runs in a pod.
 pub fn prober(repo: &Path) -> Result<PathBuf> {
-    prereq::binary()?;
     let built = compile(
         repo,
         Arch::X86_64,
         "prober",
         &["-p", "qemu-tests", "--bin", "prober"],
     )?;
-    let place = repo.join("target/prober");
+    let place = repo.join("target/payload/bin/prober");
     place_static(&built.join("prober"), &place)?;
     Ok(place)
 }
 
 /// Runs cargo and returns the folder of what it built. `profile` is also the folder's name.
 fn compile(repo: &Path, arch: Arch, profile: &str, what: &[&str]) -> Result<PathBuf> {
+    arch.prerequisites()?;
     let name = format!("build {} {}", what.last().unwrap_or(&""), arch.target());
     progress::step(&name, |log| {
         let mut cargo = cargo(repo);
+        cargo.envs(arch.tools().iter().copied());
         cargo
             .args(["build", "--profile", profile, "--target", arch.target()])
             .args(what);
