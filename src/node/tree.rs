@@ -131,21 +131,30 @@ fn fill(folder: &Path, assets: &Assets) -> Result<()> {
     let mut builder = DirBuilder::new();
     builder.recursive(true).mode(0o700);
     builder.create(folder)?;
+    let mut made = folder.to_owned();
     for (path, asset) in assets.iter() {
         let target = folder.join(path);
-        builder.create(target.parent().unwrap_or(folder))?;
+        // Paths are sorted, so a folder's files follow each other.
+        if let Some(parent) = target.parent().filter(|parent| *parent != made) {
+            builder.create(parent).with_context(|| path.to_owned())?;
+            made = parent.to_owned();
+        }
         write(&target, asset).with_context(|| path.to_owned())?;
     }
     nix::unistd::syncfs(File::open(folder)?).context("cannot sync the file system")
 }
 
 fn write(path: &Path, asset: &Asset) -> io::Result<()> {
+    let private = 0o600;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0o600)
+        .mode(private)
         .open(path)?;
     file.write_all(asset.bytes.expose())?;
+    if asset.mode == private {
+        return Ok(());
+    }
     file.set_permissions(Permissions::from_mode(asset.mode))
 }
 
