@@ -1,1 +1,174 @@
+use std::time::Duration;
 
+use super::*;
+use crate::config;
+use crate::render;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn machine(extra: &str) -> Machine {
+    let text = format!(
+        "apiVersion: slipway.dev/v1alpha1\nkind: Machine\nnode: {{name: node-a, address: 192.0.2.1}}\n\
+         cluster: {{name: harbour}}\n{extra}"
+    );
+    config::parse(text.as_bytes()).unwrap()
+}
+
+fn at(days: u32) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000) + DAY * days
+}
+
+/// What a render leaves on disk.
+fn rendered(machine: &Machine, secrets: &Secrets) -> Assets {
+    render::render(machine, secrets).unwrap()
+}
+
+fn names(issued: &[Issued]) -> Vec<&'static str> {
+    issued.iter().map(|issued| issued.name).collect()
+}
+
+fn first() -> (Machine, Secrets, Assets) {
+    let machine = machine("");
+    let (secrets, issued) = ensure(&machine, &Assets::default(), at(0)).unwrap();
+    assert!(issued.iter().all(|issued| issued.reason == "new"));
+    assert_eq!(issued.len(), 14);
+    let assets = rendered(&machine, &secrets);
+    (machine, secrets, assets)
+}
+
+/// The assets without the paths that `gone` names.
+fn without(assets: &Assets, gone: &[&str]) -> Assets {
+    let mut left = Assets::default();
+    for (path, asset) in assets.iter().filter(|(path, _)| !gone.contains(path)) {
+        left.insert(path, asset.clone());
+    }
+    left
+}
+
+#[test]
+fn a_second_render_keeps_everything() {
+    let (machine, secrets, assets) = first();
+    let (again, issued) = ensure(&machine, &assets, at(200)).unwrap();
+    assert_eq!(issued, []);
+    assert_eq!(again, secrets);
+}
+
+#[test]
+fn a_new_name_renews_only_the_certificate_that_shows_it() {
+    let (_, secrets, assets) = first();
+    let machine = machine("api: {altNames: [api.example.com]}");
+    let (again, issued) = ensure(&machine, &assets, at(1)).unwrap();
+    assert_eq!(names(&issued), ["tls/apiserver"]);
+    assert_eq!(issued[0].reason, "its names or uses changed");
+    assert_ne!(
+        again.pair("tls/apiserver").unwrap(),
+        secrets.pair("tls/apiserver").unwrap()
+    );
+    assert_eq!(
+        again.pair("tls/ca").unwrap(),
+        secrets.pair("tls/ca").unwrap()
+    );
+}
+
+#[test]
+fn leaves_are_renewed_in_the_last_third_of_their_life_and_authorities_never() {
+    let (machine, _, assets) = first();
+    for (day, renewed) in [(243, 0), (244, 11), (400, 11), (3600, 11)] {
+        let (secrets, issued) = ensure(&machine, &assets, at(day)).unwrap();
+        assert_eq!(issued.len(), renewed, "day {day}");
+        assert_eq!(secrets.ca_until(), "2036-11-18", "day {day}");
+    }
+}
+
+#[test]
+fn nothing_outlives_its_authority() {
+    let (machine, _, assets) = first();
+    let (secrets, _) = ensure(&machine, &assets, at(3600)).unwrap();
+    let end = |name: &str| secrets.inventory.certificates[name].not_after.clone();
+    assert_eq!(end("tls/apiserver"), end("tls/ca"));
+    let error = ensure(&machine, &assets, at(3654)).unwrap_err();
+    assert_eq!(crate::exit::exit_of(&error), Exit::Refused);
+    assert!(
+        format!("{error:#}").contains("expired on 2036-11-18"),
+        "{error:#}"
+    );
+}
+
+#[test]
+fn a_lost_or_foreign_leaf_key_means_a_new_leaf() {
+    let (machine, secrets, assets) = first();
+    let mut foreign = assets.clone();
+    foreign.insert(
+        "tls/admin.key",
+        assets.get("tls/apiserver.key").unwrap().clone(),
+    );
+    let damaged = [
+        (without(&assets, &["tls/admin.key"]), "its key is missing"),
+        (
+            without(&assets, &["tls/admin.crt"]),
+            "its certificate is missing",
+        ),
+        (foreign, "its key does not fit"),
+    ];
+    for (assets, reason) in damaged {
+        let (again, issued) = ensure(&machine, &assets, at(1)).unwrap();
+        assert_eq!(names(&issued), ["tls/admin"], "{reason}");
+        assert_eq!(issued[0].reason, reason);
+        assert_ne!(
+            again.pair("tls/admin").unwrap(),
+            secrets.pair("tls/admin").unwrap()
+        );
+    }
+}
+
+#[test]
+fn what_must_not_change_is_refused_when_it_is_damaged() {
+    let (machine, _, assets) = first();
+    let mut swapped = assets.clone();
+    swapped.insert(
+        "tls/ca.crt",
+        assets.get("tls/front-proxy-ca.crt").unwrap().clone(),
+    );
+    let mut leaf = assets.clone();
+    leaf.add("tls/admin.crt", "mine");
+    let mut foreign_key = assets.clone();
+    let other = assets.get("tls/ca.key").unwrap().clone();
+    foreign_key.insert("tls/service-account.key", other);
+    let table = [
+        (without(&assets, &[INVENTORY]), "not the record"),
+        (without(&assets, &["tls/ca.key"]), "its key is missing"),
+        (
+            without(&assets, &["tls/ca.crt", "tls/ca.key"]),
+            "its certificate is missing",
+        ),
+        (swapped, "not the certificate that slipway recorded"),
+        (leaf, "not the certificate that slipway recorded"),
+        (without(&assets, &["tls/service-account.key"]), "is gone"),
+        (foreign_key, "not the key that was made"),
+    ];
+    for (assets, why) in table {
+        let error = ensure(&machine, &assets, at(1)).unwrap_err();
+        let text = format!("{error:#}");
+        assert_eq!(crate::exit::exit_of(&error), Exit::Refused, "{text}");
+        assert!(text.contains(why), "{text} should say: {why}");
+    }
+}
+
+#[test]
+fn a_changed_cluster_name_keeps_the_authority_and_its_subject() {
+    let (_, _, assets) = first();
+    let mut machine = machine("");
+    machine.cluster.name = "other".into();
+    machine.node.name = "node-b".into();
+    let (again, issued) = ensure(&machine, &assets, at(1)).unwrap();
+    let expected = [
+        "kubelet/client",
+        "tls/apiserver",
+        "kubelet/serving",
+        "tls/etcd/server",
+        "tls/etcd/peer",
+    ];
+    assert_eq!(names(&issued), expected);
+    let ca = &again.inventory.certificates["tls/ca"];
+    assert_eq!(ca.organization.as_deref(), Some("harbour"));
+}
