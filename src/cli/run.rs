@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use super::parse::{Invocation, Words};
 use super::{complete, help};
 use crate::config::machine::Timeouts;
-use crate::exit::{Exit, WithExit};
+use crate::exit::{Exit, WithExit, fail};
 use crate::node::{files, kmsg};
 use crate::render::directory::{self, What};
 use crate::render::install;
@@ -107,6 +107,11 @@ fn render(words: &Words) -> Result<()> {
     reporter.stage("render");
     let given = words.path("config");
     let kept = below_root(words, metadata::KEPT);
+    if given.is_none() && !kept.exists() {
+        let next = "run `slipway fetch` first, or name a document with --config FILE";
+        let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
+        return Err(fail(Exit::NotFound, error));
+    }
     let machine = metadata::document(given.as_ref().unwrap_or(&kept))?;
     let asset_dir = asset_dir(words);
     let overwrite = words.has("overwrite");

@@ -7,16 +7,15 @@
 //! mount table, so there is nothing that a crashed run could leave behind.
 
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::mount::MsFlags;
 use nix::sched::{CloneFlags, unshare};
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Cgroups;
-use super::mounts;
+use super::{mounts, store};
 
 /// The word that a holder prints when its disk is there.
 pub const READY: &str = "ready";
@@ -67,20 +66,7 @@ fn make(disk: &Disk) -> Result<()> {
     std::fs::create_dir_all(&var_lib)?;
     mounts::bind(&var_lib, &root.join("var/lib"))?;
     if disk.store.exists() {
-        copy(&disk.store, &var_lib.join("containerd"))?;
-    }
-    Ok(())
-}
-
-/// Copies a tree with owners, links and extended attributes; `cp` knows them all.
-fn copy(from: &Path, to: &Path) -> Result<()> {
-    let status = Command::new("cp").arg("-a").args([from, to]).status()?;
-    if !status.success() {
-        bail!(
-            "cannot copy {} to {}: cp ended with {status}",
-            from.display(),
-            to.display()
-        );
+        store::furnish(&disk.store, &root.join("var/lib/containerd"))?;
     }
     Ok(())
 }

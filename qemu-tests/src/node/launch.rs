@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use qemu_tests::probe::Report;
 use serde_json::Value;
 
@@ -42,11 +42,17 @@ pub fn document(spec: &NodeSpec, more: &str) -> String {
     )
 }
 
-/// The stages `fetch` and `render` on a node that is on; returns how `render` went.
-pub fn prepare(node: &Node, document: &str) -> Result<Finished> {
+/// The stage `fetch` on a node that is on.
+pub fn fetch(node: &Node, document: &str) -> Result<()> {
     fs::write(node.path(DOCUMENT), document)?;
     node.run(&Program::new(["slipway", "fetch", "--config", DOCUMENT]))?
         .success()?;
+    Ok(())
+}
+
+/// The stages `fetch` and `render` on a node that is on; returns how `render` went.
+pub fn prepare(node: &Node, document: &str) -> Result<Finished> {
+    fetch(node, document)?;
     node.run(&Program::new(["slipway", "render"]))
 }
 
@@ -64,14 +70,9 @@ pub fn start(node: &Node) -> Result<Process> {
 /// The stage `start` to its successful end.
 pub fn start_to_the_end(node: &Node) -> Result<Finished> {
     let finished = start(node)?.wait_within(LAUNCH)?;
-    keep_output(node, &finished)?;
-    ensure!(
-        finished.ended.code() == Some(0),
-        "`slipway start` ended with {:?}: {}",
-        finished.ended.code(),
-        super::process::tail(&finished.stderr)
-    );
-    Ok(finished)
+    let output = format!("{}{}", finished.stdout, finished.stderr);
+    fs::write(node.logs().join("start.log"), output)?;
+    finished.check()
 }
 
 /// A node that is on, launched and handed over.
@@ -96,6 +97,7 @@ pub struct Observed {
 /// after the handover.
 pub fn observed(node: &Node) -> Result<Observed> {
     let render = prepare(node, &document(node.spec(), ""))?;
+    let render = render.check()?;
     // slipway applies whatever lies in the asset directory, so the pod is there as early as can be.
     fs::write(
         node.path(ASSETS).join("manifests/prober.yaml"),
@@ -149,9 +151,4 @@ pub fn json_file(node: &Node, path: impl AsRef<Path>) -> Result<Value> {
     let path = node.path(path);
     let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Ok(serde_json::from_slice(&bytes)?)
-}
-
-fn keep_output(node: &Node, finished: &Finished) -> Result<()> {
-    let text = format!("{}{}", finished.stdout, finished.stderr);
-    Ok(fs::write(node.logs().join("start.log"), text)?)
 }

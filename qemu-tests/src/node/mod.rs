@@ -15,6 +15,7 @@ pub mod process;
 pub mod reexec;
 mod scenarios;
 mod services;
+mod store;
 mod wire;
 
 pub use scenarios::SCENARIOS;

@@ -80,6 +80,7 @@ impl Node {
             (context.payload.join("bin"), "/opt/harness/bin".into()),
             (context.payload.join("cni"), "/opt/cni/bin".into()),
             (context.slipway.clone(), "/usr/bin/slipway".into()),
+            (context.repo.join("target/prober"), "/usr/bin/prober".into()),
         ];
         Ok(Self {
             spec,

@@ -102,10 +102,13 @@ pub struct Finished {
 impl Finished {
     /// Its standard output if it ended with exit code 0, else an error with what it said.
     pub fn success(self) -> Result<String> {
-        if self.ended.code() == Some(0) {
-            return Ok(self.stdout);
-        }
+        Ok(self.check()?.stdout)
+    }
+
+    /// Itself if it ended with exit code 0, else an error with what it said.
+    pub fn check(self) -> Result<Self> {
         let how = match self.ended.code() {
+            Some(0) => return Ok(self),
             Some(code) => format!("exit code {code}"),
             None => format!("signal {}", libc::WTERMSIG(self.ended.status)),
         };

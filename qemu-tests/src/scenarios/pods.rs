@@ -78,7 +78,11 @@ fn report(cluster: &dyn Kubectl) -> Result<Report> {
 fn in_pod(cluster: &dyn Kubectl, arguments: &[&str]) -> Result<String> {
     let mut answer = String::new();
     wait_for(PATIENCE, || {
-        let program = [&["exec", NAMESPACE, "prober", "--", "/prober"], arguments].concat();
+        let program = [
+            &["exec", NAMESPACE, "prober", "--", "/usr/bin/prober"],
+            arguments,
+        ]
+        .concat();
         answer = cluster.kubectl(&program, "")?;
         Ok(())
     })?;

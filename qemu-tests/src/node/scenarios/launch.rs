@@ -97,17 +97,15 @@ fn handed_over(node: &Node) -> Result<()> {
 
 /// The outcomes that the design promises for every handover; milliseconds are `./x bench`'s.
 pub fn judge(report: &Report) -> Result<()> {
-    ensure!(
-        report.series.len() == 4,
-        "four series are due: {:?}",
-        report.series
-    );
+    let doors: Vec<_> = report.series.iter().map(|one| &one.door).collect();
+    ensure!(doors.len() == 5, "five series are due, not {doors:?}");
     for series in &report.series {
-        let name = format!("{} at {}", series.user, series.door);
+        let asked = series.requests;
         ensure!(
-            series.requests > 50,
-            "{name}: only {} requests",
-            series.requests
+            asked > 20,
+            "{} asked {} only {asked} times",
+            series.user,
+            series.door
         );
     }
     let failures: Vec<_> = report.failures().collect();
@@ -163,7 +161,7 @@ fn second_start_touches_nothing(node: &Node) -> Result<()> {
     ensure!(again.ended.code() == Some(0), "the second start: {again:?}");
     let said = format!("{}{}", again.stdout, again.stderr);
     ensure!(
-        said.contains("done"),
+        said.contains("already handed over"),
         "the second start does not say that it is done: {said}"
     );
     let after = (files(node)?, marks(node)?);

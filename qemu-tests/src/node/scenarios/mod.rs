@@ -1,5 +1,6 @@
 //! The node tier's scenarios.
 
+mod bad;
 mod launch;
 mod power_cut;
 mod running;
@@ -11,6 +12,12 @@ use crate::scenario::{Context, Scenario, Tier};
 /// They run in this order: what the others stand on comes first.
 pub const SCENARIOS: &[Scenario] = &[
     node("harness-power-cut", power_cut::run),
+    node("bad-no-metadata", bad::no_metadata),
+    node("bad-full-disk", bad::full_disk),
+    node("bad-read-only-target", bad::read_only_target),
+    node("bad-unreachable-etcd", bad::unreachable_etcd),
+    node("bad-apiserver-never-answers", bad::apiserver_never_answers),
+    node("bad-manifest-refused", bad::manifest_refused),
     node("launch-native", launch::native),
     node("launch-killed-start", launch::killed::<0>),
     node("launch-killed-seed-etcd", launch::killed::<1>),
