@@ -108,7 +108,8 @@ pub fn manifest_refused(context: &Context) -> Result<()> {
     )?;
     // The temporary control plane stays, and the launch goes on once the cause is gone.
     let loopback = ["--server=https://127.0.0.1:6443", "get", "namespaces"];
-    node.kubectl(&loopback, "").context("the temporary control plane is gone")?;
+    node.kubectl(&loopback, "")
+        .context("the temporary control plane is gone")?;
     fs::remove_file(node.path(ASSETS).join("manifests/refused.yaml"))?;
     launch::start_to_the_end(&node)?;
     cluster::wait_until_ready(&node)
