@@ -78,6 +78,11 @@ pub fn prober(repo: &Path) -> Result<PathBuf> {
     Ok(place)
 }
 
+/// Compiles and links slipway unoptimised, which shows the same errors in half the time.
+pub fn links(repo: &Path, arch: Arch) -> Result<()> {
+    compile(repo, arch, "dev", &["-p", "slipway"]).map(drop)
+}
+
 /// Runs cargo and returns the folder of what it built. `profile` is also the folder's name.
 fn compile(repo: &Path, arch: Arch, profile: &str, what: &[&str]) -> Result<PathBuf> {
     arch.prerequisites()?;

@@ -8,6 +8,7 @@ mod rust;
 
 use anyhow::Result;
 pub use go::go_version;
+pub use rust::cargo_deny;
 
 /// What compiles the payload: Go, and the C compilers for its two C programs.
 pub fn payload() -> Result<()> {
@@ -29,7 +30,7 @@ pub fn cross() -> Result<()> {
 
 /// What the checks of the unit tier run.
 pub fn lint() -> Result<()> {
-    apt::ensure(&["shellcheck", "systemd"])
+    apt::ensure(&["shellcheck"])
 }
 
 /// What makes the image and its disks.

@@ -1,8 +1,8 @@
 //! Rust's targets and Cargo's tools.
 
-use crate::{process, progress};
+use crate::{cache, process, progress};
 use anyhow::{Context, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 /// Adds the standard library of `target` if the toolchain lacks it.
@@ -20,4 +20,29 @@ pub fn target(target: &str) -> Result<()> {
         process::run(Command::new("rustup").args(["target", "add", target]), log)
     })
     .with_context(|| format!("Rust's standard library for {target} is missing: install it as your toolchain was installed"))
+}
+
+/// The release of cargo-deny that deny.toml is written for.
+const CARGO_DENY: &str = "0.20.2";
+
+/// The path of cargo-deny, compiled once a machine (seven minutes of processor time).
+pub fn cargo_deny() -> Result<PathBuf> {
+    let entry = cache::entry("tool-cargo-deny", CARGO_DENY, |entry| {
+        progress::step("install cargo-deny", |log| {
+            let mut install = Command::new("cargo");
+            install
+                .args([
+                    "install",
+                    "--locked",
+                    "cargo-deny",
+                    "--version",
+                    CARGO_DENY,
+                    "--root",
+                ])
+                .arg(entry)
+                .env_remove("CARGO_TARGET_DIR");
+            process::run(&mut install, log)
+        })
+    })?;
+    Ok(entry.join("bin/cargo-deny"))
 }

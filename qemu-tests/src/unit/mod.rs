@@ -1,36 +1,22 @@
 //! The unit tier: what needs no cluster. Each check is a test of its own; `cargo test`'s own count
 //! is added to theirs.
 
+mod checks;
+
 use crate::build::cargo;
 use crate::runner::Tally;
 use crate::{process, progress};
 use anyhow::Result;
+use checks::CHECKS;
 use std::fs;
 use std::path::Path;
-
-/// A check by name; the command's arguments go to cargo.
-const CHECKS: &[(&str, &[&str])] = &[
-    ("rustfmt", &["fmt", "--all", "--check"]),
-    (
-        "clippy",
-        &[
-            "clippy",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    ),
-];
 
 /// Runs the checks and the tests whose name contains `name`.
 pub fn run(repo: &Path, name: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
-    for (check, args) in CHECKS {
+    for (check, holds) in CHECKS {
         if name.is_none_or(|name| check.contains(name)) {
-            let result = progress::step(check, |log| process::run(cargo(repo).args(*args), log));
-            count(check, result, &mut tally);
+            count(check, holds(repo), &mut tally);
         }
     }
     tally += tests(repo, name)?;
@@ -64,6 +50,9 @@ fn tests(repo: &Path, name: Option<&str>) -> Result<Tally> {
         text = fs::read_to_string(log.path())?;
         result
     });
+    for line in text.lines().filter(|line| line.ends_with("... FAILED")) {
+        println!("{line}");
+    }
     let mut tally = counted(&text);
     if let Err(error) = result {
         println!("FAILED cargo test: {error:#}");

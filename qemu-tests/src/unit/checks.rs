@@ -1,0 +1,110 @@
+//! The checks of the unit tier that are no `cargo test`: form, lints, licences, scripts, units.
+
+use crate::build::{self, Arch, cargo};
+use crate::{cache, prereq, process, progress};
+use anyhow::{Context, Result};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// A check: its name, and what fails if it does not hold.
+pub type Check = (&'static str, fn(&Path) -> Result<()>);
+
+/// All of them, fast ones first.
+pub const CHECKS: &[Check] = &[
+    ("rustfmt", rustfmt),
+    ("shellcheck", shellcheck),
+    ("clippy", clippy),
+    ("cargo-deny", deny),
+    ("aarch64", aarch64),
+];
+
+/// Runs one command as a step of the check's name.
+fn run(name: &str, command: &mut Command) -> Result<()> {
+    progress::step(name, |log| process::run(command, log))
+}
+
+fn rustfmt(repo: &Path) -> Result<()> {
+    run("rustfmt", cargo(repo).args(["fmt", "--all", "--check"]))
+}
+
+fn clippy(repo: &Path) -> Result<()> {
+    let args = [
+        "clippy",
+        "--workspace",
+        "--all-targets",
+        "--",
+        "-D",
+        "warnings",
+    ];
+    run("clippy", cargo(repo).args(args))
+}
+
+/// Licences, duplicates and sources of the dependencies, which Cargo.lock alone decides.
+fn deny(repo: &Path) -> Result<()> {
+    let mut deny = Command::new(prereq::cargo_deny()?);
+    deny.current_dir(repo)
+        .args(["check", "bans", "licenses", "sources"]);
+    run("cargo-deny", &mut deny)
+}
+
+/// Variables that dracut sets are no mistake of its modules: SC2154.
+fn shellcheck(repo: &Path) -> Result<()> {
+    prereq::lint()?;
+    let mut shellcheck = Command::new("shellcheck");
+    shellcheck
+        .current_dir(repo)
+        .arg("--exclude=SC2154")
+        .args(scripts(repo)?);
+    run("shellcheck", &mut shellcheck)
+}
+
+/// The shell scripts of the repository.
+fn scripts(repo: &Path) -> Result<Vec<PathBuf>> {
+    let mut files = vec![repo.join("x")];
+    for folder in [".ci", "dracut", "image", "systemd", "qemu-tests"] {
+        files.extend(cache::files_below(&repo.join(folder))?);
+    }
+    let mut scripts = Vec::new();
+    for file in files {
+        let bytes = fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+        if is_script(&bytes) {
+            scripts.push(file);
+        }
+    }
+    Ok(scripts)
+}
+
+fn is_script(bytes: &[u8]) -> bool {
+    let first = bytes
+        .split(|byte| *byte == b'\n')
+        .next()
+        .unwrap_or_default();
+    first.starts_with(b"#!") && first.ends_with(b"sh")
+}
+
+/// Compiles and links for the architecture that no test runs on.
+fn aarch64(repo: &Path) -> Result<()> {
+    build::links(repo, Arch::Aarch64)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tells_scripts_by_their_first_line() {
+        assert!(is_script(b"#!/bin/sh\necho"));
+        assert!(is_script(b"#!/usr/bin/env bash\n"));
+        assert!(!is_script(b"#!/usr/bin/python3\n"));
+        assert!(!is_script(b"#![allow(x)]\n"));
+        assert!(!is_script(b""));
+    }
+
+    #[test]
+    fn finds_the_scripts_that_everything_starts_with() {
+        let repo = crate::repo();
+        let scripts = scripts(&repo).unwrap();
+        assert!(scripts.contains(&repo.join("x")) && scripts.contains(&repo.join(".ci/run")));
+    }
+}
