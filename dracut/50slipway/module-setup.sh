@@ -1,0 +1,36 @@
+#!/bin/bash
+# slipway in the initrd: it reads the machine document before the real root starts.
+# The OS image mounts /sysroot/var and /sysroot/etc; this module only fetches (docs/bake.md).
+# shellcheck disable=SC2154 # dracut sets moddir, initdir, systemdsystemunitdir
+
+# Only on request (--add slipway): a document is asked for only where somebody decided to use slipway.
+check() {
+    return 255
+}
+
+depends() {
+    echo systemd-initrd udev-rules
+}
+
+# What the sources need that other modules may not bring: fw_cfg; disks and file systems of NoCloud,
+# with the character sets that a mount of vfat asks for by default.
+installkernel() {
+    hostonly='' instmods qemu_fw_cfg
+    hostonly='' instmods virtio_blk virtio_scsi sr_mod cdrom
+    hostonly='' instmods isofs vfat nls_ascii nls_cp437 nls_iso8859-1 nls_utf8
+}
+
+install() {
+    slipway_require /usr/bin/slipway
+    slipway_require "$moddir/slipway-fetch.service" "$systemdsystemunitdir/slipway-fetch.service"
+    mkdir -p "$initdir/etc/modules-load.d"
+    echo qemu_fw_cfg > "$initdir/etc/modules-load.d/slipway.conf"
+    $SYSTEMCTL -q --root "$initdir" add-requires initrd.target slipway-fetch.service
+}
+
+# dracut ignores what install() returns, and an initrd without one of these files must not be made.
+slipway_require() {
+    inst_simple "$@" && return
+    dfatal "slipway: $1 is missing; run './x install --destdir ROOT' first"
+    exit 1
+}
