@@ -7,8 +7,6 @@
 use super::{apt, list};
 use crate::{cache, process, progress};
 use anyhow::{Context, Result};
-use std::fs;
-use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -41,11 +39,7 @@ pub fn rootfs(repo: &Path) -> Result<PathBuf> {
         progress::step("root file system", |log| bootstrap(&packages, tree, log))
     })?;
     let link = repo.join("target/image/rootfs");
-    if fs::read_link(&link).ok().as_deref() != Some(entry.as_path()) {
-        fs::create_dir_all(repo.join("target/image")).context("cannot create target/image")?;
-        let _ = fs::remove_file(&link);
-        symlink(&entry, &link).with_context(|| format!("cannot link {}", link.display()))?;
-    }
+    cache::point(&link, &entry)?;
     Ok(link)
 }
 
