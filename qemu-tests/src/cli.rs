@@ -1,20 +1,28 @@
 //! The command line of `./x`.
 
 use crate::build::Arch;
+use crate::demo;
 use crate::runner::Tier;
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 /// What `--help` prints; one screen.
 pub const HELP: &str = "\
 Builds, launches and tests slipway. Everything is built from pinned sources and cached by content.
 
+  ./x demo [--config FILE] [--once] [--out DIR]
+                       launch a machine in QEMU, show it live, keep it until Ctrl-C; with --once
+                       power it off and leave result.json, timeline.svg, console.log in DIR
   ./x test [--tier unit|api|node|vm] [NAME]
                        run every test, those of one tier, or those whose name contains NAME
   ./x bench            what a launch costs: one JSON object, median and worst of five
   ./x build [--arch x86_64|aarch64]
                        the static binary: target/slipway
+  ./x install --destdir DIR
+                       put the binary, the dracut module and the units into a tree
+  ./x image            the OS image: target/image
   ./x payload          Kubernetes, etcd, containerd, … from Go modules: target/payload
 
 Progress goes to stderr; each step's full log lies in target/log/.
@@ -29,6 +37,12 @@ pub enum Command {
     Bench,
     /// Build the binary.
     Build(Arch),
+    /// Launch a machine and show it.
+    Demo(demo::Options),
+    /// Build the OS image.
+    Image,
+    /// Put slipway's files below a folder.
+    Install(PathBuf),
     /// Build the payload.
     Payload,
     /// Run tests.
@@ -52,6 +66,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
         "test" => test(&mut parser),
         "bench" => bare(&mut parser, Command::Bench),
         "build" => build(&mut parser),
+        "demo" => demo_options(&mut parser),
+        "image" => bare(&mut parser, Command::Image),
+        "install" => install(&mut parser),
         "payload" => bare(&mut parser, Command::Payload),
         "help" => Ok(Command::Help),
         other => bail!("there is no command '{other}'"),
@@ -88,6 +105,34 @@ fn build(parser: &mut Parser) -> Result<Command> {
         }
     }
     Ok(Command::Build(arch))
+}
+
+fn demo_options(parser: &mut Parser) -> Result<Command> {
+    let mut options = demo::Options::default();
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("config") => options.config = Some(parser.value()?.into()),
+            Arg::Long("once") => options.once = true,
+            Arg::Long("out") => options.out = Some(parser.value()?.into()),
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Demo(options))
+}
+
+fn install(parser: &mut Parser) -> Result<Command> {
+    let mut destdir = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Long("destdir") => destdir = Some(parser.value()?.into()),
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Install(
+        destdir.context("install needs --destdir DIR")?,
+    ))
 }
 
 fn arch_of(text: &str) -> Result<Arch> {

@@ -8,7 +8,9 @@ mod bench;
 mod build;
 mod cache;
 mod cli;
+mod demo;
 mod image;
+mod install;
 mod node;
 mod payload;
 mod prereq;
@@ -51,6 +53,9 @@ fn run(command: &Command, repo: &Path) -> Result<()> {
         Command::Help => print!("{}", cli::HELP),
         Command::Bench => runner::bench(repo)?,
         Command::Build(arch) => println!("{}", build::slipway_for(repo, *arch)?.display()),
+        Command::Demo(options) => demo::run(repo, options)?,
+        Command::Image => println!("{}", image::ensure(repo)?.display()),
+        Command::Install(destdir) => install::into(repo, &build::slipway(repo)?, destdir)?,
         Command::Payload => println!("{}", payload::ensure(repo)?.display()),
         Command::Test { tier, name } => runner::test(repo, *tier, name.as_deref())?,
     }

@@ -2,6 +2,7 @@
 
 use crate::progress::Log;
 use anyhow::{Context, Result, bail};
+use std::io::{Seek, Write};
 use std::process::{Command, Stdio};
 
 /// Runs a command to its end, with its output in `log`; an exit status other than 0 is an error.
@@ -22,10 +23,20 @@ pub fn run(command: &mut Command, log: &Log) -> Result<()> {
 
 /// Runs a command and returns what it prints to stdout; its stderr is part of the error.
 pub fn output(command: &mut Command) -> Result<String> {
-    let out = command
-        .stdin(Stdio::null())
-        .output()
-        .with_context(|| cannot_start(command))?;
+    finish(command.stdin(Stdio::null()))
+}
+
+/// As [`output`], with `input` on its stdin.
+pub fn output_with(command: &mut Command, input: &str) -> Result<String> {
+    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
+    file.write_all(input.as_bytes())
+        .and_then(|()| file.rewind())
+        .context("cannot write a temporary file")?;
+    finish(command.stdin(file))
+}
+
+fn finish(command: &mut Command) -> Result<String> {
+    let out = command.output().with_context(|| cannot_start(command))?;
     if !out.status.success() {
         let stderr = String::from_utf8_lossy(&out.stderr);
         bail!(

@@ -1,7 +1,7 @@
 //! Running the tests: which tiers, what they need built, one line each, one count a tier.
 
 use crate::scenario::{Context, Scenario};
-use crate::{api, bench, build, cache, node, payload, unit, vm};
+use crate::{api, bench, build, cache, image, node, payload, prereq, unit, vm};
 use anyhow::{Result, anyhow, bail};
 use std::fmt;
 use std::fs;
@@ -140,11 +140,20 @@ fn choose<'a>(scenarios: &'a [Scenario], name: Option<&str>) -> Vec<&'a Scenario
 }
 
 /// Builds what the tier needs and no more.
-fn prepare(repo: &Path, _tier: Tier) -> Result<Context> {
+fn prepare(repo: &Path, tier: Tier) -> Result<Context> {
+    let payload = match tier {
+        Tier::Unit | Tier::Api => payload::binaries(repo)?,
+        Tier::Node => payload::ensure(repo)?,
+        Tier::Vm => {
+            prereq::emulator()?;
+            image::ensure(repo)?;
+            repo.join("target/payload")
+        }
+    };
     Ok(Context {
         repo: repo.to_path_buf(),
         work: PathBuf::new(),
-        payload: payload::binaries(repo)?,
+        payload,
         image: repo.join("target/image"),
         slipway: build::slipway(repo)?,
     })

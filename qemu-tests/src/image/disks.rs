@@ -39,7 +39,7 @@ pub fn var(payload: &Path, to: &Path, log: &Log) -> Result<()> {
     // Hard links: the store is a gigabyte and a half, and is only read here.
     let mut copy = Command::new("cp");
     copy.args(["--archive", "--link"])
-        .arg(payload.join("store"))
+        .arg(payload.join("store/."))
         .arg(stage.join("lib/containerd"));
     process::run(&mut copy, log).context("cannot fill the state disk")?;
     make_ext4(&stage, to, log)?;

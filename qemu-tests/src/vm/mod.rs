@@ -1,6 +1,17 @@
-//! The VM tier.
+//! The VM tier: the real image in QEMU, metadata in, cluster out.
+//!
+//! The image is the one a user boots; what the harness needs in the guest comes with the machine
+//! (a system credential, a disk of tools), not with the image.
 
-use crate::scenario::Scenario;
+mod accel;
+mod channel;
+mod console;
+pub mod launch;
+pub mod machine;
+mod qemu;
+mod qmp;
+mod scenarios;
+mod tools;
 
-/// Its scenarios, in the order they run.
-pub const SCENARIOS: &[Scenario] = &[];
+pub use console::Line;
+pub use scenarios::SCENARIOS;

@@ -1,0 +1,99 @@
+//! KVM or emulation, found out by trying.
+//!
+//! /dev/kvm may be there and useless: under a nested hypervisor stock kernels hang before their first
+//! line, or QEMU itself gives up on a register it cannot set. So the real kernel is started under
+//! KVM, and only one that speaks within seconds counts.
+
+use super::console::{self, Console};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// How a guest's instructions run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Accel {
+    /// On the processor.
+    Kvm,
+    /// Emulated, at about a twentieth of the speed.
+    Tcg,
+}
+
+/// How long a kernel under KVM may take to its first line; it takes a tenth of a second.
+const FIRST_LINE: Duration = Duration::from_secs(5);
+
+impl Accel {
+    /// Its name in results.
+    pub fn name(self) -> &'static str {
+        match self {
+            Accel::Kvm => "kvm",
+            Accel::Tcg => "tcg",
+        }
+    }
+
+    /// QEMU's arguments. `max` under emulation looks like an AMD processor, on which the kernel needs
+    /// no page-table isolation.
+    pub fn arguments(self) -> [&'static str; 4] {
+        match self {
+            Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],
+            Accel::Tcg => ["-accel", "tcg,thread=multi,tb-size=1024", "-cpu", "max"],
+        }
+    }
+
+    /// A deadline stated for KVM on a free machine, as it is here.
+    pub fn scale(self, deadline: Duration) -> Duration {
+        match self {
+            Accel::Kvm => deadline,
+            Accel::Tcg => deadline * 5,
+        }
+    }
+}
+
+/// What this machine can do, tried once in the life of the process with the kernel `vmlinuz`.
+pub fn accel(vmlinuz: &Path) -> Accel {
+    static FOUND: OnceLock<Accel> = OnceLock::new();
+    *FOUND.get_or_init(|| {
+        if kvm_boots(vmlinuz) {
+            Accel::Kvm
+        } else {
+            Accel::Tcg
+        }
+    })
+}
+
+fn kvm_boots(vmlinuz: &Path) -> bool {
+    if !Path::new("/dev/kvm").exists() {
+        return false;
+    }
+    let mut command = Command::new(super::qemu::PROGRAM);
+    command
+        .args(super::qemu::BARE)
+        .args(Accel::Kvm.arguments())
+        .args(["-m", "256", "-kernel"])
+        .arg(vmlinuz)
+        .args(["-append", "console=ttyS0 panic=-1", "-serial", "stdio"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null());
+    let Ok(mut child) = command.spawn() else {
+        return false;
+    };
+    let spoke = child.stdout.take().is_some_and(|out| {
+        Console::read(out, None)
+            .wait(console::has("Linux version"), FIRST_LINE)
+            .is_ok()
+    });
+    let _ = child.kill();
+    let _ = child.wait();
+    spoke
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_kernel_there_is_no_kvm() {
+        assert!(!kvm_boots(Path::new("/nowhere/vmlinuz")));
+    }
+}

@@ -1,0 +1,201 @@
+//! A launch as the outside sees it: a machine is switched on, and a cluster comes out.
+
+use super::console::Line;
+use super::machine::Machine;
+use super::qemu::Vm;
+use super::tools;
+use crate::process;
+use crate::scenarios::Kubectl;
+use anyhow::{Context as _, Result};
+use qemu_tests::probe::Report;
+use slipway::report::Record;
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// From QEMU's start to the handover, on a free machine with KVM.
+const LAUNCH: Duration = Duration::from_secs(240);
+/// What the guest may take to answer a command, likewise.
+pub const COMMAND: Duration = Duration::from_secs(30);
+
+/// A launched machine.
+#[derive(Debug)]
+pub struct Launched {
+    /// Still running.
+    pub vm: Vm,
+    /// On the host; its server is `url`.
+    pub kubeconfig: PathBuf,
+    /// The API as the host reaches it.
+    pub url: String,
+    /// From QEMU's start to the handover.
+    pub total: Duration,
+    /// The stage record of `slipway start`.
+    pub record: Record,
+    /// The picture of that record.
+    pub timeline: Vec<u8>,
+    /// What the prober saw, if there was one.
+    pub report: Option<Report>,
+}
+
+/// Boots `machine` and waits until it is handed over. `shown` gets every line of the console. If the
+/// launch fails, the guest's journal is in the machine's folder.
+pub fn launch(machine: &mut Machine, shown: impl FnMut(&Line)) -> Result<Launched> {
+    let mut vm = machine.boot()?;
+    let handed_over = wait_until_handed_over(machine, &vm, shown);
+    let total = handed_over.inspect_err(|_| save_journal(machine, &mut vm))?;
+    let mut launched = collect(machine, vm, total)?;
+    if machine.probed() {
+        let deadline = machine.accel.scale(COMMAND);
+        launched.report = Some(tools::report(&mut launched.vm.channel, deadline)?);
+    }
+    Ok(launched)
+}
+
+fn wait_until_handed_over(
+    machine: &Machine,
+    vm: &Vm,
+    mut shown: impl FnMut(&Line),
+) -> Result<Duration> {
+    let mut total = None;
+    vm.console.follow(machine.accel.scale(LAUNCH), |line| {
+        shown(line);
+        if stage_of(&line.text) == Some("done") {
+            total = Some(line.at);
+        }
+        total.is_some()
+    })?;
+    total.context("the console ended without a handover")
+}
+
+/// The stage of a line that slipway prints: `21.1s  done       API gap …`; `None` for other lines.
+pub fn stage_of(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    words.next()?.strip_suffix('s')?.parse::<f64>().ok()?;
+    words.next()
+}
+
+fn collect(machine: &Machine, mut vm: Vm, total: Duration) -> Result<Launched> {
+    let deadline = machine.accel.scale(COMMAND);
+    let url = format!("https://127.0.0.1:{}", vm.api_port()?);
+    let kubeconfig = machine.work.join("kubeconfig");
+    let admin = vm
+        .channel
+        .expect("cat /etc/kubernetes/admin.kubeconfig", deadline)?;
+    write_kubeconfig(&kubeconfig, &admin.bytes, &url)?;
+    let record = vm
+        .channel
+        .expect("cat /var/lib/slipway/status.json", deadline)?;
+    let record = serde_json::from_slice(&record.bytes).context("status.json is no record")?;
+    let timeline = vm
+        .channel
+        .expect("cat /var/lib/slipway/timeline.svg", deadline)?
+        .bytes;
+    Ok(Launched {
+        vm,
+        kubeconfig,
+        url,
+        total,
+        record,
+        timeline,
+        report: None,
+    })
+}
+
+impl Kubectl for Launched {
+    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let mut command = Command::new(kubectl());
+        command
+            .arg("--kubeconfig")
+            .arg(&self.kubeconfig)
+            .args(arguments);
+        process::output_with(&mut command, input)
+    }
+}
+
+/// The guest's kubeconfig for use on the host: the same user and CA, another address of the same server,
+/// whose certificate also names 127.0.0.1.
+fn write_kubeconfig(path: &Path, bytes: &[u8], url: &str) -> Result<()> {
+    let private = slipway::node::files::PRIVATE;
+    slipway::node::files::write(path, bytes, private)?;
+    let config = |arguments: &[&str]| {
+        let mut command = Command::new(kubectl());
+        process::output(
+            command
+                .arg("--kubeconfig")
+                .arg(path)
+                .arg("config")
+                .args(arguments),
+        )
+    };
+    let cluster = config(&["view", "-o", "jsonpath={.clusters[0].name}"])?;
+    config(&["set-cluster", &cluster, "--server", url]).map(drop)
+}
+
+/// kubectl of the version that is launched.
+pub fn kubectl() -> PathBuf {
+    crate::repo().join("target/payload/bin/kubectl")
+}
+
+/// Saves what the guest can still say. Best effort: the launch's own error is the one that counts.
+pub fn save_journal(machine: &Machine, vm: &mut Vm) {
+    let deadline = machine.accel.scale(COMMAND);
+    let journal = vm.channel.run(
+        "journalctl --boot --no-pager --output=short-monotonic",
+        deadline,
+    );
+    if let Ok(journal) = journal {
+        let _ = fs::write(machine.work.join("journal.txt"), journal.bytes);
+    }
+}
+
+/// Seconds by stage: `boot` until slipway start's first line, then the launch's own stages.
+pub fn stages(total: Duration, record: &Record) -> BTreeMap<String, f64> {
+    let mut stages = BTreeMap::new();
+    let mut launch = 0.0;
+    for stage in &record.stages {
+        let seconds = stage.end_s.unwrap_or(record.last_s) - stage.start_s;
+        *stages.entry(stage.name.clone()).or_default() += seconds;
+        launch += seconds;
+    }
+    stages.insert("boot".into(), (total.as_secs_f64() - launch).max(0.0));
+    stages
+}
+
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+    use slipway::report::record::Stage;
+
+    #[test]
+    fn knows_slipways_lines() {
+        assert_eq!(stage_of(" 21.1s  done       API gap 0.19 s"), Some("done"));
+        assert_eq!(stage_of("slipway 0.1.0 · node-a"), None);
+        assert_eq!(stage_of("[    0.0] done"), None);
+        assert_eq!(stage_of("nones done"), None);
+    }
+
+    /// A record of stages by name, start and end.
+    pub fn record(stages: &[(&str, f64, f64)]) -> Record {
+        let mut record = Record::new("start");
+        record.stages = stages
+            .iter()
+            .map(|&(name, start_s, end)| Stage {
+                name: name.into(),
+                start_s,
+                end_s: Some(end),
+            })
+            .collect();
+        record
+    }
+
+    #[test]
+    fn stages_add_up_to_the_total() {
+        let record = record(&[("seed", 0.0, 4.0), ("wait", 4.0, 9.0), ("seed", 9.0, 10.0)]);
+        let stages = stages(Duration::from_secs(30), &record);
+        assert_eq!(stages["seed"], 5.0);
+        assert_eq!(stages["boot"], 20.0);
+        assert_eq!(stages.values().sum::<f64>(), 30.0);
+    }
+}

@@ -1,0 +1,69 @@
+//! Machines whose document is missing or wrong stop in the initrd, and say why on the console.
+
+use crate::process;
+use crate::scenario::Context;
+use crate::vm::console::has;
+use crate::vm::machine::{Machine, Medium};
+use anyhow::{Result, ensure};
+use std::process::Command;
+use std::time::Duration;
+
+/// From QEMU's start to the message, on a free machine with KVM.
+const INITRD: Duration = Duration::from_secs(60);
+
+/// Two mistakes, on lines 4 and 5.
+const INVALID: &str = "apiVersion: slipway.dev/v1alpha1
+kind: Machine
+node:
+  nane: node-a
+  address: 10.2.0.15
+cluster:
+  name: harbour
+";
+
+/// The device lacks the entry: exit code 4, and what to give QEMU.
+pub fn missing(context: &Context) -> Result<()> {
+    let console = refused(context, None)?;
+    says(
+        &console,
+        &["status=4", "-fw_cfg name=opt/dev.slipway/machine"],
+    )
+}
+
+/// Exit code 3, every problem with its line, and nothing written.
+pub fn invalid(context: &Context) -> Result<()> {
+    let console = refused(context, Some(INVALID.as_bytes()))?;
+    says(
+        &console,
+        &["status=3", "line 4", "nane", "line 5", "node.address"],
+    )?;
+    let disk = context.work.join("var.img");
+    // Replays what the file system's journal holds; 1 means that it did.
+    let _ = Command::new("e2fsck").arg("-fp").arg(&disk).output();
+    let ask = ["-R", "ls -p /lib/slipway"];
+    let listed = process::output(Command::new("debugfs").args(ask).arg(&disk))?;
+    ensure!(
+        !listed.contains("machine.yaml"),
+        "the document was kept: {listed}"
+    );
+    Ok(())
+}
+
+/// Boots with the document; what the console said when the boot ended in emergency mode.
+fn refused(context: &Context, document: Option<&[u8]>) -> Result<String> {
+    let mut machine = Machine::create(&context.image, &context.work, Medium::FwCfg, document)?;
+    let vm = machine.boot()?;
+    vm.console
+        .wait(has("emergency mode:"), machine.accel.scale(INITRD))?;
+    Ok(vm.console.text())
+}
+
+fn says(console: &str, expected: &[&str]) -> Result<()> {
+    for text in expected {
+        ensure!(
+            console.contains(text),
+            "the console does not say {text:?}:\n{console}"
+        );
+    }
+    Ok(())
+}

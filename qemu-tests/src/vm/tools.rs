@@ -1,0 +1,59 @@
+//! Programs of the harness in the guest, on a read-only disk: the production image has neither a
+//! prober nor kubectl.
+
+use super::channel::Channel;
+use super::qemu::Network;
+use crate::process;
+use anyhow::{Context, Result};
+use qemu_tests::probe::Report;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+/// Between two requests of a series. Once a second, because every TLS handshake is a load of its own
+/// under emulation; a gap shorter than that cannot be seen here, the node tier measures those.
+const INTERVAL_MS: u32 = 1000;
+/// Ends the prober and prints its report.
+const REPORT: &str = "pid=$(cat /run/prober.pid) && kill -TERM $pid; \
+    while kill -0 $pid 2>/dev/null; do sleep 0.2; done; cat /run/prober.json";
+
+/// Makes a disk with `program`, which the guest finds in /run/tools; the script `start` runs beside
+/// the launch.
+pub fn disk(program: &Path, start: &str, work: &Path) -> Result<PathBuf> {
+    let folder = work.join("tools");
+    fs::create_dir_all(&folder).context("cannot make the tools' folder")?;
+    fs::copy(
+        program,
+        folder.join(program.file_name().unwrap_or_default()),
+    )
+    .with_context(|| format!("cannot copy {}", program.display()))?;
+    fs::write(folder.join("start"), start).context("cannot write the tools' script")?;
+    let disk = work.join("tools.erofs");
+    process::output(
+        Command::new("mkfs.erofs")
+            .arg("--quiet")
+            .arg(&disk)
+            .arg(&folder),
+    )?;
+    Ok(disk)
+}
+
+/// The script that starts the prober: an administrator at both doors, and the watcher of Leases,
+/// manifests and processes.
+pub fn start_prober(network: Network) -> String {
+    let Network { address, api_port } = network;
+    let admin = "/etc/kubernetes/admin.kubeconfig";
+    let arguments = format!(
+        "--user admin={admin} --door 127.0.0.1:{api_port} --door {address}:{api_port} \
+         --interval {INTERVAL_MS} --observe {admin} --manifests /etc/kubernetes/manifests"
+    );
+    include_str!("prober.sh").replace("@ARGUMENTS@", &arguments)
+}
+
+/// Ends the prober and reads what it saw.
+pub fn report(channel: &mut Channel, deadline: Duration) -> Result<Report> {
+    let answer = channel.expect(REPORT, deadline)?;
+    serde_json::from_slice(&answer.bytes)
+        .with_context(|| format!("the prober's report is {:?}", answer.text()))
+}
