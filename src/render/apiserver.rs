@@ -160,7 +160,9 @@ fn self_hosted_only(machine: &Machine) -> Vec<String> {
     vec![
         "--advertise-address=$(HOST_IP)".into(),
         format!("--bind-address={any}"),
-        "--shutdown-delay-duration=5s".into(),
+        // Behind a shared port the old process may answer a new pod's probe, and is told to stop
+        // before the new one serves. So it serves on for as long as a start takes.
+        "--shutdown-delay-duration=30s".into(),
     ]
 }
 
@@ -229,9 +231,6 @@ pub fn control_plane_nodes() -> BTreeMap<String, String> {
 
 fn daemon_set(machine: &Machine) -> DaemonSet {
     let spec = DaemonSetSpec {
-        // Behind a shared port the old process may answer a new pod's probe. The old one is told
-        // to stop only this long after the new pod first looked Ready, when it really is.
-        min_ready_seconds: Some(30),
         selector: selector(NAME),
         template: template(NAME, self_hosted_pod(machine)),
         update_strategy: Some(DaemonSetUpdateStrategy {
@@ -270,7 +269,7 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
         automount_service_account_token: Some(false),
         node_selector: Some(control_plane_nodes()),
         // More than delay, watch grace and the longest request (60 s) together.
-        termination_grace_period_seconds: Some(75),
+        termination_grace_period_seconds: Some(100),
         volumes: Some(vec![secret_volume("secrets", NAME)]),
         ..control_plane_pod(container)
     }
