@@ -9,9 +9,13 @@ use ring::digest;
 use std::fs::{self, File};
 use std::os::unix::fs::{MetadataExt, symlink};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 /// Hex digits of a hash that make a key.
 const KEY_DIGITS: usize = 16;
+
+/// How long an entry that nothing uses is kept.
+const KEPT: Duration = Duration::from_secs(14 * 24 * 3600);
 
 /// A hash over named inputs.
 pub struct Key(digest::Context);
@@ -90,6 +94,7 @@ pub fn entry(name: &str, key: &str, build: impl FnOnce(&Path) -> Result<()>) -> 
     let root = root()?;
     let place = root.join(format!("{name}-{key}"));
     if place.exists() {
+        touch(&place);
         return Ok(place);
     }
     fs::create_dir_all(&root).with_context(|| format!("cannot create {}", root.display()))?;
@@ -105,7 +110,38 @@ pub fn entry(name: &str, key: &str, build: impl FnOnce(&Path) -> Result<()>) -> 
     build(&partial)?;
     fs::rename(&partial, &place)
         .with_context(|| format!("cannot move {} into place", partial.display()))?;
+    touch(&place);
+    forget(&root, name)?;
     Ok(place)
+}
+
+/// Notes that an entry is in use. Only [`forget`] reads it, so a failure costs a later build.
+fn touch(entry: &Path) {
+    let _ = File::open(entry).and_then(|folder| folder.set_modified(SystemTime::now()));
+}
+
+/// Removes the entries of this name, finished or not, that nothing has used for [`KEPT`].
+fn forget(root: &Path, name: &str) -> Result<()> {
+    let entries = fs::read_dir(root).with_context(|| format!("cannot list {}", root.display()))?;
+    for entry in entries.filter_map(std::io::Result::ok) {
+        let file = entry.file_name().to_string_lossy().into_owned();
+        let modified = entry.metadata().and_then(|meta| meta.modified());
+        let age = modified.ok().and_then(|modified| modified.elapsed().ok());
+        if is_entry_of(&file, name) && age.is_some_and(|age| age > KEPT) {
+            fs::remove_dir_all(entry.path())
+                .with_context(|| format!("cannot remove {}", entry.path().display()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether a file name is `NAME-KEY` or `NAME-KEY.partial`: `store-base-…` is none of `store`.
+fn is_entry_of(file: &str, name: &str) -> bool {
+    let key = file
+        .strip_prefix(name)
+        .and_then(|rest| rest.strip_prefix('-'))
+        .map(|key| key.strip_suffix(".partial").unwrap_or(key));
+    key.is_some_and(|key| key.len() == KEY_DIGITS && key.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
 /// What tells a cached path's content: the entry's name with its key, and the path below it.
@@ -183,6 +219,30 @@ mod tests {
             Key::new("s").add("go.sum", b"a").finish()
         );
         assert_eq!(key("go.sum", b"a").len(), KEY_DIGITS);
+    }
+
+    #[test]
+    fn an_entry_belongs_to_one_name() {
+        assert!(is_entry_of("store-0123456789abcdef", "store"));
+        assert!(is_entry_of("store-0123456789abcdef.partial", "store"));
+        assert!(!is_entry_of("store-base-0123456789abcdef", "store"));
+        assert!(!is_entry_of("store.lock", "store"));
+    }
+
+    #[test]
+    fn only_what_is_old_is_forgotten() {
+        let root = tempfile::tempdir().unwrap();
+        let (old, new) = (
+            root.path().join("a-0123456789abcdef"),
+            root.path().join("a-fedcba9876543210"),
+        );
+        for (folder, age) in [(&old, KEPT * 2), (&new, KEPT / 2)] {
+            fs::create_dir(folder).unwrap();
+            let time = SystemTime::now() - age;
+            File::open(folder).unwrap().set_modified(time).unwrap();
+        }
+        forget(root.path(), "a").unwrap();
+        assert!(!old.exists() && new.exists());
     }
 
     #[test]

@@ -28,8 +28,10 @@ pub fn cross() -> Result<()> {
     apt::ensure(&["gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross"])
 }
 
-/// What the checks of the unit tier run.
+/// What the checks of the unit tier run: a minimal Rust has no formatter and no linter.
 pub fn lint() -> Result<()> {
+    rust::component("rustfmt", "cargo-fmt")?;
+    rust::component("clippy", "cargo-clippy")?;
     apt::ensure(&["shellcheck"])
 }
 

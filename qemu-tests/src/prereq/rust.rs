@@ -22,6 +22,20 @@ pub fn target(target: &str) -> Result<()> {
     .with_context(|| format!("Rust's standard library for {target} is missing: install it as your toolchain was installed"))
 }
 
+/// Adds a component to the toolchain if its program is missing.
+pub fn component(component: &str, program: &str) -> Result<()> {
+    if process::output(Command::new(program).arg("--version")).is_ok() {
+        return Ok(());
+    }
+    progress::step(&format!("install {component}"), |log| {
+        process::run(
+            Command::new("rustup").args(["component", "add", component]),
+            log,
+        )
+    })
+    .with_context(|| format!("{component} is missing: install it as your toolchain was installed"))
+}
+
 /// The release of cargo-deny that deny.toml is written for.
 const CARGO_DENY: &str = "0.20.2";
 

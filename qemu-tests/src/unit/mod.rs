@@ -5,7 +5,7 @@ mod checks;
 
 use crate::build::cargo;
 use crate::runner::Tally;
-use crate::{process, progress};
+use crate::{prereq, process, progress};
 use anyhow::Result;
 use checks::CHECKS;
 use std::fs;
@@ -13,6 +13,7 @@ use std::path::Path;
 
 /// Runs the checks and the tests whose name contains `name`.
 pub fn run(repo: &Path, name: Option<&str>) -> Result<Tally> {
+    prereq::lint()?;
     let mut tally = Tally::default();
     for (check, holds) in CHECKS {
         if name.is_none_or(|name| check.contains(name)) {
