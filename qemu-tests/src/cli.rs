@@ -2,7 +2,7 @@
 
 use crate::build::Arch;
 use crate::demo;
-use crate::runner::Tier;
+use crate::scenario::Tier;
 use anyhow::{Context, Result, bail};
 use lexopt::{Arg, Parser, ValueExt};
 use std::ffi::OsString;
@@ -17,6 +17,7 @@ Builds, launches and tests slipway. Everything is built from pinned sources and 
                        power it off and leave result.json, timeline.svg, console.log in DIR
   ./x test [--tier unit|api|node|vm] [NAME]
                        run every test, those of one tier, or those whose name contains NAME
+  ./x soak [ROUNDS]    run every scenario ROUNDS times (10)
   ./x bench            what a launch costs: one JSON object, median and worst of five
   ./x build [--arch x86_64|aarch64]
                        the static binary: target/slipway
@@ -45,6 +46,8 @@ pub enum Command {
     Install(PathBuf),
     /// Build the payload.
     Payload,
+    /// Run every scenario so many times.
+    Soak(u32),
     /// Run tests.
     Test {
         /// Only this tier.
@@ -70,6 +73,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
         "image" => bare(&mut parser, Command::Image),
         "install" => install(&mut parser),
         "payload" => bare(&mut parser, Command::Payload),
+        "soak" => soak(&mut parser),
         "help" => Ok(Command::Help),
         other => bail!("there is no command '{other}'"),
     }
@@ -86,6 +90,18 @@ fn test(parser: &mut Parser) -> Result<Command> {
         }
     }
     Ok(Command::Test { tier, name })
+}
+
+fn soak(parser: &mut Parser) -> Result<Command> {
+    let mut rounds = 10;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Value(value) => rounds = value.parse()?,
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Soak(rounds))
 }
 
 fn tier_of(text: &str) -> Result<Tier> {
@@ -184,6 +200,9 @@ mod tests {
             ("build", Command::Build(Arch::X86_64)),
             ("build --arch aarch64", Command::Build(Arch::Aarch64)),
             ("payload", Command::Payload),
+            ("soak", Command::Soak(10)),
+            ("soak 3", Command::Soak(3)),
+            ("install --destdir /d", Command::Install("/d".into())),
         ];
         for (line, expected) in cases {
             assert_eq!(parsed(line).unwrap(), expected, "{line}");
@@ -199,6 +218,8 @@ mod tests {
             "--tier",
             "build --arch m68k",
             "payload x",
+            "soak often",
+            "install",
         ] {
             assert!(parsed(line).is_err(), "{line}");
         }

@@ -1,10 +1,13 @@
 //! `./x install`: what an OS image needs of slipway, and nothing else.
+//!
+//! Completions and the manual page come from the binary itself, so that they cannot differ from it.
 
-use crate::cache;
+use crate::{cache, process};
 use anyhow::{Context, Result};
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 /// Folders of the repository and where their files go below the destination.
 const FOLDERS: [(&str, &str); 2] = [
@@ -12,7 +15,25 @@ const FOLDERS: [(&str, &str); 2] = [
     ("systemd", "usr/lib/systemd/system"),
 ];
 
-/// Puts the binary, the dracut module and the systemd units below `destdir`.
+/// What the binary prints about itself and the file that it goes to.
+const PRINTED: [(&[&str], &str); 4] = [
+    (
+        &["completions", "bash"],
+        "usr/share/bash-completion/completions/slipway",
+    ),
+    (
+        &["completions", "zsh"],
+        "usr/share/zsh/vendor-completions/_slipway",
+    ),
+    (
+        &["completions", "fish"],
+        "usr/share/fish/vendor_completions.d/slipway.fish",
+    ),
+    (&["man"], "usr/share/man/man8/slipway.8"),
+];
+
+/// Puts the binary, the dracut module, the systemd units, completions and the manual page below
+/// `destdir`.
 pub fn into(repo: &Path, slipway: &Path, destdir: &Path) -> Result<()> {
     place(slipway, &destdir.join("usr/bin/slipway"), 0o755)?;
     for (from, to) in FOLDERS {
@@ -23,12 +44,26 @@ pub fn into(repo: &Path, slipway: &Path, destdir: &Path) -> Result<()> {
             place(&file, &destdir.join(to).join(name), mode)?;
         }
     }
+    for (arguments, to) in PRINTED {
+        let text = process::output(Command::new(slipway).args(arguments))?;
+        write(text.as_bytes(), &destdir.join(to), 0o644)?;
+    }
     Ok(())
 }
 
 fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("cannot read {}", from.display()))?;
+    write(&bytes, to, mode)
+}
+
+/// Writes a new file in place of whatever is there: in a tree of hard links, the old one is not only
+/// this tree's.
+fn write(bytes: &[u8], to: &Path, mode: u32) -> Result<()> {
     let shown = || format!("cannot install {}", to.display());
     fs::create_dir_all(to.parent().unwrap_or(to)).with_context(shown)?;
-    fs::copy(from, to).with_context(shown)?;
+    if to.exists() {
+        fs::remove_file(to).with_context(shown)?;
+    }
+    fs::write(to, bytes).with_context(shown)?;
     fs::set_permissions(to, Permissions::from_mode(mode)).with_context(shown)
 }

@@ -57,6 +57,7 @@ fn run(command: &Command, repo: &Path) -> Result<()> {
         Command::Image => println!("{}", image::ensure(repo)?.display()),
         Command::Install(destdir) => install::into(repo, &build::slipway(repo)?, destdir)?,
         Command::Payload => println!("{}", payload::ensure(repo)?.display()),
+        Command::Soak(rounds) => runner::soak(repo, *rounds)?,
         Command::Test { tier, name } => runner::test(repo, *tier, name.as_deref())?,
     }
     Ok(())

@@ -1,51 +1,14 @@
 //! Running the tests: which tiers, what they need built, one line each, one count a tier.
 
-use crate::scenario::{Context, Scenario};
+use crate::scenario::{Context, Scenario, Tier};
 use crate::{api, bench, build, cache, image, node, payload, prereq, unit, vm};
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use std::fmt;
 use std::fs;
 use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
-
-/// The tiers of docs/design.md §7, in the order they run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Tier {
-    /// Formatting, lints, `cargo test`.
-    Unit,
-    /// A real kube-apiserver and etcd.
-    Api,
-    /// A real node in namespaces.
-    Node,
-    /// The image in QEMU.
-    Vm,
-}
-
-impl Tier {
-    /// All of them, fast ones first.
-    pub const ALL: [Tier; 4] = [Tier::Unit, Tier::Api, Tier::Node, Tier::Vm];
-
-    /// Its name on the command line.
-    pub fn name(self) -> &'static str {
-        match self {
-            Tier::Unit => "unit",
-            Tier::Api => "api",
-            Tier::Node => "node",
-            Tier::Vm => "vm",
-        }
-    }
-
-    fn scenarios(self) -> &'static [Scenario] {
-        match self {
-            Tier::Unit => &[],
-            Tier::Api => api::SCENARIOS,
-            Tier::Node => node::SCENARIOS,
-            Tier::Vm => vm::SCENARIOS,
-        }
-    }
-}
 
 /// How a tier went.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -88,23 +51,46 @@ impl AddAssign for Tally {
 
 /// Runs the tests of one tier, or of all, whose name contains `name`.
 pub fn test(repo: &Path, tier: Option<Tier>, name: Option<&str>) -> Result<()> {
+    if tier.is_none() && name.is_none() {
+        // All that takes long is built first: what cannot be built is known before a test runs.
+        prepare(repo, Tier::Vm)?;
+    }
     let tiers = tier.map_or(Tier::ALL.to_vec(), |tier| vec![tier]);
     let mut total = Tally::default();
     for tier in tiers {
         let tally = match tier {
             Tier::Unit => unit::run(repo, name)?,
-            _ => scenarios(repo, tier, name)?,
+            _ => run_tier(repo, tier, name)?,
         };
-        if tally.ran() || name.is_none() {
-            println!("tier {}: {tally}", tier.name());
+        if tally.ran() {
+            println!("tier {}:\n{tally}", tier.name());
         }
         total += tally;
     }
     match name {
-        Some(name) if !total.ran() => bail!("no test's name contains '{name}'"),
+        _ if !total.ran() => bail!("no test's name contains '{}'", name.unwrap_or_default()),
         _ if total.is_good() => Ok(()),
         _ => bail!("not all tests passed: {total}"),
     }
+}
+
+/// Runs every scenario `rounds` times, and asks for advisories about the dependencies: what is too
+/// long, or needs too much of the network, for every change.
+pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
+    let advisories = unit::advisories(repo);
+    let context = prepare(repo, Tier::Vm)?;
+    let mut total = Tally::default();
+    for round in 1..=rounds {
+        println!("round {round} of {rounds}");
+        for scenario in scenarios() {
+            total += run(scenario, &context)?;
+        }
+    }
+    println!("{total}");
+    if !total.is_good() {
+        bail!("not all scenarios passed in all rounds: {total}");
+    }
+    advisories
 }
 
 /// Measures launches on the node tier; the sizes come from the VM's image.
@@ -116,26 +102,35 @@ pub fn bench(repo: &Path) -> Result<()> {
 }
 
 /// Runs a tier's scenarios one after the other; they share the machine's ports and processors.
-fn scenarios(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
+fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
-    let chosen = choose(tier.scenarios(), name);
+    let chosen = choose(scenarios(), tier, name);
     if chosen.is_empty() {
         return Ok(tally);
     }
     let context = prepare(repo, tier)?;
     for scenario in chosen {
-        match run(scenario, &context)? {
-            true => tally.passed += 1,
-            false => tally.failed += 1,
-        }
+        tally += run(scenario, &context)?;
     }
     Ok(tally)
 }
 
-fn choose<'a>(scenarios: &'a [Scenario], name: Option<&str>) -> Vec<&'a Scenario> {
+/// Every scenario there is.
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    [api::SCENARIOS, node::SCENARIOS, vm::SCENARIOS]
+        .into_iter()
+        .flatten()
+}
+
+fn choose<'a>(
+    scenarios: impl Iterator<Item = &'a Scenario>,
+    tier: Tier,
+    name: Option<&str>,
+) -> Vec<&'a Scenario> {
+    let named = |scenario: &&Scenario| name.is_none_or(|name| scenario.name.contains(name));
     scenarios
-        .iter()
-        .filter(|scenario| name.is_none_or(|name| scenario.name.contains(name)))
+        .filter(|scenario| scenario.tier == tier)
+        .filter(named)
         .collect()
 }
 
@@ -160,8 +155,9 @@ fn prepare(repo: &Path, tier: Tier) -> Result<Context> {
 }
 
 /// Runs one scenario in an empty folder of its own, which is kept if it fails.
-fn run(scenario: &Scenario, context: &Context) -> Result<bool> {
-    let work = context.repo.join("target/test").join(scenario.name);
+fn run(scenario: &Scenario, context: &Context) -> Result<Tally> {
+    let folder = context.repo.join("target/test").join(scenario.tier.name());
+    let work = folder.join(scenario.name);
     cache::empty(&work)?;
     let context = Context {
         work: work.clone(),
@@ -171,72 +167,59 @@ fn run(scenario: &Scenario, context: &Context) -> Result<bool> {
     let result = catch_unwind(AssertUnwindSafe(|| (scenario.run)(&context)))
         .unwrap_or_else(|_| Err(anyhow!("it panicked; the message stands above")));
     let seconds = started.elapsed().as_secs_f64();
+    let mut tally = Tally::default();
     match result {
         Ok(()) => {
             println!("ok {} {seconds:.1}s", scenario.name);
-            fs::remove_dir_all(&work)?;
-            Ok(true)
+            tally.passed = 1;
+            fs::remove_dir_all(&work)
+                .with_context(|| format!("cannot remove {}", work.display()))?;
         }
         Err(error) => {
             println!("FAILED {} {seconds:.1}s: {error:#}", scenario.name);
             println!("  its logs and state: {}", work.display());
-            Ok(false)
+            tally.failed = 1;
         }
     }
+    Ok(tally)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const SCENARIOS: &[Scenario] = &[
-        Scenario {
-            name: "launch-single",
-            tier: crate::scenario::Tier::Vm,
-            run: |_| Ok(()),
-        },
-        Scenario {
-            name: "reboot-single",
-            tier: crate::scenario::Tier::Vm,
-            run: |_| Ok(()),
-        },
-    ];
+    use std::collections::BTreeSet;
 
     #[test]
-    fn a_name_chooses_by_substring() {
-        let names = |name| {
-            choose(SCENARIOS, name)
+    fn a_name_chooses_by_substring_in_its_tier() {
+        let scenario = |name, tier| Scenario {
+            name,
+            tier,
+            run: |_| Ok(()),
+        };
+        let all = [
+            scenario("launch-single", Tier::Vm),
+            scenario("launch-killed", Tier::Node),
+            scenario("reboot-single", Tier::Vm),
+        ];
+        let names = |tier, name| {
+            let chosen = choose(all.iter(), tier, name);
+            chosen
                 .iter()
-                .map(|s| s.name)
+                .map(|scenario| scenario.name)
                 .collect::<Vec<_>>()
         };
-        assert_eq!(names(None), ["launch-single", "reboot-single"]);
-        assert_eq!(names(Some("launch")), ["launch-single"]);
-        assert!(names(Some("nothing")).is_empty());
+        assert_eq!(names(Tier::Vm, None), ["launch-single", "reboot-single"]);
+        assert_eq!(names(Tier::Vm, Some("launch")), ["launch-single"]);
+        assert_eq!(names(Tier::Node, Some("launch")), ["launch-killed"]);
+        assert!(names(Tier::Api, None).is_empty());
     }
 
     #[test]
-    fn every_scenario_is_listed_once_and_in_its_tier() {
-        let mut names = Vec::new();
-        for (tier, expected) in [
-            (Tier::Api, crate::scenario::Tier::Api),
-            (Tier::Node, crate::scenario::Tier::Node),
-            (Tier::Vm, crate::scenario::Tier::Vm),
-        ] {
-            assert!(
-                tier.scenarios()
-                    .iter()
-                    .all(|scenario| scenario.tier == expected)
-            );
-            names.extend(
-                tier.scenarios()
-                    .iter()
-                    .map(|scenario| (expected as u8, scenario.name)),
-            );
-        }
-        let count = names.len();
-        names.sort_unstable();
-        names.dedup();
-        assert_eq!(names.len(), count);
+    fn every_scenario_has_a_name_of_its_own_in_its_tier() {
+        let names: BTreeSet<_> = scenarios()
+            .map(|scenario| (scenario.tier.name(), scenario.name))
+            .collect();
+        assert_eq!(names.len(), scenarios().count());
+        assert!(scenarios().all(|scenario| scenario.tier != Tier::Unit));
     }
 }

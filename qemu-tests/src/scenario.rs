@@ -2,15 +2,32 @@
 
 use std::path::PathBuf;
 
-/// The tiers that run scenarios (docs/design.md §7).
+/// The tiers of docs/design.md §7; all but the first run scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tier {
+    /// Checks, and what `cargo test` runs.
+    Unit,
     /// A real kube-apiserver and etcd as child processes.
     Api,
     /// A real kubelet and containerd in namespaces.
     Node,
     /// The real image in QEMU.
     Vm,
+}
+
+impl Tier {
+    /// All of them, fast ones first.
+    pub const ALL: [Tier; 4] = [Tier::Unit, Tier::Api, Tier::Node, Tier::Vm];
+
+    /// Its name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Tier::Unit => "unit",
+            Tier::Api => "api",
+            Tier::Node => "node",
+            Tier::Vm => "vm",
+        }
+    }
 }
 
 /// One test: it passes if `run` returns `Ok`.

@@ -1,7 +1,7 @@
 //! The checks of the unit tier that are no `cargo test`: form, lints, licences, scripts, units.
 
 use crate::build::{self, Arch, cargo};
-use crate::{cache, prereq, process, progress};
+use crate::{cache, image, install, prereq, process, progress};
 use anyhow::{Context, Result};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,6 +16,7 @@ pub const CHECKS: &[Check] = &[
     ("shellcheck", shellcheck),
     ("clippy", clippy),
     ("cargo-deny", deny),
+    ("systemd-units", units),
     ("aarch64", aarch64),
 ];
 
@@ -46,6 +47,15 @@ fn deny(repo: &Path) -> Result<()> {
     deny.current_dir(repo)
         .args(["check", "bans", "licenses", "sources"]);
     run("cargo-deny", &mut deny)
+}
+
+/// Advisories about the dependencies. Their database comes from the network at every run.
+pub fn advisories(repo: &Path) -> Result<()> {
+    let mut deny = Command::new(prereq::cargo_deny()?);
+    run(
+        "advisories",
+        deny.current_dir(repo).args(["check", "advisories"]),
+    )
 }
 
 /// Variables that dracut sets are no mistake of its modules: SC2154.
@@ -80,6 +90,47 @@ fn is_script(bytes: &[u8]) -> bool {
         .next()
         .unwrap_or_default();
     first.starts_with(b"#!") && first.ends_with(b"sh")
+}
+
+/// The units as they are installed, read by the image's own systemd: the machine's may be too old
+/// to know their settings. It runs outside its tree, so it is called with its own dynamic linker.
+fn units(repo: &Path) -> Result<()> {
+    prereq::image()?;
+    let rootfs = image::rootfs(repo)?;
+    let tree = tempfile::tempdir().context("cannot create a temporary folder")?;
+    install::into(repo, &build::slipway(repo)?, tree.path())?;
+    let units = gather_units(tree.path())?;
+    let libraries = rootfs.join("usr/lib/x86_64-linux-gnu");
+    let mut verify = Command::new(rootfs.join("usr/lib64/ld-linux-x86-64.so.2"));
+    verify
+        .arg("--library-path")
+        .arg(format!("{0}:{0}/systemd", libraries.display()))
+        .arg(rootfs.join("usr/bin/systemd-analyze"))
+        .args(["verify", "--man=no", "--recursive-errors=no"])
+        .arg(format!("--root={}", tree.path().display()))
+        .args(units);
+    run("systemd-units", &mut verify)
+}
+
+/// Every service of an installed tree, in the folder where systemd looks for it; those of the dracut
+/// module lie elsewhere until an initrd is made.
+fn gather_units(tree: &Path) -> Result<Vec<PathBuf>> {
+    let folder = tree.join("usr/lib/systemd/system");
+    let mut units = Vec::new();
+    for file in cache::files_below(&tree.join("usr/lib"))? {
+        if file
+            .extension()
+            .is_some_and(|extension| extension == "service")
+        {
+            let unit = folder.join(file.file_name().unwrap_or_default());
+            if unit != file {
+                fs::copy(&file, &unit)
+                    .with_context(|| format!("cannot copy {}", file.display()))?;
+            }
+            units.push(unit);
+        }
+    }
+    Ok(units)
 }
 
 /// Compiles and links for the architecture that no test runs on.

@@ -8,6 +8,7 @@ use crate::runner::Tally;
 use crate::{prereq, process, progress};
 use anyhow::Result;
 use checks::CHECKS;
+pub use checks::advisories;
 use std::fs;
 use std::path::Path;
 
