@@ -7,8 +7,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use serde_json::Value;
+
 use super::files::below;
 
+/// The longest last words in characters; a console line has no room for more.
+const LONGEST: usize = 300;
 /// How much of a file's end is read.
 const TAIL: usize = 8 * 1024;
 
@@ -38,7 +42,8 @@ pub fn last_words(folder: &Path) -> Option<String> {
         .max_by_key(|path| fs::metadata(path).and_then(|meta| meta.modified()).ok())?;
     let bytes = fs::read(newest).ok()?;
     let tail = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(TAIL)..]).into_owned();
-    telling(tail.lines().filter_map(message)).map(|line| strip_klog(line).to_owned())
+    telling(tail.lines().filter_map(message))
+        .map(|line| plain(line).chars().take(LONGEST).collect())
 }
 
 fn children(folder: &Path) -> Vec<PathBuf> {
@@ -65,6 +70,38 @@ fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
         }
     }
     best.map(|(_, line)| line)
+}
+
+fn is_grave(line: &str) -> bool {
+    let level = zap(line).map(|record| record["level"].clone());
+    is_klog(line, &['E', 'F'])
+        || ["Error", "panic"].iter().any(|word| line.starts_with(word))
+        || level.is_some_and(|level| {
+            ["warn", "error", "fatal", "panic"]
+                .iter()
+                .any(|bad| level == *bad)
+        })
+}
+
+/// A line of etcd's, which logs JSON objects.
+fn zap(line: &str) -> Option<Value> {
+    line.starts_with('{')
+        .then(|| serde_json::from_str(line).ok())
+        .flatten()
+}
+
+/// The message without the logger's frame.
+fn plain(line: &str) -> String {
+    let Some(record) = zap(line) else {
+        return strip_klog(line).to_owned();
+    };
+    let text = |field: &str| record[field].as_str().map(str::to_owned);
+    let parts: Vec<_> = [text("msg"), text("error")].into_iter().flatten().collect();
+    if parts.is_empty() {
+        line.to_owned()
+    } else {
+        parts.join(": ")
+    }
 }
 
 /// klog's header: severity, month and day, time, thread, `file:line]`.
@@ -95,6 +132,15 @@ mod tests {
         assert_eq!(pod, folder(dir.path(), "kube-system", "etcd-a").unwrap());
         assert_eq!(last_words(&pod).unwrap(), "no certificate");
         assert_eq!(folder(dir.path(), "kube-system", "et"), None);
+    }
+
+    #[test]
+    fn etcds_objects_are_read() {
+        let info = r#"{"level":"info","msg":"hello"}"#;
+        let warning = r#"{"level":"warn","msg":"cannot listen","error":"in use"}"#;
+        let line = telling([warning, info].into_iter()).unwrap();
+        assert_eq!(plain(line), "cannot listen: in use");
+        assert_eq!(plain("{broken"), "{broken");
     }
 
     #[test]

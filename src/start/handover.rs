@@ -10,10 +10,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::{Map, Value, json};
 
+use super::converge::verdicts;
 use super::lease::{self, LEASES};
 use super::plane::StaticPod;
 use super::wait::{Look, Wait, until};
-use super::{Launch, MARKER, is_serving, refuse, seed, verdicts};
+use super::{Launch, MARKER, is_serving, refuse, seed};
 use crate::node::{files, notify, processes};
 use crate::report::Outcome;
 

@@ -1,0 +1,162 @@
+//! Bringing up the temporary control plane: etcd, the apiserver when etcd answers, the controllers when
+//! the apiserver does.
+//!
+//! Not all at once: a controller-manager that finds no API exits, and the kubelet's back-off then
+//! costs more than waiting for it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::plane::{self, StaticPod};
+use super::wait::{Look, Wait, until};
+use super::{Launch, is_serving, seed};
+use crate::kube::{self, Client, Options as ClientOptions};
+use crate::node::{files, podlog};
+
+impl Launch<'_> {
+    pub(super) fn seed_etcd(&mut self) -> Result<()> {
+        self.reporter.stage("seed");
+        self.enter("seed-etcd", &Value::Null)?;
+        let folder = &self.options.pod_manifest_path;
+        if let Some(etcd) = &self.plane.etcd_pod
+            && !seed::is_in_place(folder, etcd)
+        {
+            let bytes =
+                serde_json::to_vec_pretty(&etcd.pod).context("cannot serialise etcd's pod")?;
+            files::write(&folder.join(&etcd.file), &bytes, files::PRIVATE)?;
+        }
+        let what = format!("etcd answers at {}", self.plane.etcd.urls.join(", "));
+        self.reporter.line(format!("waiting until {what}"));
+        let (root, etcd, local) = (
+            self.options.root.clone(),
+            self.plane.etcd.clone(),
+            self.plane.etcd_pod.clone(),
+        );
+        let wait = Wait {
+            what: &what,
+            deadline: Instant::now() + self.options.timeouts.api,
+            every: Duration::from_millis(100),
+            next_step: "see whether the kubelet runs (journalctl -u kubelet) and what etcd writes to \
+                        /var/log/pods, or correct --etcd-servers; then run `slipway start` again",
+        };
+        until(self.reporter, wait, |_| {
+            Ok(match etcd.answers() {
+                Ok(()) => Look::There(()),
+                Err(why) => Look::NotYet(with_last_words(&root, local.as_ref(), why)),
+            })
+        })
+    }
+
+    pub(super) fn seed_apiserver(&mut self) -> Result<()> {
+        let pod = self.plane.apiserver.clone();
+        seed::place_secrets(&self.options.root, &self.plane.secrets)?;
+        self.place("seed-apiserver", std::slice::from_ref(&pod))?;
+        let what = format!(
+            "the temporary apiserver answers at https://{}/readyz",
+            self.plane.loopback
+        );
+        self.reporter
+            .line(format!("etcd answers; waiting until {what}"));
+        self.enter("api", &Value::Null)?;
+        let wait = Wait {
+            what: &what,
+            deadline: Instant::now() + self.options.timeouts.api,
+            every: Duration::from_millis(100),
+            next_step: "see what the apiserver writes to /var/log/pods and whether the kubelet runs \
+                        (journalctl -u kubelet); then run `slipway start` again",
+        };
+        let (root, loopback) = (self.options.root.clone(), self.loopback.clone());
+        until(self.reporter, wait, |_| {
+            Ok(match is_serving(&loopback) {
+                Ok(()) => Look::There(()),
+                Err(why) => Look::NotYet(with_last_words(&root, Some(&pod), why)),
+            })
+        })
+    }
+
+    pub(super) fn seed_controllers(&mut self) -> Result<()> {
+        self.reporter.stage("seed");
+        let pods = self.plane.controllers.clone();
+        seed::place_secrets(&self.options.root, &self.plane.secrets)?;
+        self.place("seed-controllers", &pods)?;
+        self.reporter
+            .line("the apiserver answers; controller-manager and scheduler follow");
+        Ok(())
+    }
+
+    /// Puts static pods in place, noting their UIDs first, so that they can be found however this ends.
+    fn place(&mut self, step: &str, pods: &[StaticPod]) -> Result<()> {
+        let folder = self.options.pod_manifest_path.clone();
+        let mut uids = BTreeMap::new();
+        let mut new = Vec::new();
+        for pod in pods {
+            let uid = match seed::uid_in_place(&folder, pod)? {
+                Some(uid) => uid,
+                None => {
+                    let uid = seed::new_uid()?;
+                    new.push((pod, uid.clone()));
+                    uid
+                }
+            };
+            uids.insert(pod.file.clone(), uid);
+        }
+        self.enter(step, &json!({ "uids": uids }))?;
+        new.iter()
+            .try_for_each(|(pod, uid)| seed::place(&folder, pod, uid))
+    }
+}
+
+/// `why`, with what the pod itself last said about it.
+fn with_last_words(root: &Path, pod: Option<&StaticPod>, why: String) -> String {
+    let Some(pod) = pod else { return why };
+    match podlog::folder(root, &pod.namespace, &pod.name) {
+        None => format!(
+            "{why}\nthe kubelet has not started the pod {}; does it run?",
+            pod.name
+        ),
+        Some(folder) => match podlog::last_words(&folder) {
+            Some(words) => format!("{why}\n{} says: {words}", pod.name),
+            None => format!("{why}\n{} has said nothing yet", pod.name),
+        },
+    }
+}
+
+impl plane::Etcd {
+    /// Whether any of the URLs answers /health with success; otherwise why the last one does not.
+    fn answers(&self) -> Result<(), String> {
+        let mut why = "no etcd URL is configured".to_owned();
+        for url in &self.urls {
+            match self.ask(url) {
+                Ok((200, _)) => return Ok(()),
+                Ok((code, body)) => why = format!("{url}/health answers {code}: {}", body.trim()),
+                Err(error) => why = format!("{error:#}"),
+            }
+        }
+        Err(why)
+    }
+
+    fn ask(&self, url: &str) -> Result<(u16, String)> {
+        let config = kube::Config {
+            server: kube::kubeconfig::server(url)?,
+            tls_server_name: None,
+            ca_pem: self
+                .tls
+                .as_ref()
+                .map(|(ca, _, _)| ca.bytes.expose().to_vec())
+                .unwrap_or_default(),
+            certificate: self.tls.as_ref().map(|(_, certificate, key)| {
+                (certificate.bytes.expose().to_vec(), key.bytes.clone())
+            }),
+            token: None,
+        };
+        let options = ClientOptions {
+            timeout: Duration::from_secs(5),
+            ..ClientOptions::default()
+        };
+        Ok(Client::new(&config, options)?.status("/health")?)
+    }
+}
