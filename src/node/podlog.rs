@@ -63,8 +63,7 @@ fn message(line: &str) -> Option<&str> {
 fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(bool, &str)> = None;
     for line in lines.filter(|line| !line.trim().is_empty()) {
-        let grave =
-            is_klog(line, &['E', 'F']) || line.starts_with("Error") || line.starts_with("panic");
+        let grave = is_grave(line);
         if grave || best.is_none_or(|(was_grave, _)| !was_grave) {
             best = Some((grave, line));
         }
