@@ -1,8 +1,8 @@
 //! `./x demo`: one machine, from a document to a cluster, shown live.
 
-use crate::vm::Line;
 use crate::vm::launch::{self, COMMAND, Launched};
 use crate::vm::machine::{Machine, Medium};
+use crate::vm::{Line, by_slipway};
 use crate::{build, cache, image, prereq};
 use anyhow::{Context, Result};
 use qemu_tests::probe::Report;
@@ -53,10 +53,10 @@ pub fn run(repo: &Path, options: &Options) -> Result<()> {
     finish(options, &machine, launched)
 }
 
-/// Shows a line of the console: slipway's own, not the kernel's.
+/// Shows what slipway says in the guest.
 fn show(line: &Line) {
-    if !line.text.is_empty() && !line.text.starts_with('[') {
-        eprintln!("{:6.1}s | {}", line.at.as_secs_f64(), line.text);
+    if let Some(text) = by_slipway(&line.text) {
+        eprintln!("{:6.1}s | {text}", line.at.as_secs_f64());
     }
 }
 

@@ -165,6 +165,19 @@ pub fn has(text: &str) -> impl Fn(&str) -> bool {
     move |line: &str| line.contains(text)
 }
 
+/// What slipway printed, of a line as journald forwards it to the console:
+/// `[   39.163688] slipway[265]: text`. `None` for everybody else's lines.
+pub fn by_slipway(line: &str) -> Option<&str> {
+    let line = match line.strip_prefix('[') {
+        Some(stamped) => stamped.split_once("] ")?.1,
+        None => line,
+    };
+    let (pid, text) = line.strip_prefix("slipway[")?.split_once("]: ")?;
+    pid.bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then_some(text)
+}
+
 fn last(lines: &[Line]) -> String {
     let shown = &lines[lines.len().saturating_sub(SHOWN)..];
     shown
@@ -207,6 +220,15 @@ mod tests {
         let console = Console::read(Cursor::new("a\r\n\u{1b}[0;32m  OK  \u{1b}[0m b\r\n"), None);
         assert_eq!(console.wait(has("OK"), SOON).unwrap().text, "  OK   b");
         assert_eq!(console.wait(has("a"), SOON).unwrap().text, "a");
+    }
+
+    #[test]
+    fn tells_slipways_lines_from_others() {
+        let line = "[   39.163688] slipway[265]:   1.4s  render     76 files";
+        assert_eq!(by_slipway(line), Some("  1.4s  render     76 files"));
+        assert_eq!(by_slipway("slipway[2]: a ]: b"), Some("a ]: b"));
+        assert_eq!(by_slipway("[    0.000000] Linux version 6.12"), None);
+        assert_eq!(by_slipway("slipway says"), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A launch as the outside sees it: a machine is switched on, and a cluster comes out.
 
-use super::console::Line;
+use super::console::{Line, by_slipway};
 use super::machine::Machine;
 use super::qemu::Vm;
 use super::tools;
@@ -69,9 +69,9 @@ fn wait_until_handed_over(
     total.context("the console ended without a handover")
 }
 
-/// The stage of a line that slipway prints: `21.1s  done       API gap …`; `None` for other lines.
+/// The stage of a line by slipway: `21.1s  done       API gap …`; `None` for other lines.
 pub fn stage_of(line: &str) -> Option<&str> {
-    let mut words = line.split_whitespace();
+    let mut words = by_slipway(line)?.split_whitespace();
     words.next()?.strip_suffix('s')?.parse::<f64>().ok()?;
     words.next()
 }
@@ -170,10 +170,11 @@ pub mod tests {
 
     #[test]
     fn knows_slipways_lines() {
-        assert_eq!(stage_of(" 21.1s  done       API gap 0.19 s"), Some("done"));
-        assert_eq!(stage_of("slipway 0.1.0 · node-a"), None);
-        assert_eq!(stage_of("[    0.0] done"), None);
-        assert_eq!(stage_of("nones done"), None);
+        let done = "slipway[307]:  21.1s  done       API gap 0.19 s";
+        assert_eq!(stage_of(done), Some("done"));
+        assert_eq!(stage_of("slipway[1]: slipway 0.1.0 · node-a"), None);
+        assert_eq!(stage_of("21.1s  done"), None);
+        assert_eq!(stage_of("slipway[1]: nones done"), None);
     }
 
     /// A record of stages by name, start and end.

@@ -13,5 +13,5 @@ mod qmp;
 mod scenarios;
 mod tools;
 
-pub use console::Line;
+pub use console::{Line, by_slipway};
 pub use scenarios::SCENARIOS;
