@@ -115,6 +115,11 @@ impl Reporter {
         self.record.fact(name, value.into());
     }
 
+    /// Leaves the files of the record alone: they tell of the run that did something.
+    pub fn keep_earlier_record(&mut self) {
+        self.folder = None;
+    }
+
     /// The run is over.
     pub fn finish(&mut self, outcome: Outcome, text: &str) {
         let now = self.elapsed();

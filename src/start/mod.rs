@@ -106,6 +106,7 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
     let steps = steps(seen);
     if steps.is_empty() {
         notify::ready();
+        reporter.keep_earlier_record();
         reporter.finish(
             Outcome::HandedOver,
             "already handed over; the cluster answers, nothing to do",

@@ -156,7 +156,8 @@ fn only_etcd_is_static(node: &Node) -> Result<()> {
 
 /// A second `slipway start` says that it is done, exits 0 and touches nothing.
 fn second_start_touches_nothing(node: &Node) -> Result<()> {
-    let before = (files(node)?, marks(node)?);
+    let record = || launch::json_file(node, launch::STATUS);
+    let before = (files(node)?, marks(node)?, record()?);
     let again = launch::start(node)?.wait_within(Duration::from_secs(60))?;
     ensure!(again.ended.code() == Some(0), "the second start: {again:?}");
     let said = format!("{}{}", again.stdout, again.stderr);
@@ -164,7 +165,7 @@ fn second_start_touches_nothing(node: &Node) -> Result<()> {
         said.contains("already handed over"),
         "the second start does not say that it is done: {said}"
     );
-    let after = (files(node)?, marks(node)?);
+    let after = (files(node)?, marks(node)?, record()?);
     ensure!(
         before == after,
         "the second start changed something: {before:?} became {after:?}"
