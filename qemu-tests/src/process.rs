@@ -2,7 +2,10 @@
 
 use crate::progress::Log;
 use anyhow::{Context, Result, bail};
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 use std::io::{Seek, Write};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 /// Runs a command to its end, with its output in `log`; an exit status other than 0 is an error.
@@ -33,6 +36,13 @@ pub fn output_with(command: &mut Command, input: &str) -> Result<String> {
         .and_then(|()| file.rewind())
         .context("cannot write a temporary file")?;
     finish(command.stdin(file))
+}
+
+/// Has the child killed when the thread that starts it ends, so that an interrupted run leaves no
+/// servers behind.
+pub fn die_with_parent(command: &mut Command) -> &mut Command {
+    // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
+    unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) }
 }
 
 fn finish(command: &mut Command) -> Result<String> {

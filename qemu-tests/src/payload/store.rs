@@ -12,7 +12,6 @@ use crate::process;
 use crate::progress::{self, Log};
 use anyhow::{Context, Result, bail};
 use std::fs;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
@@ -96,15 +95,10 @@ impl Containerd {
             .tempdir_in("/tmp")?;
         let config = state.path().join("config.toml");
         fs::write(&config, configuration(root, state.path()))?;
-        let child = Command::new(programs.find("containerd")?.0)
-            .arg("--config")
-            .arg(&config)
-            .stdin(Stdio::null())
-            .stdout(log.handle()?)
-            .stderr(log.handle()?)
-            // An interrupt from the terminal ends this program, whose end kills containerd; it must
-            // not end in the middle of a write of its own accord.
-            .process_group(0)
+        let mut command = Command::new(programs.find("containerd")?.0);
+        command.arg("--config").arg(&config).stdin(Stdio::null());
+        command.stdout(log.handle()?).stderr(log.handle()?);
+        let child = process::die_with_parent(&mut command)
             .spawn()
             .context("cannot start the payload's containerd")?;
         let mut containerd = Containerd {
