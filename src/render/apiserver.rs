@@ -181,23 +181,19 @@ fn container(machine: &Machine, stage: Stage) -> Container {
 }
 
 fn bootstrap_pod(machine: &Machine) -> Pod {
-    let door = Door {
-        scheme: "HTTPS",
-        host: Some("127.0.0.1"),
-        port: machine.api.port,
-    };
-    let container = with_probes(
-        container(machine, Stage::Bootstrap),
-        door,
-        "/readyz",
-        "/livez",
-    );
-    bootstrap(NAME, container)
+    bootstrap(NAME, container(machine, Stage::Bootstrap))
 }
 
 /// A static pod of the bootstrap control plane. It may name no object of the API (no Secret, no
-/// ServiceAccount), or the kubelet denies it.
+/// ServiceAccount), or the kubelet denies it. It has no probes: `slipway start` watches it, and on a
+/// slow machine a probe a second is a load, and its impatience a restart.
 pub fn bootstrap(component: &str, container: Container) -> Pod {
+    let container = Container {
+        startup_probe: None,
+        readiness_probe: None,
+        liveness_probe: None,
+        ..container
+    };
     let name = format!("bootstrap-{component}");
     let spec = PodSpec {
         automount_service_account_token: Some(false),

@@ -115,6 +115,7 @@ fn apply_all(
         what: "every object is in the API",
         deadline: policy.deadline,
         every: AGAIN,
+        changes: None,
         next_step: "see why the server cannot take the object, then run `slipway start` again",
     };
     until(reporter, wait, |reporter| {
@@ -208,6 +209,7 @@ fn await_established(
         what: "every CustomResourceDefinition is established",
         deadline: policy.deadline,
         every: AGAIN,
+        changes: None,
         next_step: "see the conditions of the CustomResourceDefinition",
     };
     let names = definitions

@@ -40,6 +40,7 @@ impl Launch<'_> {
             what: &what,
             deadline: Instant::now() + self.options.timeouts.api,
             every: Duration::from_millis(100),
+            changes: None,
             next_step: "see whether the kubelet runs (journalctl -u kubelet) and what etcd writes to \
                         /var/log/pods, or correct --etcd-servers; then run `slipway start` again",
         };
@@ -66,6 +67,7 @@ impl Launch<'_> {
             what: &what,
             deadline: Instant::now() + self.options.timeouts.api,
             every: Duration::from_millis(100),
+            changes: None,
             next_step: "see what the apiserver writes to /var/log/pods and whether the kubelet runs \
                         (journalctl -u kubelet); then run `slipway start` again",
         };

@@ -57,7 +57,8 @@ impl Launch<'_> {
         let wait = Wait {
             what: "every required workload is Ready",
             deadline: Instant::now() + self.options.timeouts.pods,
-            every: Duration::ZERO,
+            every: Duration::from_secs(1),
+            changes: Some(&changes),
             next_step: "mend what is named above, then run `slipway start` again; the temporary control \
                         plane stays up (kubectl works at the loopback address)",
         };
@@ -65,24 +66,16 @@ impl Launch<'_> {
         let (loopback, node, required) = (&self.loopback, &self.node, &self.options.required_pods);
         let mut counts = String::new();
         until(self.reporter, wait, |reporter| {
-            let begun = Instant::now();
-            let look = match verdicts(loopback, required, here) {
-                Ok(verdicts) => {
-                    let now = show_counts(&verdicts);
-                    if now != counts {
-                        reporter.line(&now);
-                        counts = now;
-                    }
-                    look_at(&verdicts, node, &root)
-                }
-                Err(error) => Look::NotYet(error.to_string()),
+            let verdicts = match verdicts(loopback, required, here) {
+                Ok(verdicts) => verdicts,
+                Err(error) => return Ok(Look::NotYet(error.to_string())),
             };
-            if matches!(look, Look::NotYet(_)) {
-                // Looking costs the API server; where it is slow, it gets as much time to itself.
-                std::thread::sleep(begun.elapsed());
-                changes.wait(Duration::from_secs(1));
+            let now = show_counts(&verdicts);
+            if now != counts {
+                reporter.line(&now);
+                counts = now;
             }
-            Ok(look)
+            Ok(look_at(&verdicts, node, &root))
         })?;
         let elapsed = self.reporter.elapsed();
         self.reporter.fact("ready_s", elapsed);

@@ -93,6 +93,7 @@ impl Launch<'_> {
             what: "the Leases of the temporary controllers are released",
             deadline,
             every: Duration::from_millis(100),
+            changes: None,
             next_step: NEXT_STEP,
         };
         let loopback = self.loopback.clone();
@@ -137,6 +138,7 @@ impl Launch<'_> {
             what,
             deadline,
             every: Duration::from_millis(20),
+            changes: None,
             next_step: NEXT_STEP,
         };
         until(self.reporter, wait, |_| {
@@ -153,6 +155,7 @@ impl Launch<'_> {
             what: "the self-hosted control plane serves alone",
             deadline,
             every: Duration::from_millis(50),
+            changes: None,
             next_step: NEXT_STEP,
         };
         let (loopback, address) = (self.loopback.clone(), self.plane.node.ip().to_string());

@@ -4,10 +4,12 @@
 //! said when it begins, why it is not there is said once that has lasted, and again when the reason
 //! changes, and a deadline that passes ends in the same words.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 
+use super::watcher::Changes;
 use crate::exit::{Exit, fail};
 use crate::report::Reporter;
 
@@ -29,12 +31,19 @@ pub struct Wait<'a> {
     pub deadline: Instant,
     /// The pause between two looks.
     pub every: Duration,
+    /// What ends a pause before its time.
+    pub changes: Option<&'a Changes>,
     /// What a person should do when the deadline passes.
     pub next_step: &'a str,
 }
 
 /// A reason is said once it has lasted so long, and a new one no sooner than this after the last.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A look costs those who are waited for; they get so many times as long to themselves, which on a fast
+/// machine is less than any pause.
+const LEISURE: u32 = 4;
+const MOST_LEISURE: Duration = Duration::from_secs(2);
 
 /// Looks until it is there. A look's own error ends the wait at once.
 pub fn until<T>(
@@ -45,6 +54,7 @@ pub fn until<T>(
     let begun = Instant::now();
     let mut said = (begun, String::new());
     loop {
+        let looked = Instant::now();
         let why = match look(reporter)? {
             Look::There(found) => return Ok(found),
             Look::NotYet(why) => why,
@@ -58,7 +68,14 @@ pub fn until<T>(
             said = (Instant::now(), why);
         }
         reporter.alive();
-        std::thread::sleep(wait.every);
+        let leisure = (looked.elapsed() * LEISURE).min(MOST_LEISURE);
+        match wait.changes {
+            None => thread::sleep(wait.every.max(leisure)),
+            Some(changes) => {
+                thread::sleep(leisure);
+                changes.wait(wait.every);
+            }
+        }
     }
 }
 
@@ -82,6 +99,7 @@ mod tests {
             what: "the ship floats",
             deadline: Instant::now() + Duration::from_millis(millis),
             every: Duration::from_millis(1),
+            changes: None,
             next_step: "wait for the tide",
         }
     }
