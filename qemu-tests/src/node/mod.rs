@@ -16,6 +16,7 @@ pub mod reexec;
 mod scenarios;
 mod services;
 mod store;
+mod tracer;
 mod wire;
 
 pub use scenarios::SCENARIOS;

@@ -21,7 +21,7 @@ use super::holder::{Disk, READY};
 use super::launch::ADMIN;
 use super::life::Life;
 use super::process::{Finished, Process, Program};
-use super::reexec;
+use super::{reexec, tracer};
 
 /// What a node is like.
 #[derive(Clone, Debug)]
@@ -141,6 +141,13 @@ impl Node {
     pub fn start(&self, program: &Program) -> Result<Process> {
         let running = self.running.as_ref().context("the node is off")?;
         Process::start(program, &running.orders, &self.logs)
+    }
+
+    /// Kills a program that was started inside as soon as `is_time` says so, between two of its
+    /// system calls.
+    pub fn kill_when(&self, process: &Process, is_time: impl FnMut() -> bool) -> Result<()> {
+        let running = self.running.as_ref().context("the node is off")?;
+        tracer::kill_when(running.init, process.pid(), is_time)
     }
 
     /// Runs a program inside to its end, whatever its exit code.

@@ -151,6 +151,11 @@ impl Process {
         Ok(process)
     }
 
+    /// Its process id inside the node.
+    pub fn pid(&self) -> i32 {
+        self.pid
+    }
+
     /// Waits for its end.
     pub fn wait(mut self) -> Result<Finished> {
         let Answer::Ended(ended) = self.answer()? else {

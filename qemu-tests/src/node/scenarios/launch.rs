@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::{Kind, Report};
 use serde_json::Value;
 
@@ -55,25 +55,24 @@ pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
 }
 
 fn kill_at(node: &Node, step: &str) -> Result<()> {
-    let mut start = launch::start(node)?;
-    let deadline = Instant::now() + launch::LAUNCH;
-    while !launch::journal(node)
-        .iter()
-        .any(|entry| entry["step"] == step)
-    {
-        if start.ends_within(Duration::from_millis(1))? {
-            bail!("`slipway start` ended before {step}: {:?}", start.wait()?);
-        }
-        ensure!(
-            Instant::now() < deadline,
-            "the journal never came to {step}"
-        );
-    }
-    start.signal(libc::SIGKILL)?;
+    let start = launch::start(node)?;
+    let path = node.path(launch::JOURNAL);
+    let mut length = 0;
+    node.kill_when(&start, || {
+        let grown = fs::metadata(&path).map_or(0, |meta| meta.len());
+        let is_new = std::mem::replace(&mut length, grown) != grown;
+        is_new
+            && launch::journal(node)
+                .iter()
+                .any(|entry| entry["step"] == step)
+    })
+    .with_context(|| format!("cannot kill it at {step}"))?;
+    let last = launch::journal(node).pop().unwrap_or_default();
+    ensure!(last["step"] == step, "killed too late, at {last}");
     let killed = start.wait()?;
     ensure!(
         killed.ended.code().is_none(),
-        "it ended before it was killed: {killed:?}"
+        "it was not killed: {killed:?}"
     );
     Ok(())
 }
