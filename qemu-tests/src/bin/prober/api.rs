@@ -27,10 +27,13 @@ const REQUIRED: [(&str, &str); 3] = [
     ("ReplicaSet", "kube-scheduler-"),
 ];
 
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Starts watching.
-pub fn start(config: &Path, door: Option<SocketAddr>, notes: &Notes) -> Result<()> {
+/// Starts watching, a look every `pause`.
+pub fn start(
+    config: &Path,
+    door: Option<SocketAddr>,
+    pause: Duration,
+    notes: &Notes,
+) -> Result<()> {
     let options = Options {
         connect_to: door,
         timeout: Duration::from_secs(5),
@@ -53,7 +56,7 @@ pub fn start(config: &Path, door: Option<SocketAddr>, notes: &Notes) -> Result<(
                 }
                 ready = now_ready;
             }
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
         }
     });
     Ok(())

@@ -16,12 +16,11 @@ const PROGRAMS: [&str; 3] = [
     "kube-scheduler",
 ];
 
-/// How often known things are looked at, and after how many looks everything is.
-const PAUSE: Duration = Duration::from_millis(10);
+/// After how many looks at what is known everything is looked at.
 const FULL_LOOK: u32 = 10;
 
-/// Starts watching the manifest folder and the processes.
-pub fn start(folder: PathBuf, notes: &Notes) {
+/// Starts watching the manifest folder and the processes, a look every `pause`.
+pub fn start(folder: PathBuf, pause: Duration, notes: &Notes) {
     let notes = notes.clone();
     std::thread::spawn(move || {
         for look in 0_u32.. {
@@ -36,7 +35,7 @@ pub fn start(folder: PathBuf, notes: &Notes) {
             see_ends(&mut report);
             see_files(&mut report, &files);
             drop(report);
-            std::thread::sleep(PAUSE);
+            std::thread::sleep(pause);
         }
     });
 }

@@ -35,6 +35,10 @@ impl Notes {
     }
 }
 
+/// Files and processes are looked at so many times in a request's interval: a look is cheap, but not where
+/// every instruction is emulated.
+const LOOKS: u32 = 5;
+
 fn main() -> ExitCode {
     let done = arguments::parse(lexopt::Parser::from_env()).and_then(|command| match command {
         Command::Probe(probe) => run(&probe),
@@ -59,10 +63,10 @@ fn run(probe: &Probe) -> Result<()> {
     let notes = Notes::default();
     requests::start(probe, &notes)?;
     if let Some(kubeconfig) = &probe.observe {
-        api::start(kubeconfig, probe.observe_door, &notes)?;
+        api::start(kubeconfig, probe.observe_door, probe.interval, &notes)?;
     }
     if let Some(folder) = &probe.manifests {
-        machine::start(folder.clone(), &notes);
+        machine::start(folder.clone(), probe.interval / LOOKS, &notes);
     }
     if let Some(every) = probe.print_every {
         print_now_and_then(notes.clone(), every);
