@@ -1,6 +1,6 @@
 //! `./x demo`: one machine, from a document to a cluster, shown live.
 
-use crate::vm::launch::{self, COMMAND, Launched};
+use crate::vm::launch::{self, Launched};
 use crate::vm::machine::{Machine, Medium};
 use crate::vm::{Line, by_slipway};
 use crate::{build, cache, image, prereq};
@@ -14,6 +14,8 @@ use std::time::Duration;
 
 /// How many columns the longest bar of the printed timeline has.
 const BAR: f64 = 50.0;
+/// How long the guest may take to end its pods and services, on a free machine with KVM.
+const POWER_OFF: Duration = Duration::from_secs(90);
 /// A demo is left on for as long as somebody looks at it.
 const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 
@@ -38,8 +40,7 @@ pub fn run(repo: &Path, options: &Options) -> Result<()> {
     let prober = build::prober(repo)?;
     let work = repo.join("target/demo");
     cache::empty(&work)?;
-    let out = options.out.clone().unwrap_or_else(|| work.clone());
-    fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let out = folder(options.out.as_ref().unwrap_or(&work))?;
     let mut machine = Machine::create(&image, &work, Medium::FwCfg, Some(&document))?;
     machine.spec.log = out.join("console.log");
     machine.add_prober(&prober)?;
@@ -53,6 +54,13 @@ pub fn run(repo: &Path, options: &Options) -> Result<()> {
     finish(options, &machine, launched)
 }
 
+/// The folder with its full path, made if it is not there.
+fn folder(path: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(path)
+        .and_then(|()| fs::canonicalize(path))
+        .with_context(|| format!("cannot create {}", path.display()))
+}
+
 /// Shows what slipway says in the guest.
 fn show(line: &Line) {
     if let Some(text) = by_slipway(&line.text) {
@@ -62,7 +70,7 @@ fn show(line: &Line) {
 
 fn finish(options: &Options, machine: &Machine, launched: Launched) -> Result<()> {
     if options.once {
-        return launched.vm.power_off(machine.accel.scale(COMMAND));
+        return launched.vm.power_off(machine.accel.scale(POWER_OFF));
     }
     eprintln!("\nThe machine runs until Ctrl-C.");
     launched.vm.console.wait_off(FOREVER)

@@ -202,3 +202,19 @@ fn remove(path: &Path) -> Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use slipway::render::images;
+
+    #[test]
+    fn containerd_pins_the_sandbox_image_that_is_built() {
+        let config = crate::repo().join("image/files/etc/containerd/config.toml");
+        let text = fs::read_to_string(config).unwrap();
+        assert!(
+            text.contains(&format!("sandbox = \"{}\"", images::PAUSE)),
+            "{text}"
+        );
+    }
+}

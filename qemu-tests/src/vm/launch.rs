@@ -20,6 +20,15 @@ const LAUNCH: Duration = Duration::from_secs(240);
 /// What the guest may take to answer a command, likewise.
 pub const COMMAND: Duration = Duration::from_secs(30);
 
+/// Files that a failed launch leaves, and what prints them.
+const LOGS: [(&str, &str); 2] = [
+    (
+        "journal.txt",
+        "journalctl --boot --no-pager --output=short-monotonic",
+    ),
+    ("pods.tar", "tar --create --directory=/var/log/pods ."),
+];
+
 /// A launched machine.
 #[derive(Debug)]
 pub struct Launched {
@@ -40,11 +49,11 @@ pub struct Launched {
 }
 
 /// Boots `machine` and waits until it is handed over. `shown` gets every line of the console. If the
-/// launch fails, the guest's journal is in the machine's folder.
+/// launch fails, the guest's logs are in the machine's folder.
 pub fn launch(machine: &mut Machine, shown: impl FnMut(&Line)) -> Result<Launched> {
     let mut vm = machine.boot()?;
     let handed_over = wait_until_handed_over(machine, &vm, shown);
-    let total = handed_over.inspect_err(|_| save_journal(machine, &mut vm))?;
+    let total = handed_over.inspect_err(|_| save_logs(machine, &mut vm))?;
     let mut launched = collect(machine, vm, total)?;
     if machine.probed() {
         let deadline = machine.accel.scale(COMMAND);
@@ -138,15 +147,14 @@ pub fn kubectl() -> PathBuf {
     crate::repo().join("target/payload/bin/kubectl")
 }
 
-/// Saves what the guest can still say. Best effort: the launch's own error is the one that counts.
-pub fn save_journal(machine: &Machine, vm: &mut Vm) {
+/// Saves what the guest can still say: its journal and its pods' logs. Best effort: the error that
+/// leads here is the one that counts.
+pub fn save_logs(machine: &Machine, vm: &mut Vm) {
     let deadline = machine.accel.scale(COMMAND);
-    let journal = vm.channel.run(
-        "journalctl --boot --no-pager --output=short-monotonic",
-        deadline,
-    );
-    if let Ok(journal) = journal {
-        let _ = fs::write(machine.work.join("journal.txt"), journal.bytes);
+    for (file, command) in LOGS {
+        if let Ok(answer) = vm.channel.run(command, deadline) {
+            let _ = fs::write(machine.work.join(file), answer.bytes);
+        }
     }
 }
 

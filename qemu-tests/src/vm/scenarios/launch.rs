@@ -16,7 +16,7 @@ pub fn single_node(context: &Context) -> Result<()> {
     let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
     let mut launched = launch::launch(&mut machine, |_| {})?;
     let judged = judge(&mut launched, machine.accel.scale(COMMAND));
-    judged.inspect_err(|_| launch::save_journal(&machine, &mut launched.vm))
+    judged.inspect_err(|_| launch::save_logs(&machine, &mut launched.vm))
 }
 
 fn judge(launched: &mut Launched, deadline: Duration) -> Result<()> {

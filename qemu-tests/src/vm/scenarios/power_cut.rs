@@ -27,7 +27,7 @@ pub fn run(context: &Context) -> Result<()> {
     machine.add_program(&launch::kubectl())?;
     let mut vm = machine.boot()?;
     let uid = cluster_while_waiting(&machine, &mut vm)
-        .inspect_err(|_| launch::save_journal(&machine, &mut vm))?;
+        .inspect_err(|_| launch::save_logs(&machine, &mut vm))?;
     vm.cut_power()?;
 
     machine.spec.root = work.join("root.erofs");
