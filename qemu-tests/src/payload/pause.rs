@@ -4,6 +4,7 @@ use crate::cache::{self, Key};
 use crate::progress::{self, Log};
 use crate::{prereq, process};
 use anyhow::{Context, Result};
+use serde_json::Value;
 use slipway::render::images;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -25,19 +26,7 @@ pub fn build(repo: &Path) -> Result<PathBuf> {
 fn compile(kubernetes: &Path, entry: &Path, log: &Log) -> Result<()> {
     let folder = entry.join("bin");
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
-    let module = process::output(
-        Command::new("go")
-            .args([
-                "list",
-                "-mod=mod",
-                "-m",
-                "-f",
-                "{{.Dir}}",
-                "k8s.io/kubernetes",
-            ])
-            .current_dir(kubernetes)
-            .env("GOWORK", "off"),
-    )?;
+    let module = module(kubernetes)?;
     let tag = images::PAUSE.rsplit(':').next().unwrap_or_default();
     process::run(
         Command::new("musl-gcc")
@@ -45,7 +34,22 @@ fn compile(kubernetes: &Path, entry: &Path, log: &Log) -> Result<()> {
             .arg(format!("-DVERSION=v{tag}"))
             .arg("-o")
             .arg(folder.join("pause"))
-            .arg(Path::new(module.trim()).join("build/pause/linux/pause.c")),
+            .arg(module.join("build/pause/linux/pause.c")),
         log,
     )
+}
+
+/// Where Go keeps the sources of the Kubernetes module; fetched and checked if they are not there.
+fn module(kubernetes: &Path) -> Result<PathBuf> {
+    let mut download = Command::new("go");
+    download
+        .args(["mod", "download", "-json", "k8s.io/kubernetes"])
+        .current_dir(kubernetes)
+        .env("GOWORK", "off");
+    let module: Value = serde_json::from_str(&process::output(&mut download)?)
+        .context("go mod download printed no JSON")?;
+    let folder = module["Dir"]
+        .as_str()
+        .context("Go does not say where k8s.io/kubernetes lies")?;
+    Ok(PathBuf::from(folder))
 }
