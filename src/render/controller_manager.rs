@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
 use super::objects::{
-    Door, bind, config_map_volume, confined, disruption_budget, meta, mount, requests,
+    Door, LEASE, bind, config_map_volume, confined, disruption_budget, meta, mount, requests,
     secret_volume, selector, service_account, strings, template, with_probes,
 };
 use super::{Output, images, kubeconfig, tls};
@@ -64,6 +64,8 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
         "--allocate-node-cidrs=true",
         "--bind-address=127.0.0.1",
         "--permit-port-sharing=true",
+        LEASE[0],
+        LEASE[1],
         "--profiling=false",
         "--use-service-account-credentials=true",
     ]);

@@ -217,6 +217,14 @@ pub fn tolerate_everything() -> Vec<Toleration> {
     }]
 }
 
+/// How long leaders of the controller-manager and the scheduler may be silent. Far longer than the default
+/// (15 s, and 10 s to renew): a slow machine takes longer than that to fill a new leader's caches, which
+/// then gives up and starts from the beginning. The handover releases the Lease, so it waits for none.
+pub const LEASE: [&str; 2] = [
+    "--leader-elect-lease-duration=60s",
+    "--leader-elect-renew-deadline=40s",
+];
+
 /// Where a probe asks.
 #[derive(Clone, Copy, Debug)]
 pub struct Door<'a> {

@@ -6,8 +6,8 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
 use super::controller_manager::deployment;
 use super::objects::{
-    Door, bind, config_map_volume, confined, disruption_budget, mount, requests, service_account,
-    strings, with_probes,
+    Door, LEASE, bind, config_map_volume, confined, disruption_budget, mount, requests,
+    service_account, strings, with_probes,
 };
 use super::{Output, images, kubeconfig};
 use crate::config::Machine;
@@ -52,6 +52,8 @@ fn arguments(stage: Stage) -> Vec<String> {
     let mut arguments = strings(&[
         "--bind-address=127.0.0.1",
         "--permit-port-sharing=true",
+        LEASE[0],
+        LEASE[1],
         "--profiling=false",
     ]);
     arguments.extend([

@@ -14,7 +14,7 @@ use std::time::Duration;
 /// Between two requests of a series, and two looks of the observer. This seldom, because every TLS
 /// handshake and every list is a load of its own under emulation (at twenty looks a second the API server
 /// did not get ready); a gap shorter than that cannot be seen here, the node tier measures those.
-const INTERVAL_MS: u32 = 2000;
+const INTERVAL_MS: u32 = 5000;
 /// Ends the prober and prints its report.
 const REPORT: &str = "pid=$(cat /run/prober.pid) && kill -TERM $pid; \
     while kill -0 $pid 2>/dev/null; do sleep 0.2; done; cat /run/prober.json";
