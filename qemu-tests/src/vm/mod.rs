@@ -14,4 +14,4 @@ mod scenarios;
 mod tools;
 
 pub use console::{Line, by_slipway};
-pub use scenarios::SCENARIOS;
+pub use scenarios::{LONG, SCENARIOS};
