@@ -31,7 +31,7 @@ pub const ASSETS: &str = "/var/lib/slipway/assets";
 const DOCUMENT: &str = "/tmp/machine.yaml";
 
 /// How long a launch may take here: several times what it takes, on a machine that is busy.
-pub const LAUNCH: Duration = Duration::from_secs(300);
+pub const LAUNCH: Duration = Duration::from_secs(600);
 
 /// The machine document of a node of this tier. `more` are further lines, e.g. `timeouts:`.
 pub fn document(spec: &NodeSpec, more: &str) -> String {
