@@ -35,7 +35,7 @@ const OPEN: Duration = Duration::from_secs(30);
 /// modules but capabilities, no mitigations for a processor that does not exist.
 const CMDLINE: &str = "console=ttyS0 root=/dev/disk/by-id/virtio-root rootfstype=erofs ro \
     panic=-1 oops=panic quiet loglevel=4 systemd.show_status=no TERM=dumb lsm=capability \
-    mitigations=off audit=0 nokaslr rcupdate.rcu_expedited=1 cryptomgr.notests nowatchdog SYSTEMD_SECCOMP=0 \
+    mitigations=off audit=0 nokaslr rcupdate.rcu_expedited=1 cryptomgr.notests nowatchdog tsc=reliable SYSTEMD_SECCOMP=0 \
     net.ifnames=0 8250.nr_uarts=1";
 
 /// Where the guest finds its machine document.
