@@ -82,7 +82,7 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
     let mut total = Tally::default();
     for round in 1..=rounds {
         println!("round {round} of {rounds}");
-        for scenario in scenarios(true) {
+        for scenario in scenarios() {
             total += run(scenario, &context)?;
         }
     }
@@ -104,8 +104,7 @@ pub fn bench(repo: &Path) -> Result<()> {
 /// Runs a tier's scenarios one after the other; they share the machine's ports and processors.
 fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
-    // Who names a long scenario gets it.
-    let chosen = choose(scenarios(name.is_some()), tier, name);
+    let chosen = choose(scenarios(), tier, name);
     if chosen.is_empty() {
         return Ok(tally);
     }
@@ -116,10 +115,9 @@ fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
     Ok(tally)
 }
 
-/// Every scenario there is, those that take longer than CI has only if `long`.
-fn scenarios(long: bool) -> impl Iterator<Item = &'static Scenario> {
-    let long = if long { vm::LONG } else { &[] };
-    [api::SCENARIOS, node::SCENARIOS, vm::SCENARIOS, long]
+/// Every scenario there is.
+fn scenarios() -> impl Iterator<Item = &'static Scenario> {
+    [api::SCENARIOS, node::SCENARIOS, vm::SCENARIOS]
         .into_iter()
         .flatten()
 }
@@ -218,10 +216,10 @@ mod tests {
 
     #[test]
     fn every_scenario_has_a_name_of_its_own_in_its_tier() {
-        let names: BTreeSet<_> = scenarios(true)
+        let names: BTreeSet<_> = scenarios()
             .map(|scenario| (scenario.tier.name(), scenario.name))
             .collect();
-        assert_eq!(names.len(), scenarios(true).count());
-        assert!(scenarios(true).all(|scenario| scenario.tier != Tier::Unit));
+        assert_eq!(names.len(), scenarios().count());
+        assert!(scenarios().all(|scenario| scenario.tier != Tier::Unit));
     }
 }

@@ -86,12 +86,12 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// Applies all manifests.
 pub fn run(
     client: &Client,
-    manifests: &[Manifest],
+    manifests: &[&Manifest],
     policy: Policy,
     reporter: &mut Reporter,
 ) -> Result<Summary> {
     let mut summary = Summary::default();
-    let (namespaces, rest): (Vec<_>, Vec<_>) = manifests
+    let (namespaces, rest): (Vec<&Manifest>, Vec<&Manifest>) = manifests
         .iter()
         .partition(|m| m.object["kind"] == "Namespace");
     let (definitions, rest): (Vec<_>, Vec<_>) = rest

@@ -1,13 +1,14 @@
 //! Loading the real control plane and waiting for it: objects into the API, then the current pods of the
 //! required workloads Ready.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
+use super::plane::{Manifest, argument};
 use super::ready::{Here, Lists, Verdict, Workload, judge};
 use super::wait::{Look, Wait, until};
 use super::watcher::Changes;
@@ -16,16 +17,31 @@ use crate::exit::{Exit, WithExit};
 use crate::kube::{self, Client};
 use crate::node::podlog;
 
+type Verdicts<'a> = [(&'a Workload, Verdict)];
+
 impl Launch<'_> {
+    /// Two waves: what talks to the API through this node's door comes when somebody is behind it. All at
+    /// once, the controllers exit for want of an API, and the kubelet's back-off costs more than the order.
     pub(super) fn apply(&mut self) -> Result<()> {
-        self.reporter.stage("apply");
         self.enter("apply", &Value::Null)?;
+        let manifests = self.plane.manifests.clone();
+        let (first, rest, apiserver) = waves(&manifests);
+        self.apply_wave(&first)?;
+        if let Some(apiserver) = apiserver {
+            self.await_door(&apiserver)?;
+            self.apply_wave(&rest)?;
+        }
+        Ok(())
+    }
+
+    fn apply_wave(&mut self, manifests: &[&Manifest]) -> Result<()> {
+        self.reporter.stage("apply");
         let policy = apply::Policy {
             strict: self.options.strict,
             force: self.options.force_conflicts || !self.journal.ever("done"),
             deadline: Instant::now() + self.options.timeouts.api,
         };
-        let summary = apply::run(&self.loopback, &self.plane.manifests, policy, self.reporter)?;
+        let summary = apply::run(&self.loopback, manifests, policy, self.reporter)?;
         self.reporter.line(summary.to_string());
         for left in &summary.left {
             self.reporter.line(format!(
@@ -35,27 +51,46 @@ impl Launch<'_> {
         for refused in &summary.refused {
             self.reporter.line(format!("refused: {}", refused.text));
         }
-        self.refused = summary.refused;
+        self.refused.extend(summary.refused);
         Ok(())
     }
 
+    /// Waits until the self-hosted apiserver answers at this node's address.
+    fn await_door(&mut self, apiserver: &Workload) -> Result<()> {
+        if is_serving(&self.node).is_ok() {
+            return Ok(());
+        }
+        self.await_workloads(
+            std::slice::from_ref(apiserver),
+            "the self-hosted apiserver answers",
+            |_, door| door.is_ok(),
+        )
+    }
+
     pub(super) fn wait(&mut self) -> Result<()> {
-        self.reporter.stage("wait");
         self.enter("wait", &Value::Null)?;
-        self.hopeless()?;
-        let namespaces = self
-            .options
-            .required_pods
-            .iter()
-            .map(|workload| &workload.namespace);
-        let mut paths: Vec<_> = namespaces
-            .map(|ns| format!("/api/v1/namespaces/{ns}/pods"))
-            .collect();
-        paths.sort();
-        paths.dedup();
-        let changes = Changes::watch(&self.loopback, &paths);
+        let required = self.options.required_pods.clone();
+        self.await_workloads(
+            &required,
+            "every required workload is Ready",
+            |verdicts, door| door.is_ok() && verdicts.iter().all(|(_, verdict)| verdict.is_ready()),
+        )?;
+        let elapsed = self.reporter.elapsed();
+        self.reporter.fact("ready_s", elapsed);
+        Ok(())
+    }
+
+    fn await_workloads(
+        &mut self,
+        workloads: &[Workload],
+        what: &str,
+        enough: impl Fn(&Verdicts<'_>, &Result<(), String>) -> bool,
+    ) -> Result<()> {
+        self.reporter.stage("wait");
+        self.hopeless(workloads)?;
+        let changes = Changes::watch(&self.loopback, &pods_of(workloads));
         let wait = Wait {
-            what: "every required workload is Ready",
+            what,
             deadline: Instant::now() + self.options.timeouts.pods,
             every: Duration::from_secs(1),
             changes: Some(&changes),
@@ -63,10 +98,10 @@ impl Launch<'_> {
                         plane stays up (kubectl works at the loopback address)",
         };
         let (here, root) = (self.here(), self.options.root.clone());
-        let (loopback, node, required) = (&self.loopback, &self.node, &self.options.required_pods);
+        let (loopback, node) = (&self.loopback, &self.node);
         let mut counts = String::new();
         until(self.reporter, wait, |reporter| {
-            let verdicts = match verdicts(loopback, required, here) {
+            let verdicts = match verdicts(loopback, workloads, here) {
                 Ok(verdicts) => verdicts,
                 Err(error) => return Ok(Look::NotYet(error.to_string())),
             };
@@ -75,16 +110,16 @@ impl Launch<'_> {
                 reporter.line(&now);
                 counts = now;
             }
-            Ok(look_at(&verdicts, node, &root))
-        })?;
-        let elapsed = self.reporter.elapsed();
-        self.reporter.fact("ready_s", elapsed);
-        Ok(())
+            let door = is_serving(node);
+            Ok(match enough(&verdicts, &door) {
+                true => Look::There(()),
+                false => Look::NotYet(reason(&verdicts, &door, &root)),
+            })
+        })
     }
 
     /// A required workload that the server refused never becomes Ready: say so now, not in 20 minutes.
-    fn hopeless(&self) -> Result<()> {
-        let required = &self.options.required_pods;
+    fn hopeless(&self, required: &[Workload]) -> Result<()> {
         let refused = self
             .refused
             .iter()
@@ -98,15 +133,15 @@ impl Launch<'_> {
 }
 
 /// E.g. `kube-apiserver 0/1 · kube-scheduler 1/1`.
-fn show_counts(verdicts: &[(&Workload, Verdict)]) -> String {
+fn show_counts(verdicts: &Verdicts<'_>) -> String {
     let counts = verdicts.iter().map(|(workload, verdict)| {
         format!("{} {}/{}", workload.name, verdict.ready, verdict.desired)
     });
     counts.collect::<Vec<_>>().join(" · ")
 }
 
-/// The reason of the first workload that is not Ready, then of the self-hosted apiserver's own door.
-fn look_at(verdicts: &[(&Workload, Verdict)], node: &Client, root: &Path) -> Look<()> {
+/// The first workload that is not Ready, then the self-hosted apiserver's own door.
+fn reason(verdicts: &Verdicts<'_>, door: &Result<(), String>, root: &Path) -> String {
     if let Some((workload, verdict)) = verdicts.iter().find(|(_, verdict)| !verdict.is_ready()) {
         let words = verdict
             .pod
@@ -116,11 +151,49 @@ fn look_at(verdicts: &[(&Workload, Verdict)], node: &Client, root: &Path) -> Loo
         let words = words
             .map(|words| format!("\nlast words: {words}"))
             .unwrap_or_default();
-        return Look::NotYet(format!("{workload}: {}{words}", verdict.why));
+        return format!("{workload}: {}{words}", verdict.why);
     }
-    match is_serving(node) {
-        Ok(()) => Look::There(()),
-        Err(why) => Look::NotYet(format!("the self-hosted apiserver: {why}")),
+    match door {
+        Ok(()) => String::new(),
+        Err(why) => format!("the self-hosted apiserver: {why}"),
+    }
+}
+
+/// Where the pods of `workloads` are listed.
+fn pods_of(workloads: &[Workload]) -> Vec<String> {
+    let namespaces: BTreeSet<_> = workloads.iter().map(|w| &w.namespace).collect();
+    namespaces
+        .into_iter()
+        .map(|namespace| format!("/api/v1/namespaces/{namespace}/pods"))
+        .collect()
+}
+
+/// What to apply at once, what when the self-hosted apiserver answers, and which workload that is: the one
+/// with `--etcd-servers`. Without one among them everything is applied at once.
+fn waves(manifests: &[Manifest]) -> (Vec<&Manifest>, Vec<&Manifest>, Option<Workload>) {
+    let template = |manifest: &&Manifest| !manifest.object["spec"]["template"]["spec"].is_null();
+    let serves = |manifest: &Manifest| {
+        argument(&manifest.object["spec"]["template"], "--etcd-servers").is_some()
+    };
+    let apiserver = manifests.iter().find(|manifest| serves(manifest));
+    let Some(found) = apiserver else {
+        return (manifests.iter().collect(), Vec::new(), None);
+    };
+    let (rest, first) = manifests
+        .iter()
+        .partition(|manifest| template(manifest) && !serves(manifest));
+    (first, rest, Some(workload(found)))
+}
+
+fn workload(manifest: &Manifest) -> Workload {
+    let text = |field: &str| {
+        manifest.object["metadata"][field]
+            .as_str()
+            .map(str::to_owned)
+    };
+    Workload {
+        namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
+        name: text("name").unwrap_or_default(),
     }
 }
 
@@ -169,4 +242,42 @@ fn lists(client: &Client, namespace: &str) -> Result<Lists, kube::Error> {
             .list(&format!("/api/v1/namespaces/{namespace}/pods"))?
             .items,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn manifest(kind: &str, name: &str, arguments: Option<&[&str]>) -> Manifest {
+        let mut object =
+            json!({"kind": kind, "metadata": {"namespace": "kube-system", "name": name}});
+        if let Some(arguments) = arguments {
+            object["spec"]["template"]["spec"]["containers"] = json!([{ "args": arguments }]);
+        }
+        Manifest {
+            file: format!("manifests/{name}.yaml"),
+            object,
+        }
+    }
+
+    fn names(wave: &[&Manifest]) -> Vec<String> {
+        wave.iter().map(|m| workload(m).name).collect()
+    }
+
+    #[test]
+    fn workloads_wait_for_the_apiserver() {
+        let mut all = vec![
+            manifest("Deployment", "scheduler", Some(&[])),
+            manifest("Secret", "keys", None),
+            manifest("DaemonSet", "apiserver", Some(&["--etcd-servers=x"])),
+        ];
+        let (first, rest, apiserver) = waves(&all);
+        assert_eq!(names(&first), ["keys", "apiserver"]);
+        assert_eq!(names(&rest), ["scheduler"]);
+        assert_eq!(apiserver.unwrap().to_string(), "kube-system/apiserver");
+        all.pop();
+        let (first, rest, apiserver) = waves(&all);
+        assert_eq!((first.len(), rest.len(), apiserver), (2, 0, None));
+    }
 }

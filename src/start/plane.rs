@@ -134,7 +134,7 @@ fn documents(asset: &Asset) -> Result<Vec<Value>> {
 }
 
 /// The value of a `--flag=value` argument of any container of a pod.
-fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
+pub(super) fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
     let containers = pod["spec"]["containers"].as_array()?;
     containers
         .iter()

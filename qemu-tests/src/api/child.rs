@@ -1,16 +1,14 @@
 //! A server as a child process that does not outlive the test, whatever ends it.
 
 use anyhow::{Context, Result, bail};
-use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use std::fs::{self, File};
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::wait;
+use crate::{process, wait};
 
 /// A running server; killed when dropped, and by the kernel if the harness dies first.
 #[derive(Debug)]
@@ -39,14 +37,14 @@ impl Child {
         let mut command = Command::new(binary);
         command.args(arguments).stdin(Stdio::null());
         command.stdout(output.try_clone()?).stderr(output);
-        // SAFETY: between fork and exec only prctl is called, which is async-signal-safe.
-        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
-        let process = command.spawn().with_context(|| {
-            format!(
-                "cannot start {}; ./x build payload makes it",
-                binary.display()
-            )
-        })?;
+        let process = process::die_with_parent(&mut command)
+            .spawn()
+            .with_context(|| {
+                format!(
+                    "cannot start {}; ./x build payload makes it",
+                    binary.display()
+                )
+            })?;
         Ok(Child {
             process,
             name,

@@ -101,7 +101,7 @@ pub fn observed(node: &Node) -> Result<Observed> {
     // slipway applies whatever lies in the asset directory, so the pod is there as early as can be.
     fs::write(
         node.path(ASSETS).join("manifests/prober.yaml"),
-        pods::MANIFEST,
+        pods::manifest(pods::INTERVAL),
     )?;
     services::start(node)?;
     let prober = probe(node)?;

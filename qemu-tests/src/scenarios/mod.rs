@@ -14,6 +14,11 @@ pub trait Kubectl {
     /// Runs kubectl with these arguments and this standard input; what it printed if it exited 0.
     fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String>;
 
+    /// How many times as long as on a free machine everything may take here.
+    fn patience(&self) -> u32 {
+        1
+    }
+
     /// What the API holds at a path.
     fn get(&self, path: &str) -> Result<Value> {
         let text = self.kubectl(&["get", "--raw", path], "")?;

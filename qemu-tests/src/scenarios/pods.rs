@@ -8,26 +8,34 @@ use qemu_tests::probe::Report;
 use super::Kubectl;
 use super::cluster::wait_for;
 
-/// Namespace, ServiceAccount, pods and Service that the questions below need.
-pub const MANIFEST: &str = include_str!("prober.yaml");
+/// Between two requests of the pod on a free machine.
+pub const INTERVAL: Duration = Duration::from_millis(50);
 
 const NAMESPACE: &str = "--namespace=probe";
 const PATIENCE: Duration = Duration::from_secs(120);
 
-/// Requests after which the prober has seen enough; two seconds' worth.
+/// Requests after which the prober has seen enough; two seconds' worth on a free machine.
 const ENOUGH: u64 = 40;
 
 /// The address of Service default/kubernetes with the documents' default `serviceCIDR`.
 const API_SERVICE: &str = "10.3.0.1";
 
+/// Namespace, ServiceAccount, pods and Service that the questions below need; one pod asks the API
+/// every `interval`.
+pub fn manifest(interval: Duration) -> String {
+    include_str!("prober.yaml").replace("@INTERVAL@", &interval.as_millis().to_string())
+}
+
 /// Puts the prober's objects into the cluster and waits until its pods are Ready.
-pub fn deploy(cluster: &dyn Kubectl) -> Result<()> {
-    cluster.kubectl(&["apply", "--server-side", "--filename=-"], MANIFEST)?;
+pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
+    let manifest = manifest(interval);
+    cluster.kubectl(&["apply", "--server-side", "--filename=-"], &manifest)?;
+    let timeout = format!("--timeout={}s", 180 * cluster.patience());
     let pods = [
         "wait",
         NAMESPACE,
         "--for=condition=Ready",
-        "--timeout=180s",
+        &timeout,
         "pod",
         "--all",
     ];
@@ -55,7 +63,7 @@ pub fn resolve_and_reach(cluster: &dyn Kubectl) -> Result<()> {
 /// What the prober in the pod has seen, once it has seen enough to tell.
 pub fn report_of_many(cluster: &dyn Kubectl) -> Result<Report> {
     let mut seen = Report::default();
-    wait_for(PATIENCE, || {
+    wait_for(PATIENCE * cluster.patience(), || {
         seen = report(cluster)?;
         let requests: u64 = seen.series.iter().map(|series| series.requests).sum();
         ensure!(
@@ -77,7 +85,7 @@ fn report(cluster: &dyn Kubectl) -> Result<Report> {
 /// a moment until every node knows it.
 fn in_pod(cluster: &dyn Kubectl, arguments: &[&str]) -> Result<String> {
     let mut answer = String::new();
-    wait_for(PATIENCE, || {
+    wait_for(PATIENCE * cluster.patience(), || {
         let program = [
             &["exec", NAMESPACE, "prober", "--", "/usr/bin/prober"],
             arguments,

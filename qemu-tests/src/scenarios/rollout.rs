@@ -20,10 +20,8 @@ pub fn control_plane(cluster: &dyn Kubectl) -> Result<()> {
 
 fn restart(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
     let namespace = "--namespace=kube-system";
+    let timeout = format!("--timeout={}s", 240 * cluster.patience());
     cluster.kubectl(&["rollout", "restart", namespace, workload], "")?;
-    cluster.kubectl(
-        &["rollout", "status", namespace, "--timeout=240s", workload],
-        "",
-    )?;
+    cluster.kubectl(&["rollout", "status", namespace, &timeout, workload], "")?;
     Ok(())
 }

@@ -50,11 +50,12 @@ pub struct Channel {
     ready: bool,
 }
 
-/// Puts the guest's side where [`FW_CFG`] names it.
-pub fn write_guest_side(folder: &Path) -> Result<()> {
+/// Puts the guest's side where [`FW_CFG`] names it; it begins with the shell commands `setup`.
+pub fn write_guest_side(folder: &Path, setup: &str) -> Result<()> {
+    let script = include_str!("channel.sh").replace("@SETUP@\n", setup);
     for (name, text) in [
         ("channel.service", include_str!("channel.service")),
-        ("channel.sh", include_str!("channel.sh")),
+        ("channel.sh", &script),
     ] {
         let path = folder.join(name);
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;

@@ -2,6 +2,7 @@
 # The guest's end of the test channel: runs each line that comes in and answers "CODE LENGTH\n" and
 # the output. Port and disk are found in /sys and by serial number: the image's udev makes no links
 # for ports. A disk of tools has a script `start` that runs beside the launch.
+@SETUP@
 mkdir -p /run/tools
 if mount -o ro /dev/disk/by-id/virtio-tools /run/tools 2>/dev/null; then
     sh /run/tools/start &

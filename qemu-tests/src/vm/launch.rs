@@ -1,5 +1,6 @@
 //! A launch as the outside sees it: a machine is switched on, and a cluster comes out.
 
+use super::accel::Accel;
 use super::console::{Line, by_slipway};
 use super::machine::Machine;
 use super::qemu::Vm;
@@ -34,6 +35,8 @@ const LOGS: [(&str, &str); 2] = [
 pub struct Launched {
     /// Still running.
     pub vm: Vm,
+    /// What it runs on.
+    pub accel: Accel,
     /// On the host; its server is `url`.
     pub kubeconfig: PathBuf,
     /// The API as the host reaches it.
@@ -103,6 +106,7 @@ fn collect(machine: &Machine, mut vm: Vm, total: Duration) -> Result<Launched> {
         .bytes;
     Ok(Launched {
         vm,
+        accel: machine.accel,
         kubeconfig,
         url,
         total,
@@ -113,6 +117,10 @@ fn collect(machine: &Machine, mut vm: Vm, total: Duration) -> Result<Launched> {
 }
 
 impl Kubectl for Launched {
+    fn patience(&self) -> u32 {
+        self.accel.patience()
+    }
+
     fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
         let mut command = Command::new(kubectl());
         command

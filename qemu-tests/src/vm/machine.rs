@@ -1,7 +1,8 @@
 //! A machine for one scenario: disks of its own, the document, and the harness's tools.
 
 use super::accel::{Accel, accel};
-use super::qemu::{Network, Source, Spec, Vm};
+use super::qemu::Vm;
+use super::spec::{Network, Source, Spec};
 use super::tools;
 use crate::process;
 use anyhow::{Context as _, Result};

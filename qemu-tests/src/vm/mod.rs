@@ -11,7 +11,8 @@ pub mod machine;
 mod qemu;
 mod qmp;
 mod scenarios;
+mod spec;
 mod tools;
 
 pub use console::{Line, by_slipway};
-pub use scenarios::{LONG, SCENARIOS};
+pub use scenarios::SCENARIOS;

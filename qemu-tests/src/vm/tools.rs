@@ -2,7 +2,7 @@
 //! prober nor kubectl.
 
 use super::channel::Channel;
-use super::qemu::Network;
+use super::spec::Network;
 use crate::process;
 use anyhow::{Context, Result};
 use qemu_tests::probe::Report;

@@ -18,6 +18,6 @@ pub fn dns_and_service(context: &Context) -> Result<()> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
     launch::launch(&node)?;
-    pods::deploy(&node)?;
+    pods::deploy(&node, pods::INTERVAL)?;
     pods::resolve_and_reach(&node)
 }

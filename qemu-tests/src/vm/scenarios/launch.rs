@@ -8,6 +8,9 @@ use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::time::Duration;
 
+/// Between two requests of the prober in a pod: this seldom, because each is a TLS handshake.
+const IN_POD: Duration = Duration::from_secs(1);
+
 /// The example that README.md starts with, from QEMU's firmware configuration device.
 pub fn single_node(context: &Context) -> Result<()> {
     let path = context.repo.join("examples/single-node.yaml");
@@ -23,7 +26,7 @@ fn judge(launched: &mut Launched, deadline: Duration) -> Result<()> {
     cluster::wait_until_ready(launched)?;
     only_etcd_is_static(launched, deadline)?;
     start_succeeded(launched, deadline)?;
-    pods::deploy(launched)?;
+    pods::deploy(launched, IN_POD)?;
     pods::resolve_and_reach(launched)?;
     rollout::control_plane(launched)?;
     second_start_is_done(launched, deadline)

@@ -11,11 +11,6 @@ use anyhow::Result;
 pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-missing", metadata::missing),
     vm("metadata-invalid", metadata::invalid),
-];
-
-/// Whole launches. Under emulation one takes longer than CI has (docs/test.md), so they run in
-/// `./x soak` and where they are named.
-pub const LONG: &[Scenario] = &[
     vm("launch-single-node", launch::single_node),
     vm("launch-power-cut", power_cut::run),
 ];

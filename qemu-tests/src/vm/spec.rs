@@ -1,0 +1,204 @@
+//! What a machine is made of, and QEMU's command line for it.
+
+use super::channel;
+use std::ffi::OsString;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+/// The kernel's arguments, beside the source of the document. A panic ends QEMU at once (panic=-1 with
+/// -no-reboot). The rest saves seconds under emulation: few messages on a slow console, no security
+/// modules but capabilities, no mitigations for a processor that does not exist.
+const CMDLINE: &str = "console=ttyS0 root=/dev/disk/by-id/virtio-root rootfstype=erofs ro \
+    panic=-1 oops=panic quiet loglevel=4 systemd.show_status=no TERM=dumb lsm=capability \
+    mitigations=off audit=0 nokaslr rcupdate.rcu_expedited=1 cryptomgr.notests nowatchdog tsc=reliable SYSTEMD_SECCOMP=0 \
+    net.ifnames=0 8250.nr_uarts=1";
+
+/// Where the guest finds its machine document.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// QEMU's firmware configuration device; `None`: the device lacks the entry.
+    FwCfg(Option<PathBuf>),
+    /// A disk labelled `cidata`.
+    NoCloud(PathBuf),
+}
+
+/// The address and port that the document gives the guest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// What DHCP hands out.
+    pub address: Ipv4Addr,
+    /// The API server's port, to which a port of 127.0.0.1 leads.
+    pub api_port: u16,
+}
+
+/// QEMU's own defaults.
+impl Default for Network {
+    fn default() -> Self {
+        Self {
+            address: Ipv4Addr::new(10, 0, 2, 15),
+            api_port: 6443,
+        }
+    }
+}
+
+impl Network {
+    /// QEMU's user network as it has to be for this guest: a /24 in which QEMU itself is .2 and .3.
+    fn argument(self) -> String {
+        let Self { address, api_port } = self;
+        format!(
+            "user,id=n0,net={address}/24,dhcpstart={address},\
+             hostfwd=tcp:127.0.0.1:0-{address}:{api_port}"
+        )
+    }
+}
+
+/// What a machine is made of.
+#[derive(Clone, Debug)]
+pub struct Spec {
+    /// `target/image`: kernel and initrd.
+    pub image: PathBuf,
+    /// The root disk, read-only.
+    pub root: PathBuf,
+    /// The state disk, written to.
+    pub var: PathBuf,
+    /// The document's source.
+    pub source: Source,
+    /// Its address.
+    pub network: Network,
+    /// A further read-only disk for the guest's side of the harness, `/dev/disk/by-id/virtio-tools`.
+    pub tools: Option<PathBuf>,
+    /// Sockets and the channel's files; short, because a socket's path may have 107 bytes.
+    pub run: PathBuf,
+    /// Where the console goes, line by line with its time.
+    pub log: PathBuf,
+}
+
+impl Spec {
+    /// QEMU's arguments, but for the bare machine and its processor.
+    /// QEMU's arguments; `kernel` are some more of the kernel's.
+    pub(super) fn arguments(&self, kernel: &str) -> Vec<OsString> {
+        let mut line = Line::default();
+        line.text("-smp 2 -m 4096 -serial stdio -device virtio-rng-pci");
+        line.path("-kernel", "", &self.image.join("vmlinuz"));
+        line.path("-initrd", "", &self.image.join("initrd.img"));
+        line.disk("root", &self.root, "readonly=on");
+        // The host's page cache outlives a killed QEMU: skipping its fsyncs loses nothing a guest's
+        // power cut would keep.
+        line.disk("var", &self.var, "cache=unsafe");
+        if let Some(tools) = &self.tools {
+            line.disk("tools", tools, "readonly=on");
+        }
+        line.text(&format!("-netdev {}", self.network.argument()));
+        line.text("-device virtio-net-pci,netdev=n0");
+        line.path("-qmp", "unix:", &self.run.join("qmp,server=on,wait=off"));
+        line.path(
+            "-chardev",
+            "socket,id=ch,server=on,wait=off,path=",
+            &self.run.join("channel"),
+        );
+        line.text("-device virtio-serial-pci");
+        line.text(&format!(
+            "-device virtserialport,chardev=ch,name={}",
+            channel::PORT
+        ));
+        for (name, file) in channel::FW_CFG {
+            line.path(
+                "-fw_cfg",
+                &format!("name={name},file="),
+                &self.run.join(file),
+            );
+        }
+        let platform = self.add_source(&mut line);
+        let wants = channel::UNIT;
+        line.0.push("-append".into());
+        line.0.push(
+            format!("{CMDLINE} {kernel} slipway.platform={platform} systemd.wants={wants}").into(),
+        );
+        line.0
+    }
+
+    /// Adds the document's source and returns the name of its platform.
+    fn add_source(&self, line: &mut Line) -> &'static str {
+        match &self.source {
+            Source::FwCfg(document) => {
+                if let Some(document) = document {
+                    line.path("-fw_cfg", "name=opt/dev.slipway/machine,file=", document);
+                }
+                "qemu"
+            }
+            Source::NoCloud(disk) => {
+                line.disk("cidata", disk, "readonly=on");
+                "nocloud"
+            }
+        }
+    }
+}
+
+/// A command line that grows.
+#[derive(Debug, Default)]
+struct Line(Vec<OsString>);
+
+impl Line {
+    fn text(&mut self, words: &str) {
+        self.0.extend(words.split(' ').map(OsString::from));
+    }
+
+    /// `option PREFIXpath`
+    fn path(&mut self, option: &str, prefix: &str, path: &Path) {
+        let mut value = OsString::from(prefix);
+        value.push(path);
+        self.0.extend([OsString::from(option), value]);
+    }
+
+    /// A raw disk; its id is also the serial number, so the guest finds it by /dev/disk/by-id.
+    fn disk(&mut self, id: &str, file: &Path, options: &str) {
+        self.path(
+            "-drive",
+            &format!("if=none,id={id},format=raw,{options},file="),
+            file,
+        );
+        self.text(&format!("-device virtio-blk-pci,drive={id},serial={id}"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spec(source: Source) -> Spec {
+        Spec {
+            image: "/i".into(),
+            root: "/r".into(),
+            var: "/v".into(),
+            source,
+            network: Network::default(),
+            tools: None,
+            run: "/run".into(),
+            log: "/l".into(),
+        }
+    }
+
+    fn line(source: Source) -> String {
+        let words = spec(source).arguments("");
+        words
+            .iter()
+            .map(|word| word.to_string_lossy().into_owned() + " ")
+            .collect()
+    }
+
+    #[test]
+    fn each_source_names_its_platform() {
+        let fw_cfg = line(Source::FwCfg(Some("/d".into())));
+        assert!(fw_cfg.contains("name=opt/dev.slipway/machine,file=/d"));
+        assert!(fw_cfg.contains("slipway.platform=qemu"));
+        assert!(!line(Source::FwCfg(None)).contains("dev.slipway/machine"));
+        let nocloud = line(Source::NoCloud("/s".into()));
+        assert!(nocloud.contains("file=/s") && nocloud.contains("slipway.platform=nocloud"));
+    }
+
+    #[test]
+    fn names_of_fw_cfg_entries_fit() {
+        // QEMU's limit is 55 bytes.
+        assert!(channel::FW_CFG.iter().all(|(name, _)| name.len() <= 55));
+    }
+}
