@@ -64,11 +64,10 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
         "--allocate-node-cidrs=true",
         "--bind-address=127.0.0.1",
         "--permit-port-sharing=true",
-        LEASE[0],
-        LEASE[1],
         "--profiling=false",
         "--use-service-account-credentials=true",
     ]);
+    arguments.extend(strings(&LEASE));
     arguments.extend([
         format!("--authentication-kubeconfig={kubeconfig}"),
         format!("--authorization-kubeconfig={kubeconfig}"),

@@ -52,10 +52,9 @@ fn arguments(stage: Stage) -> Vec<String> {
     let mut arguments = strings(&[
         "--bind-address=127.0.0.1",
         "--permit-port-sharing=true",
-        LEASE[0],
-        LEASE[1],
         "--profiling=false",
     ]);
+    arguments.extend(strings(&LEASE));
     arguments.extend([
         format!("--authentication-kubeconfig={kubeconfig}"),
         format!("--authorization-kubeconfig={kubeconfig}"),
