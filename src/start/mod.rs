@@ -107,6 +107,7 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
     if steps.is_empty() {
         notify::ready();
         reporter.keep_earlier_record();
+        reporter.stage("done");
         reporter.finish(
             Outcome::HandedOver,
             "already handed over; the cluster answers, nothing to do",
