@@ -18,8 +18,15 @@ pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
     wait_for(SETTLING * cluster.patience(), || all_ready(cluster))
 }
 
-/// Fails if a mirror pod of a static pod other than etcd is left.
+/// Waits until no mirror pod of a static pod other than etcd is left: the kubelet deletes them in its own
+/// time once the static pod has gone.
 pub fn no_mirror_pod_but_etcd(cluster: &dyn Kubectl) -> Result<()> {
+    wait_for(SETTLING * cluster.patience(), || {
+        only_etcd_is_mirrored(cluster)
+    })
+}
+
+fn only_etcd_is_mirrored(cluster: &dyn Kubectl) -> Result<()> {
     for pod in cluster.list("/api/v1/namespaces/kube-system/pods")? {
         let is_mirror = !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_null();
         if is_mirror && !name(&pod).starts_with("etcd") {
