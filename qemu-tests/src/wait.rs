@@ -4,19 +4,23 @@ use anyhow::{Context, Result};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Between two looks.
+/// The least time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Looking costs those who are looked at: they get this many times as long to themselves.
+const LEISURE: u32 = 4;
 
 /// Calls `check` until it succeeds and returns what it found; its last error once `limit` is over.
 pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
     let begun = Instant::now();
     loop {
+        let looked = Instant::now();
         match check() {
             Ok(found) => return Ok(found),
             Err(error) if begun.elapsed() >= limit => {
                 return Err(error).with_context(|| format!("no {what} after {limit:?}"));
             }
-            Err(_) => thread::sleep(PAUSE),
+            Err(_) => thread::sleep(PAUSE.max(looked.elapsed() * LEISURE)),
         }
     }
 }

@@ -19,8 +19,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 
+use super::error::How;
 use super::kubeconfig::{Config, Server};
-use super::{Client, Options};
+use super::{Client, Error, Options};
 use crate::secret::Secret;
 
 /// What the server does with one request.
@@ -243,4 +244,10 @@ impl Authority {
             .unwrap();
         Arc::new(config)
     }
+}
+
+/// The error says that the server was not reached, and how.
+pub fn assert_unreachable(error: &Error, expected: How) {
+    let fits = matches!(error, Error::Unreachable { how, .. } if *how == expected);
+    assert!(fits, "{expected:?} expected: {error:?}");
 }

@@ -9,18 +9,17 @@ use std::net::IpAddr;
 
 use anyhow::Result;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::apps::v1::{
-    DaemonSet, DaemonSetSpec, DaemonSetUpdateStrategy, RollingUpdateDaemonSet,
-};
+use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::json;
 
 use super::objects::{
-    CONTROL_PLANE_LABEL, Door, confined, control_plane_user, env_field, host_path, meta, mount,
-    requests, secret_volume, selector, strings, template, tolerate_everything, with_probes,
+    CONTROL_PLANE_LABEL, Door, control_plane_user, env_field, host_path, meta, mount,
+    secret_volume, strings, tolerate_everything, with_probes,
 };
-use super::{Output, emit, etcd, images, tls};
+use super::workload::{self, component};
+use super::{Output, emit, etcd, tls};
 use crate::config::Machine;
 use crate::pki::Secrets;
 
@@ -168,15 +167,8 @@ fn self_hosted_only(machine: &Machine) -> Vec<String> {
 
 fn container(machine: &Machine, stage: Stage) -> Container {
     Container {
-        name: NAME.into(),
-        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
-        image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
-        args: Some(arguments(machine, stage)),
-        resources: Some(requests("200m", "200Mi")),
-        security_context: Some(confined()),
         volume_mounts: Some(vec![mount("secrets", SECRETS_DIR)]),
-        ..Default::default()
+        ..component(NAME, machine, arguments(machine, stage), ("200m", "200Mi"))
     }
 }
 
@@ -226,23 +218,15 @@ pub fn control_plane_nodes() -> BTreeMap<String, String> {
 }
 
 fn daemon_set(machine: &Machine) -> DaemonSet {
-    let spec = DaemonSetSpec {
-        selector: selector(NAME),
-        template: template(NAME, self_hosted_pod(machine)),
-        update_strategy: Some(DaemonSetUpdateStrategy {
-            type_: Some("RollingUpdate".into()),
-            rolling_update: Some(RollingUpdateDaemonSet {
-                max_surge: Some(IntOrString::Int(1)),
-                max_unavailable: Some(IntOrString::Int(0)),
-            }),
+    let mut set = workload::daemon_set(NAME, NAME, self_hosted_pod(machine));
+    set.spec.update_strategy = Some(DaemonSetUpdateStrategy {
+        type_: Some("RollingUpdate".into()),
+        rolling_update: Some(RollingUpdateDaemonSet {
+            max_surge: Some(IntOrString::Int(1)),
+            max_unavailable: Some(IntOrString::Int(0)),
         }),
-        ..Default::default()
-    };
-    DaemonSet {
-        metadata: meta(NAME, NAME),
-        spec,
-        status: None,
-    }
+    });
+    set
 }
 
 fn self_hosted_pod(machine: &Machine) -> PodSpec {

@@ -3,18 +3,15 @@
 
 use anyhow::Result;
 use ipnet::IpNet;
-use k8s_openapi::api::apps::v1::{
-    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
-};
 use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
-use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
 use super::objects::{
-    Door, LEASE, bind, config_map_volume, confined, disruption_budget, meta, mount, requests,
-    secret_volume, selector, service_account, strings, template, with_probes,
+    Door, LEASE, bind, config_map_volume, disruption_budget, meta, mount, secret_volume,
+    service_account, strings, with_probes,
 };
-use super::{Output, images, kubeconfig, tls};
+use super::workload::{component, deployment};
+use super::{Output, kubeconfig, tls};
 use crate::config::Machine;
 use crate::pki::Secrets;
 
@@ -121,15 +118,8 @@ fn container(machine: &Machine, stage: Stage) -> Container {
     let mut mounts = vec![mount("secrets", SECRETS_DIR)];
     mounts.extend(kubeconfig::mount(stage));
     let container = Container {
-        name: NAME.into(),
-        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
-        image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
-        args: Some(arguments(machine, stage)),
-        resources: Some(requests("100m", "64Mi")),
-        security_context: Some(confined()),
         volume_mounts: Some(mounts),
-        ..Default::default()
+        ..component(NAME, machine, arguments(machine, stage), ("100m", "64Mi"))
     };
     with_probes(container, door, "/healthz", "/healthz")
 }
@@ -144,29 +134,6 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
         service_account_name: Some(NAME.into()),
         volumes: Some(volumes),
         ..control_plane_pod(container(machine, Stage::SelfHosted))
-    }
-}
-
-/// A Deployment on the host network: one replica a control-plane node, of which this cluster has
-/// one. A new pod starts beside the old one, which works because they share the health port.
-pub fn deployment(name: &str, pod: PodSpec) -> Deployment {
-    let spec = DeploymentSpec {
-        replicas: Some(1),
-        selector: selector(name),
-        strategy: Some(DeploymentStrategy {
-            type_: Some("RollingUpdate".into()),
-            rolling_update: Some(RollingUpdateDeployment {
-                max_surge: Some(IntOrString::Int(1)),
-                max_unavailable: Some(IntOrString::Int(0)),
-            }),
-        }),
-        template: template(name, pod),
-        ..Default::default()
-    };
-    Deployment {
-        metadata: meta(name, name),
-        spec,
-        status: None,
     }
 }
 

@@ -1,9 +1,6 @@
 //! CoreDNS: the names of Services for pods, and everything else from the node's own resolver.
 
 use anyhow::Result;
-use k8s_openapi::api::apps::v1::{
-    Deployment, DeploymentSpec, DeploymentStrategy, RollingUpdateDeployment,
-};
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, PodSecurityContext, PodSpec, Service, ServicePort, ServiceSpec, Sysctl,
 };
@@ -12,8 +9,9 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{
     Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, labels, meta, mount,
-    probe, requests, rule, selector, service_account, template, tolerate_everything, with_probes,
+    probe, requests, rule, service_account, tolerate_everything, with_probes,
 };
+use super::workload::deployment;
 use super::{Output, images};
 use crate::config::Machine;
 
@@ -26,7 +24,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/coredns-deployment.yaml",
         "The cluster's DNS server.",
-        &deployment(),
+        &deployment(NAME, pod()),
     )?;
     out.manifest(
         "manifests/coredns-service.yaml",
@@ -95,28 +93,6 @@ fn config(machine: &Machine) -> ConfigMap {
         metadata: meta(NAME, NAME),
         data: Some([("Corefile".to_owned(), corefile(&machine.cluster.domain))].into()),
         ..Default::default()
-    }
-}
-
-fn deployment() -> Deployment {
-    let rolling_update = RollingUpdateDeployment {
-        max_surge: Some(IntOrString::Int(1)),
-        max_unavailable: Some(IntOrString::Int(0)),
-    };
-    let spec = DeploymentSpec {
-        replicas: Some(1),
-        selector: selector(NAME),
-        strategy: Some(DeploymentStrategy {
-            type_: Some("RollingUpdate".into()),
-            rolling_update: Some(rolling_update),
-        }),
-        template: template(NAME, pod()),
-        ..Default::default()
-    };
-    Deployment {
-        metadata: meta(NAME, NAME),
-        spec,
-        status: None,
     }
 }
 

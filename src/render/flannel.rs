@@ -1,7 +1,7 @@
 //! flannel: the pod network, VXLAN between nodes, nftables for masquerading.
 
 use anyhow::Result;
-use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMap, Container, EnvVar, PodSecurityContext, PodSpec, SecurityContext,
 };
@@ -10,9 +10,10 @@ use serde_json::{Value, json};
 
 use super::objects::{
     Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, env_field, host_path,
-    meta, mount, mount_writable, requests, rule, selector, service_account, strings, template,
-    tolerate_everything, with_probes,
+    meta, mount, mount_writable, requests, rule, service_account, strings, tolerate_everything,
+    with_probes,
 };
+use super::workload;
 use super::{Output, images};
 use crate::config::Machine;
 
@@ -106,16 +107,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
         ]),
         ..Default::default()
     };
-    let spec = DaemonSetSpec {
-        selector: selector(NAME),
-        template: template(NAME, pod),
-        ..Default::default()
-    };
-    DaemonSet {
-        metadata: meta("kube-flannel", NAME),
-        spec,
-        status: None,
-    }
+    workload::daemon_set("kube-flannel", NAME, pod)
 }
 
 fn install_cni() -> Container {

@@ -22,6 +22,7 @@ mod proxy;
 mod scheduler;
 mod shared;
 mod tls;
+mod workload;
 
 use anyhow::{Context, Result};
 use serde::Serialize;

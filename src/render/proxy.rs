@@ -2,16 +2,16 @@
 //! image may not have.
 
 use anyhow::Result;
-use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetSpec};
+use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext};
 
+use super::Output;
 use super::apiserver::Stage;
 use super::kubeconfig::{self, IN_CLUSTER};
 use super::objects::{
-    Door, bind, config_map_volume, env_field, meta, requests, selector, service_account, template,
-    tolerate_everything, with_probes,
+    Door, bind, config_map_volume, env_field, service_account, tolerate_everything, with_probes,
 };
-use super::{Output, images};
+use super::workload::{self, component};
 use crate::config::Machine;
 
 const NAME: &str = "kube-proxy";
@@ -44,16 +44,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
         volumes: Some(vec![config_map_volume(IN_CLUSTER, IN_CLUSTER)]),
         ..Default::default()
     };
-    let spec = DaemonSetSpec {
-        selector: selector(NAME),
-        template: template(NAME, pod),
-        ..Default::default()
-    };
-    DaemonSet {
-        metadata: meta(NAME, NAME),
-        spec,
-        status: None,
-    }
+    workload::daemon_set(NAME, NAME, pod)
 }
 
 fn container(machine: &Machine) -> Container {
@@ -66,19 +57,13 @@ fn container(machine: &Machine) -> Container {
         "--proxy-mode=nftables".into(),
     ];
     let container = Container {
-        name: NAME.into(),
-        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
-        image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
-        args: Some(arguments),
         env: Some(vec![env_field("NODE_NAME", "spec.nodeName")]),
-        resources: Some(requests("50m", "48Mi")),
         security_context: Some(SecurityContext {
             privileged: Some(true),
             ..Default::default()
         }),
         volume_mounts: kubeconfig::mount(Stage::SelfHosted).map(|mount| vec![mount]),
-        ..Default::default()
+        ..component(NAME, machine, arguments, ("50m", "48Mi"))
     };
     let door = Door {
         scheme: "HTTP",

@@ -4,12 +4,12 @@ use anyhow::Result;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
-use super::controller_manager::deployment;
 use super::objects::{
-    Door, LEASE, bind, config_map_volume, confined, disruption_budget, mount, requests,
-    service_account, strings, with_probes,
+    Door, LEASE, bind, config_map_volume, disruption_budget, mount, service_account, strings,
+    with_probes,
 };
-use super::{Output, images, kubeconfig};
+use super::workload::{component, deployment};
+use super::{Output, kubeconfig};
 use crate::config::Machine;
 
 const NAME: &str = "kube-scheduler";
@@ -83,15 +83,8 @@ fn container(machine: &Machine, stage: Stage) -> Container {
         Stage::SelfHosted => kubeconfig::mount(stage).into_iter().collect(),
     };
     let container = Container {
-        name: NAME.into(),
-        image: Some(images::kubernetes(NAME, &machine.kubernetes_version)),
-        image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(vec![format!("/usr/local/bin/{NAME}")]),
-        args: Some(arguments(stage)),
-        resources: Some(requests("50m", "48Mi")),
-        security_context: Some(confined()),
         volume_mounts: Some(mounts),
-        ..Default::default()
+        ..component(NAME, machine, arguments(stage), ("50m", "48Mi"))
     };
     with_probes(container, door, "/healthz", "/healthz")
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use super::plane::Manifest;
+use super::plane::{Manifest, name};
 use super::wait::{Look, Wait, until};
 use crate::exit::{Exit, fail};
 use crate::kube::{Change, Client, Error, name_of};
@@ -189,13 +189,6 @@ fn may_pass(error: &Error) -> bool {
 
 fn show(manifest: &Manifest) -> String {
     format!("{} ({})", name_of(&manifest.object), manifest.file)
-}
-
-fn name(object: &Value) -> String {
-    object["metadata"]["name"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned()
 }
 
 fn await_established(

@@ -29,13 +29,9 @@ impl Launch<'_> {
                 serde_json::to_vec_pretty(&etcd.pod).context("cannot serialise etcd's pod")?;
             files::write(&folder.join(&etcd.file), &bytes, files::PRIVATE)?;
         }
-        let what = format!("etcd answers at {}", self.plane.etcd.urls.join(", "));
+        let (root, plane) = (&self.options.root, self.plane);
+        let what = format!("etcd answers at {}", plane.etcd.urls.join(", "));
         self.reporter.line(format!("waiting until {what}"));
-        let (root, etcd, local) = (
-            self.options.root.clone(),
-            self.plane.etcd.clone(),
-            self.plane.etcd_pod.clone(),
-        );
         let wait = Wait {
             what: &what,
             deadline: Instant::now() + self.options.timeouts.api,
@@ -45,17 +41,17 @@ impl Launch<'_> {
                         /var/log/pods, or correct --etcd-servers; then run `slipway start` again",
         };
         until(self.reporter, wait, |_| {
-            Ok(match etcd.answers() {
+            Ok(match plane.etcd.answers() {
                 Ok(()) => Look::There(()),
-                Err(why) => Look::NotYet(with_last_words(&root, local.as_ref(), why)),
+                Err(why) => Look::NotYet(with_last_words(root, plane.etcd_pod.as_ref(), why)),
             })
         })
     }
 
     pub(super) fn seed_apiserver(&mut self) -> Result<()> {
-        let pod = self.plane.apiserver.clone();
-        seed::place_secrets(&self.options.root, &self.plane.secrets)?;
-        self.place("seed-apiserver", std::slice::from_ref(&pod))?;
+        let (root, pod) = (&self.options.root, &self.plane.apiserver);
+        seed::place_secrets(root, &self.plane.secrets)?;
+        self.place("seed-apiserver", std::slice::from_ref(pod))?;
         let what = format!(
             "the temporary apiserver answers at https://{}/readyz",
             self.plane.loopback
@@ -71,20 +67,19 @@ impl Launch<'_> {
             next_step: "see what the apiserver writes to /var/log/pods and whether the kubelet runs \
                         (journalctl -u kubelet); then run `slipway start` again",
         };
-        let (root, loopback) = (self.options.root.clone(), self.loopback.clone());
+        let loopback = &self.loopback;
         until(self.reporter, wait, |_| {
-            Ok(match is_serving(&loopback) {
+            Ok(match is_serving(loopback) {
                 Ok(()) => Look::There(()),
-                Err(why) => Look::NotYet(with_last_words(&root, Some(&pod), why)),
+                Err(why) => Look::NotYet(with_last_words(root, Some(pod), why)),
             })
         })
     }
 
     pub(super) fn seed_controllers(&mut self) -> Result<()> {
         self.reporter.stage("seed");
-        let pods = self.plane.controllers.clone();
         seed::place_secrets(&self.options.root, &self.plane.secrets)?;
-        self.place("seed-controllers", &pods)?;
+        self.place("seed-controllers", &self.plane.controllers)?;
         self.reporter
             .line("the apiserver answers; controller-manager and scheduler follow");
         Ok(())
@@ -92,11 +87,11 @@ impl Launch<'_> {
 
     /// Puts static pods in place, noting their UIDs first, so that they can be found however this ends.
     fn place(&mut self, step: &str, pods: &[StaticPod]) -> Result<()> {
-        let folder = self.options.pod_manifest_path.clone();
+        let folder = &self.options.pod_manifest_path;
         let mut uids = BTreeMap::new();
         let mut new = Vec::new();
         for pod in pods {
-            let uid = match seed::uid_in_place(&folder, pod)? {
+            let uid = match seed::uid_in_place(folder, pod)? {
                 Some(uid) => uid,
                 None => {
                     let uid = seed::new_uid()?;
@@ -108,7 +103,7 @@ impl Launch<'_> {
         }
         self.enter(step, &json!({ "uids": uids }))?;
         new.iter()
-            .try_for_each(|(pod, uid)| seed::place(&folder, pod, uid))
+            .try_for_each(|(pod, uid)| seed::place(folder, pod, uid))
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use super::plane::{Manifest, argument};
+use super::plane::{self, Manifest, argument};
 use super::ready::{Here, Lists, Verdict, Workload, judge};
 use super::wait::{Look, Wait, until};
 use super::watcher::Changes;
@@ -24,8 +24,7 @@ impl Launch<'_> {
     /// once, the controllers exit for want of an API, and the kubelet's back-off costs more than the order.
     pub(super) fn apply(&mut self) -> Result<()> {
         self.enter("apply", &Value::Null)?;
-        let manifests = self.plane.manifests.clone();
-        let (first, rest, apiserver) = waves(&manifests);
+        let (first, rest, apiserver) = waves(&self.plane.manifests);
         self.apply_wave(&first)?;
         if let Some(apiserver) = apiserver {
             self.await_door(&apiserver)?;
@@ -69,9 +68,8 @@ impl Launch<'_> {
 
     pub(super) fn wait(&mut self) -> Result<()> {
         self.enter("wait", &Value::Null)?;
-        let required = self.options.required_pods.clone();
         self.await_workloads(
-            &required,
+            &self.options.required_pods,
             "every required workload is Ready",
             |verdicts, door| door.is_ok() && verdicts.iter().all(|(_, verdict)| verdict.is_ready()),
         )?;
@@ -97,7 +95,7 @@ impl Launch<'_> {
             next_step: "mend what is named above, then run `slipway start` again; the temporary control \
                         plane stays up (kubectl works at the loopback address)",
         };
-        let (here, root) = (self.here(), self.options.root.clone());
+        let (here, root) = (self.here(), &self.options.root);
         let (loopback, node) = (&self.loopback, &self.node);
         let mut counts = String::new();
         until(self.reporter, wait, |reporter| {
@@ -113,7 +111,7 @@ impl Launch<'_> {
             let door = is_serving(node);
             Ok(match enough(&verdicts, &door) {
                 true => Look::There(()),
-                false => Look::NotYet(reason(&verdicts, &door, &root)),
+                false => Look::NotYet(reason(&verdicts, &door, root)),
             })
         })
     }
@@ -186,14 +184,9 @@ fn waves(manifests: &[Manifest]) -> (Vec<&Manifest>, Vec<&Manifest>, Option<Work
 }
 
 fn workload(manifest: &Manifest) -> Workload {
-    let text = |field: &str| {
-        manifest.object["metadata"][field]
-            .as_str()
-            .map(str::to_owned)
-    };
     Workload {
-        namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
-        name: text("name").unwrap_or_default(),
+        namespace: plane::namespace(&manifest.object),
+        name: plane::name(&manifest.object),
     }
 }
 

@@ -76,12 +76,12 @@ impl Launch<'_> {
     }
 
     fn stop_controllers(&mut self, deadline: Instant) -> Result<()> {
-        let pods = self.plane.controllers.clone();
+        let pods = &self.plane.controllers;
         pods.iter()
             .try_for_each(|pod| seed::remove(&self.options.pod_manifest_path, pod))?;
         self.await_gone(
             "the temporary controller-manager and scheduler are gone",
-            &pods,
+            pods,
             deadline,
         )?;
         self.enter("controllers-gone", &Value::Null)
@@ -96,13 +96,13 @@ impl Launch<'_> {
             changes: None,
             next_step: NEXT_STEP,
         };
-        let loopback = self.loopback.clone();
+        let loopback = &self.loopback;
         until(self.reporter, wait, |_| {
             for name in LEASES {
                 let Some(holder) = noted["leases"][name].as_str() else {
                     continue;
                 };
-                if let Err(error) = lease::release(&loopback, name, holder) {
+                if let Err(error) = lease::release(loopback, name, holder) {
                     return Ok(Look::NotYet(error.to_string()));
                 }
             }
@@ -119,10 +119,11 @@ impl Launch<'_> {
                 "the self-hosted apiserver stopped answering at {node}: {why}; the temporary one stays\nnext step: {NEXT_STEP}"
             )));
         }
-        let pod = self.plane.apiserver.clone();
+        let pod = &self.plane.apiserver;
         let begun = Instant::now();
-        seed::remove(&self.options.pod_manifest_path, &pod)?;
-        self.await_gone("the temporary apiserver is gone", &[pod], deadline)?;
+        seed::remove(&self.options.pod_manifest_path, pod)?;
+        let pods = std::slice::from_ref(pod);
+        self.await_gone("the temporary apiserver is gone", pods, deadline)?;
         self.reporter
             .fact("apiserver_drain_s", begun.elapsed().as_secs_f64());
         self.enter("apiserver-gone", &Value::Null)
@@ -158,9 +159,9 @@ impl Launch<'_> {
             changes: None,
             next_step: NEXT_STEP,
         };
-        let (loopback, address) = (self.loopback.clone(), self.plane.node.ip().to_string());
+        let (loopback, address) = (&self.loopback, self.plane.node.ip().to_string());
         until(self.reporter, wait, |_| {
-            Ok(match unconfirmed(&loopback, &address) {
+            Ok(match unconfirmed(loopback, &address) {
                 Ok(()) => Look::There(()),
                 Err(error) => Look::NotYet(format!("{error:#}")),
             })

@@ -73,7 +73,7 @@ pub struct Options {
 /// A launch under way.
 struct Launch<'a> {
     options: &'a Options,
-    plane: Plane,
+    plane: &'a Plane,
     /// The admin at 127.0.0.1.
     loopback: Client,
     /// The admin at this node's address.
@@ -117,7 +117,7 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
     let journal = Journal::open(&files::below(&options.root, JOURNAL), &boot.id)?;
     let mut launch = Launch {
         options,
-        plane,
+        plane: &plane,
         loopback,
         node,
         boot,

@@ -116,16 +116,31 @@ fn static_pod(folder: &str, file: &str, asset: &Asset) -> Result<StaticPod> {
     let (Some(pod), true) = (documents.pop(), documents.is_empty()) else {
         bail!("{} must hold exactly one Pod", place())
     };
-    let text = |field: &str| pod["metadata"][field].as_str().map(str::to_owned);
     if pod["kind"] != "Pod" {
         bail!("{} must hold a Pod, not {}", place(), pod["kind"]);
     }
+    let (namespace, name) = (namespace(&pod), name(&pod));
+    if name.is_empty() {
+        bail!("{}: the Pod has no name", place());
+    }
     Ok(StaticPod {
         file: file.to_owned(),
-        namespace: text("namespace").unwrap_or_else(|| "default".to_owned()),
-        name: text("name").with_context(|| format!("{}: the Pod has no name", place()))?,
+        namespace,
+        name,
         pod,
     })
+}
+
+/// `metadata.name`; empty where there is none.
+pub(super) fn name(object: &Value) -> String {
+    let name = object["metadata"]["name"].as_str();
+    name.unwrap_or_default().to_owned()
+}
+
+/// `metadata.namespace`, or the one that the API takes where there is none.
+pub(super) fn namespace(object: &Value) -> String {
+    let namespace = object["metadata"]["namespace"].as_str();
+    namespace.unwrap_or("default").to_owned()
 }
 
 fn documents(asset: &Asset) -> Result<Vec<Value>> {

@@ -1,27 +1,26 @@
 //! Nodes and pods: all Ready, none left over.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, anyhow, bail};
 use serde_json::Value;
 
-use super::Kubectl;
+use super::{Kubectl, until};
 
 /// How long after a handover everything may take to be Ready.
 const SETTLING: Duration = Duration::from_secs(240);
 
-/// The least time between two questions.
-const PAUSE: Duration = Duration::from_millis(250);
-
 /// Waits until every node and every pod is Ready, and there is at least one of both.
 pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
-    wait_for(SETTLING * cluster.patience(), || all_ready(cluster))
+    until(cluster, "readiness of everything", SETTLING, || {
+        all_ready(cluster)
+    })
 }
 
 /// Waits until no mirror pod of a static pod other than etcd is left: the kubelet deletes them in its own
 /// time once the static pod has gone.
 pub fn no_mirror_pod_but_etcd(cluster: &dyn Kubectl) -> Result<()> {
-    wait_for(SETTLING * cluster.patience(), || {
+    until(cluster, "end of the mirror pods", SETTLING, || {
         only_etcd_is_mirrored(cluster)
     })
 }
@@ -34,22 +33,6 @@ fn only_etcd_is_mirrored(cluster: &dyn Kubectl) -> Result<()> {
         }
     }
     Ok(())
-}
-
-/// Asks again and again until the answer is yes; at the deadline the last reason is the error. Asking
-/// costs those who are asked: they get four times as long to themselves.
-pub fn wait_for(limit: Duration, mut ask: impl FnMut() -> Result<()>) -> Result<()> {
-    let deadline = Instant::now() + limit;
-    loop {
-        let asked = Instant::now();
-        match ask() {
-            Ok(()) => return Ok(()),
-            Err(error) if Instant::now() > deadline => {
-                return Err(error.context(format!("not so after {limit:?}")));
-            }
-            Err(_) => std::thread::sleep(PAUSE.max(asked.elapsed() * 4)),
-        }
-    }
 }
 
 fn all_ready(cluster: &dyn Kubectl) -> Result<()> {

@@ -4,8 +4,10 @@ pub mod cluster;
 pub mod pods;
 pub mod rollout;
 
+use crate::wait;
 use anyhow::{Context, Result};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Somewhere that kubectl talks to the cluster as admin: inside a native node, or on the host
 /// through a VM's forwarded port. kubectl rather than a client of our own, because it is what the
@@ -17,6 +19,11 @@ pub trait Kubectl {
     /// How many times as long as on a free machine everything may take here.
     fn patience(&self) -> u32 {
         1
+    }
+
+    /// kubectl's own deadline, stated in seconds for a free machine.
+    fn timeout(&self, seconds: u32) -> String {
+        format!("--timeout={}s", seconds * self.patience())
     }
 
     /// What the API holds at a path.
@@ -32,4 +39,14 @@ pub trait Kubectl {
             .cloned()
             .unwrap_or_default())
     }
+}
+
+/// Asks the cluster again and again until it answers as wanted; `limit` is stated for a free machine.
+pub fn until<T>(
+    cluster: &dyn Kubectl,
+    what: &str,
+    limit: Duration,
+    ask: impl FnMut() -> Result<T>,
+) -> Result<T> {
+    wait::until(what, limit * cluster.patience(), ask)
 }

@@ -5,8 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use qemu_tests::probe::Report;
 
-use super::Kubectl;
-use super::cluster::wait_for;
+use super::{Kubectl, until};
 
 /// Between two requests of the pod on a free machine.
 pub const INTERVAL: Duration = Duration::from_millis(50);
@@ -30,7 +29,7 @@ pub fn manifest(interval: Duration) -> String {
 pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
     let manifest = manifest(interval);
     cluster.kubectl(&["apply", "--server-side", "--filename=-"], &manifest)?;
-    let timeout = format!("--timeout={}s", 180 * cluster.patience());
+    let timeout = cluster.timeout(180);
     let pods = [
         "wait",
         NAMESPACE,
@@ -62,17 +61,15 @@ pub fn resolve_and_reach(cluster: &dyn Kubectl) -> Result<()> {
 
 /// What the prober in the pod has seen, once it has seen enough to tell.
 pub fn report_of_many(cluster: &dyn Kubectl) -> Result<Report> {
-    let mut seen = Report::default();
-    wait_for(PATIENCE * cluster.patience(), || {
-        seen = report(cluster)?;
+    until(cluster, "report of enough requests", PATIENCE, || {
+        let seen = report(cluster)?;
         let requests: u64 = seen.series.iter().map(|series| series.requests).sum();
         ensure!(
             requests > ENOUGH,
             "{requests} requests through Service default/kubernetes"
         );
-        Ok(())
-    })?;
-    Ok(seen)
+        Ok(seen)
+    })
 }
 
 /// What the prober in the pod has seen so far.
@@ -84,15 +81,12 @@ fn report(cluster: &dyn Kubectl) -> Result<Report> {
 /// Runs the prober's program in the pod; retried, because a Service that has just been made takes
 /// a moment until every node knows it.
 fn in_pod(cluster: &dyn Kubectl, arguments: &[&str]) -> Result<String> {
-    let mut answer = String::new();
-    wait_for(PATIENCE * cluster.patience(), || {
-        let program = [
-            &["exec", NAMESPACE, "prober", "--", "/usr/bin/prober"],
-            arguments,
-        ]
-        .concat();
-        answer = cluster.kubectl(&program, "")?;
-        Ok(())
-    })?;
-    Ok(answer)
+    let program = [
+        &["exec", NAMESPACE, "prober", "--", "/usr/bin/prober"],
+        arguments,
+    ]
+    .concat();
+    until(cluster, "answer to a pod", PATIENCE, || {
+        cluster.kubectl(&program, "")
+    })
 }

@@ -20,7 +20,7 @@ pub fn control_plane(cluster: &dyn Kubectl) -> Result<()> {
 
 fn restart(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
     let namespace = "--namespace=kube-system";
-    let timeout = format!("--timeout={}s", 240 * cluster.patience());
+    let timeout = cluster.timeout(240);
     cluster.kubectl(&["rollout", "restart", namespace, workload], "")?;
     cluster.kubectl(&["rollout", "status", namespace, &timeout, workload], "")?;
     Ok(())

@@ -31,9 +31,9 @@ impl Accel {
         }
     }
 
-    /// QEMU's arguments. A launch translates more than 1 GiB of code, and a full buffer is thrown away whole;
-    /// 2047 MiB is the most there is. The emulated processor is an old one: saving the registers of a newer one (AVX) at
-    /// every signal and switch costs more than they bring.
+    /// QEMU's arguments. A launch translates more than 1 GiB of code, and a full buffer is thrown away
+    /// whole; 2047 MiB is the most there is. The emulated processor is an old one: saving the registers
+    /// of a newer one (AVX) at every signal and switch costs more than they bring.
     pub fn arguments(self) -> [&'static str; 4] {
         match self {
             Accel::Kvm => ["-accel", "kvm", "-cpu", "host"],

@@ -74,8 +74,7 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// QEMU's arguments, but for the bare machine and its processor.
-    /// QEMU's arguments; `kernel` are some more of the kernel's.
+    /// QEMU's arguments, but for the bare machine and its processor; `kernel` are more of the kernel's.
     pub(super) fn arguments(&self, kernel: &str) -> Vec<OsString> {
         let mut line = Line::default();
         line.text("-smp 2 -m 4096 -serial stdio -device virtio-rng-pci");

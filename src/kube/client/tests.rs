@@ -3,7 +3,9 @@ use std::net::TcpListener;
 use super::*;
 use crate::kube::error::How;
 use crate::kube::testing::Step::{Answer, AnswerAndClose, Silence};
-use crate::kube::testing::{Authority, Scripted, chunked, json, plain_config, with_header};
+use crate::kube::testing::{
+    Authority, Scripted, assert_unreachable, chunked, json, plain_config, with_header,
+};
 use crate::secret::Secret;
 use serde_json::json as value;
 
@@ -61,16 +63,7 @@ fn a_get_whose_connection_closes_is_repeated_once() {
 
     let server = Scripted::plain(vec![AnswerAndClose(cut), AnswerAndClose(Vec::new())]);
     let error = server.client(Options::default()).get("/a").unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Unreachable {
-                how: How::Closed,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_unreachable(&error, How::Closed);
     assert_eq!(server.requests().len(), 2);
 }
 
@@ -132,16 +125,7 @@ fn a_busy_server_is_asked_again_when_it_says() {
 fn a_silent_server_hits_the_timeout() {
     let server = Scripted::plain(vec![Silence]);
     let error = server.client(quick()).get("/a").unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Unreachable {
-                how: How::TimedOut,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_unreachable(&error, How::TimedOut);
     assert!(error.to_string().contains("timed out"), "{error}");
 }
 
@@ -163,16 +147,7 @@ fn a_server_that_stalls_in_the_body_hits_the_timeout() {
         .unwrap()
         .get("/a")
         .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Unreachable {
-                how: How::TimedOut,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_unreachable(&error, How::TimedOut);
     stalling.join().unwrap();
 }
 
@@ -187,16 +162,7 @@ fn nobody_listening_is_named() {
         .unwrap()
         .get("/a")
         .unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Unreachable {
-                how: How::Refused,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_unreachable(&error, How::Refused);
     assert!(
         error
             .to_string()

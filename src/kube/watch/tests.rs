@@ -2,7 +2,7 @@ use super::*;
 use crate::kube::Options;
 use crate::kube::error::How;
 use crate::kube::testing::Step::AnswerAndClose;
-use crate::kube::testing::{Scripted, chunked, json};
+use crate::kube::testing::{Scripted, assert_unreachable, chunked, json};
 
 const ADDED: &str =
     "{\"type\":\"ADDED\",\"object\":{\"metadata\":{\"name\":\"a\",\"resourceVersion\":\"5\"}}}\n";
@@ -59,16 +59,7 @@ fn a_stream_that_breaks_off_is_an_error() {
     let (events, _) = watch(chunked(&[ADDED], false));
     assert!(events[0].is_ok());
     let error = events[1].as_ref().unwrap_err();
-    assert!(
-        matches!(
-            error,
-            Error::Unreachable {
-                how: How::Closed,
-                ..
-            }
-        ),
-        "{error:?}"
-    );
+    assert_unreachable(error, How::Closed);
     let (events, _) = watch(chunked(&["{\"type\":"], true));
     assert!(matches!(events[0], Err(Error::Decode { .. })), "{events:?}");
 }

@@ -1,0 +1,68 @@
+//! Containers, DaemonSets and Deployments as every component of this cluster has them.
+
+use k8s_openapi::api::apps::v1::{
+    DaemonSet, DaemonSetSpec, Deployment, DeploymentSpec, DeploymentStrategy,
+    RollingUpdateDeployment,
+};
+use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::images;
+use super::objects::{confined, meta, requests, selector, template};
+use crate::config::Machine;
+
+/// The container of one of Kubernetes' own components, which requests this much CPU and memory.
+pub fn component(
+    name: &str,
+    machine: &Machine,
+    arguments: Vec<String>,
+    (cpu, memory): (&str, &str),
+) -> Container {
+    Container {
+        name: name.into(),
+        image: Some(images::kubernetes(name, &machine.kubernetes_version)),
+        image_pull_policy: Some("IfNotPresent".into()),
+        command: Some(vec![format!("/usr/local/bin/{name}")]),
+        args: Some(arguments),
+        resources: Some(requests(cpu, memory)),
+        security_context: Some(confined()),
+        ..Default::default()
+    }
+}
+
+/// A DaemonSet of an application.
+pub fn daemon_set(name: &str, app: &str, pod: PodSpec) -> DaemonSet {
+    let spec = DaemonSetSpec {
+        selector: selector(app),
+        template: template(app, pod),
+        ..Default::default()
+    };
+    DaemonSet {
+        metadata: meta(name, app),
+        spec,
+        status: None,
+    }
+}
+
+/// A Deployment of one replica a control-plane node, of which this cluster has one. A new pod starts
+/// beside the old one; on the host network that works because they share the health port.
+pub fn deployment(name: &str, pod: PodSpec) -> Deployment {
+    let spec = DeploymentSpec {
+        replicas: Some(1),
+        selector: selector(name),
+        strategy: Some(DeploymentStrategy {
+            type_: Some("RollingUpdate".into()),
+            rolling_update: Some(RollingUpdateDeployment {
+                max_surge: Some(IntOrString::Int(1)),
+                max_unavailable: Some(IntOrString::Int(0)),
+            }),
+        }),
+        template: template(name, pod),
+        ..Default::default()
+    };
+    Deployment {
+        metadata: meta(name, name),
+        spec,
+        status: None,
+    }
+}
