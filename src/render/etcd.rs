@@ -77,6 +77,8 @@ fn container(machine: &Machine) -> Container {
     with_probes(container, door, "/readyz", "/livez")
 }
 
+/// The election timeout stays at its default of a second: a member that is alone never loses its leadership,
+/// however slow the machine, but waits up to this long at every start before it takes it.
 fn arguments(machine: &Machine) -> Vec<String> {
     let clients = url(machine.node.address, 2379);
     let peers = url(machine.node.address, 2380);
@@ -84,9 +86,6 @@ fn arguments(machine: &Machine) -> Vec<String> {
     let file = |flag: &str, file: &str| format!("--{flag}={CERTIFICATES}/{file}");
     let mut arguments = strings(&[
         "--client-cert-auth=true",
-        // A slow disk or an emulated machine misses the default 100 ms and loses its leader.
-        "--election-timeout=5000",
-        "--heartbeat-interval=500",
         "--listen-metrics-urls=http://127.0.0.1:2381",
         "--peer-client-cert-auth=true",
         // Bookmarks of resources that nobody changes stay younger than the five minutes after which their

@@ -17,6 +17,12 @@ use crate::exit::{Exit, WithExit};
 use crate::kube::{self, Client};
 use crate::node::podlog;
 
+/// The pause between two looks at an apiserver that tells nobody when it begins to answer.
+const DOOR: Duration = Duration::from_millis(200);
+
+/// The same while a watch tells of every pod that changes.
+const PODS: Duration = Duration::from_secs(1);
+
 type Verdicts<'a> = [(&'a Workload, Verdict)];
 
 impl Launch<'_> {
@@ -62,6 +68,7 @@ impl Launch<'_> {
         self.await_workloads(
             std::slice::from_ref(apiserver),
             "the self-hosted apiserver answers",
+            DOOR,
             |_, door| door.is_ok(),
         )
     }
@@ -71,6 +78,7 @@ impl Launch<'_> {
         self.await_workloads(
             &self.options.required_pods,
             "every required workload is Ready",
+            PODS,
             |verdicts, door| door.is_ok() && verdicts.iter().all(|(_, verdict)| verdict.is_ready()),
         )?;
         let elapsed = self.reporter.elapsed();
@@ -82,6 +90,7 @@ impl Launch<'_> {
         &mut self,
         workloads: &[Workload],
         what: &str,
+        every: Duration,
         enough: impl Fn(&Verdicts<'_>, &Result<(), String>) -> bool,
     ) -> Result<()> {
         self.reporter.stage("wait");
@@ -90,7 +99,7 @@ impl Launch<'_> {
         let wait = Wait {
             what,
             deadline: Instant::now() + self.options.timeouts.pods,
-            every: Duration::from_secs(1),
+            every,
             changes: Some(&changes),
             next_step: "mend what is named above, then run `slipway start` again; the temporary control \
                         plane stays up (kubectl works at the loopback address)",
