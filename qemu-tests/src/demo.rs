@@ -107,7 +107,7 @@ fn write_result(out: &Path, result: &Value) -> Result<()> {
         .with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Gaps are the prober's, which asks once a second here; `./x bench` measures milliseconds.
+/// Gaps are the prober's, which asks seldom under emulation; `./x bench` measures milliseconds.
 fn success(machine: &Machine, launched: &Launched, kubeconfig: &Path) -> Value {
     let report = launched.report.as_ref();
     json!({

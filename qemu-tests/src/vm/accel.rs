@@ -64,6 +64,16 @@ impl Accel {
         }
     }
 
+    /// Between two requests of a prober's series, and two looks of its observer. Under emulation this
+    /// seldom, because every TLS handshake and every list is a load of its own (at twenty looks a second
+    /// the API server did not get ready); shorter gaps cannot be seen there, the node tier measures them.
+    pub fn probed_every(self) -> Duration {
+        match self {
+            Accel::Kvm => Duration::from_millis(50),
+            Accel::Tcg => Duration::from_secs(5),
+        }
+    }
+
     /// How many times as long as under KVM something may take.
     pub fn patience(self) -> u32 {
         match self {

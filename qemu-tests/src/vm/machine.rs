@@ -68,7 +68,7 @@ impl Machine {
 
     /// Gives the guest the prober, which starts by itself as soon as it has credentials.
     pub fn add_prober(&mut self, prober: &Path) -> Result<()> {
-        let start = tools::start_prober(self.spec.network);
+        let start = tools::start_prober(self.spec.network, self.accel.probed_every());
         self.spec.tools = Some(tools::disk(prober, &start, &self.work)?);
         self.prober = true;
         Ok(())

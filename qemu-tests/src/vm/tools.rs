@@ -11,10 +11,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-/// Between two requests of a series, and two looks of the observer. This seldom, because every TLS
-/// handshake and every list is a load of its own under emulation (at twenty looks a second the API server
-/// did not get ready); a gap shorter than that cannot be seen here, the node tier measures those.
-const INTERVAL_MS: u32 = 5000;
 /// Ends the prober and prints its report.
 const REPORT: &str = "pid=$(cat /run/prober.pid) && kill -TERM $pid; \
     while kill -0 $pid 2>/dev/null; do sleep 0.2; done; cat /run/prober.json";
@@ -41,13 +37,14 @@ pub fn disk(program: &Path, start: &str, work: &Path) -> Result<PathBuf> {
 }
 
 /// The script that starts the prober: an administrator at both doors, and the watcher of Leases,
-/// manifests and processes.
-pub fn start_prober(network: Network) -> String {
+/// manifests and processes; each pauses for `interval` between two looks.
+pub fn start_prober(network: Network, interval: Duration) -> String {
     let Network { address, api_port } = network;
     let admin = "/etc/kubernetes/admin.kubeconfig";
+    let interval = interval.as_millis();
     let arguments = format!(
         "--user admin={admin} --door 127.0.0.1:{api_port} --door {address}:{api_port} \
-         --interval {INTERVAL_MS} --observe {admin} --manifests /etc/kubernetes/manifests"
+         --interval {interval} --observe {admin} --manifests /etc/kubernetes/manifests"
     );
     include_str!("prober.sh").replace("@ARGUMENTS@", &arguments)
 }
