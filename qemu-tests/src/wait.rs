@@ -10,7 +10,8 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// Looking costs those who are looked at: they get this many times as long to themselves.
 const LEISURE: u32 = 4;
 
-/// Calls `check` until it succeeds and returns what it found; its last error once `limit` is over.
+/// Calls `check` until it succeeds and returns what it found; its last error once `limit` is over. No
+/// pause outlasts the limit, so the last look is at its end.
 pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T>) -> Result<T> {
     let begun = Instant::now();
     loop {
@@ -20,7 +21,10 @@ pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T
             Err(error) if begun.elapsed() >= limit => {
                 return Err(error).with_context(|| format!("no {what} after {limit:?}"));
             }
-            Err(_) => thread::sleep(PAUSE.max(looked.elapsed() * LEISURE)),
+            Err(_) => {
+                let left = limit.saturating_sub(begun.elapsed());
+                thread::sleep(PAUSE.max(looked.elapsed() * LEISURE).min(left));
+            }
         }
     }
 }

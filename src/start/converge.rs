@@ -104,7 +104,7 @@ impl Launch<'_> {
             next_step: "mend what is named above, then run `slipway start` again; the temporary control \
                         plane stays up (kubectl works at the loopback address)",
         };
-        let (here, root) = (self.here(), &self.options.root);
+        let (here, root) = (self.here, &self.options.root);
         let (loopback, node) = (&self.loopback, &self.node);
         let mut counts = String::new();
         until(self.reporter, wait, |reporter| {

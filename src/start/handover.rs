@@ -59,7 +59,7 @@ impl Launch<'_> {
         {
             return Ok(before.cloned().unwrap_or_default());
         }
-        let judged = verdicts(&self.loopback, &self.options.required_pods, self.here())?;
+        let judged = verdicts(&self.loopback, &self.options.required_pods, self.here)?;
         let mut noted = Map::new();
         for name in LEASES {
             let rival = judged.iter().find(|(workload, _)| workload.name == name);

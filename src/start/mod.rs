@@ -78,7 +78,7 @@ struct Launch<'a> {
     loopback: Client,
     /// The admin at this node's address.
     node: Client,
-    boot: Boot,
+    here: Here,
     journal: Journal,
     reporter: &'a mut Reporter,
     refused: Vec<apply::Refusal>,
@@ -120,7 +120,7 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
         plane: &plane,
         loopback,
         node,
-        boot,
+        here,
         journal,
         reporter,
         refused: Vec::new(),
@@ -173,13 +173,6 @@ impl Launch<'_> {
 
     fn enter(&mut self, step: &str, facts: &Value) -> Result<()> {
         self.journal.enter(step, facts)
-    }
-
-    fn here(&self) -> Here {
-        Here {
-            address: self.plane.node.ip(),
-            since: self.boot.started,
-        }
     }
 }
 
