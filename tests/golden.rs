@@ -185,7 +185,7 @@ fn the_two_doors_hold_in_every_tree() {
 }
 
 #[test]
-fn all_six_share_their_ports_and_their_user() {
+fn who_serves_shares_the_port_and_all_six_the_user() {
     let component = |path: &str| {
         let names = ["apiserver", "controller-manager", "scheduler"];
         let hosted = names
@@ -196,8 +196,11 @@ fn all_six_share_their_ports_and_their_user() {
     for case in cases() {
         let texts = texts(&rendered(&case), component);
         assert_eq!(texts.len(), 6);
+        let silent = |path: &str| path.contains("bootstrap-") && !path.contains("apiserver");
         for (path, text) in texts {
-            assert!(text.contains("--permit-port-sharing=true\n"), "{path}");
+            let serves = !text.contains("--secure-port=0\n");
+            let shares = text.contains("--permit-port-sharing=true\n");
+            assert_eq!((serves, shares), (!silent(&path), !silent(&path)), "{path}");
             assert!(text.contains("runAsUser: 65532\n"), "{path}");
             assert!(!text.contains("containerPort:"), "{path}");
         }

@@ -3,7 +3,7 @@
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
 
-use crate::node::launch::{self, Observed};
+use crate::node::launch::{self, Observed, Required};
 use crate::node::native::{Node, NodeSpec};
 use crate::scenario::Context;
 use anyhow::{Context as _, Result, ensure};
@@ -24,11 +24,8 @@ pub fn run(context: &Context) -> Result<()> {
     let mut runs = Vec::new();
     for number in 1..=RUNS {
         eprintln!("bench: launch {number} of {RUNS}");
-        let context = Context {
-            work: context.work.join(number.to_string()),
-            ..context.clone()
-        };
-        runs.push(one_launch(&context).with_context(|| format!("launch {number}"))?);
+        let run = one_run(context, number);
+        runs.push(run.with_context(|| format!("launch {number}"))?);
     }
     let (stages, figures): (Vec<_>, Vec<_>) = runs.into_iter().unzip();
     let mut result = summary(&figures);
@@ -45,22 +42,34 @@ pub fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The seconds of each stage, and the other figures.
-fn one_launch(context: &Context) -> Result<(Figures, Figures)> {
-    let mut node = Node::create(context, NodeSpec::default())?;
-    node.boot()?;
-    let observed = launch::observed(&node)?;
+/// The seconds of each stage, and the other figures. By default pods come after the handover; what the
+/// probers see is taken from a second launch, which waits for the pod among them.
+fn one_run(context: &Context, number: usize) -> Result<(Figures, Figures)> {
+    let (node, observed) = one_launch(context, &number.to_string(), Required::ControlPlane)?;
     let done = launch::journal(&node)
         .iter()
         .rfind(|entry| entry["step"] == "done")
         .and_then(|entry| entry["at"].as_f64())
         .context("the journal has no step `done`")?;
     let stages = stages(&launch::json_file(&node, launch::STATUS)?);
-    Ok((stages, figures(&observed, done)?))
+    drop(node);
+    let (_node, in_pod) = one_launch(context, &format!("{number}-in-pod"), Required::InPod)?;
+    Ok((stages, figures(&observed, &in_pod, done)?))
 }
 
-fn figures(observed: &Observed, done: f64) -> Result<Figures> {
-    let report = &observed.report;
+fn one_launch(context: &Context, name: &str, required: Required) -> Result<(Node, Observed)> {
+    let context = Context {
+        work: context.work.join(name),
+        ..context.clone()
+    };
+    let mut node = Node::create(&context, NodeSpec::default())?;
+    node.boot()?;
+    let observed = launch::observed(&node, required)?;
+    Ok((node, observed))
+}
+
+fn figures(observed: &Observed, in_pod: &Observed, done: f64) -> Result<Figures> {
+    let (report, seen) = (&observed.report, &in_pod.report);
     let ready = report
         .all_ready()
         .context("the workloads were never all Ready")?;
@@ -74,9 +83,9 @@ fn figures(observed: &Observed, done: f64) -> Result<Figures> {
             observed.start.ended.peak_rss_kib as f64,
         ),
         ("own_share_ms", ((done - ready) - exit) * 1e3),
-        ("api_gap_ms", report.longest_gap_ms()),
-        ("failed_requests", report.failures().count() as f64),
-        ("lease_gap_ms", report.longest_vacancy_ms()),
+        ("api_gap_ms", seen.longest_gap_ms()),
+        ("failed_requests", seen.failures().count() as f64),
+        ("lease_gap_ms", seen.longest_vacancy_ms()),
     ];
     Ok(figures
         .into_iter()

@@ -26,7 +26,7 @@ const POD_CIDR: IpNet = v4(Ipv4Addr::new(10, 2, 0, 0), 16);
 const SERVICE_CIDR: IpNet = v4(Ipv4Addr::new(10, 3, 0, 0), 24);
 const API_PORT: u16 = 6443;
 /// Ports that a control-plane node needs on every or on the node's address, and for what.
-const TAKEN_PORTS: [(u16, &str); 10] = [
+const TAKEN_PORTS: [(u16, &str); 8] = [
     (2379, "etcd"),
     (2380, "etcd"),
     (2381, "etcd's metrics"),
@@ -35,8 +35,6 @@ const TAKEN_PORTS: [(u16, &str); 10] = [
     (10256, "kube-proxy's health"),
     (10257, "kube-controller-manager"),
     (10259, "kube-scheduler"),
-    (10357, "the bootstrap controller-manager"),
-    (10359, "the bootstrap scheduler"),
 ];
 
 const fn v4(base: Ipv4Addr, prefix: u8) -> IpNet {

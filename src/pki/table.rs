@@ -89,7 +89,7 @@ fn users(machine: &Machine) -> Vec<Wanted> {
             "tls/kube-controller-manager",
             CA,
             "system:kube-controller-manager",
-            None,
+            masters,
         ),
         user("tls/kube-scheduler", CA, "system:kube-scheduler", None),
         user("kubelet/client", CA, &node, Some("system:nodes")),

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
-use super::plane::{self, Manifest, argument};
+use super::plane::Manifest;
 use super::ready::{Here, Lists, Verdict, Workload, judge};
 use super::wait::{Look, Wait, until};
 use super::watcher::Changes;
+use super::waves::Waves;
 use super::{Launch, apply, is_serving};
 use crate::exit::{Exit, WithExit};
 use crate::kube::{self, Client};
@@ -26,17 +27,26 @@ const PODS: Duration = Duration::from_secs(1);
 type Verdicts<'a> = [(&'a Workload, Verdict)];
 
 impl Launch<'_> {
-    /// Two waves: what talks to the API through this node's door comes when somebody is behind it. All at
-    /// once, the controllers exit for want of an API, and the kubelet's back-off costs more than the order.
+    /// Everything that the control plane needs, in two waves.
     pub(super) fn apply(&mut self) -> Result<()> {
         self.enter("apply", &Value::Null)?;
-        let (first, rest, apiserver) = waves(&self.plane.manifests);
-        self.apply_wave(&first)?;
-        if let Some(apiserver) = apiserver {
+        let waves = Waves::new(&self.plane.manifests, self.options);
+        self.apply_wave(&waves.first)?;
+        if let Some(apiserver) = waves.apiserver {
             self.await_door(&apiserver)?;
-            self.apply_wave(&rest)?;
+            self.apply_wave(&waves.second)?;
         }
         Ok(())
+    }
+
+    /// The rest, if something was left for after the handover.
+    pub(super) fn apply_add_ons(&mut self) -> Result<()> {
+        self.enter("add-ons", &Value::Null)?;
+        let add_ons = Waves::new(&self.plane.manifests, self.options).add_ons;
+        if add_ons.is_empty() {
+            return Ok(());
+        }
+        self.apply_wave(&add_ons)
     }
 
     fn apply_wave(&mut self, manifests: &[&Manifest]) -> Result<()> {
@@ -175,30 +185,6 @@ fn pods_of(workloads: &[Workload]) -> Vec<String> {
         .collect()
 }
 
-/// What to apply at once, what when the self-hosted apiserver answers, and which workload that is: the one
-/// with `--etcd-servers`. Without one among them everything is applied at once.
-fn waves(manifests: &[Manifest]) -> (Vec<&Manifest>, Vec<&Manifest>, Option<Workload>) {
-    let template = |manifest: &&Manifest| !manifest.object["spec"]["template"]["spec"].is_null();
-    let serves = |manifest: &Manifest| {
-        argument(&manifest.object["spec"]["template"], "--etcd-servers").is_some()
-    };
-    let apiserver = manifests.iter().find(|manifest| serves(manifest));
-    let Some(found) = apiserver else {
-        return (manifests.iter().collect(), Vec::new(), None);
-    };
-    let (rest, first) = manifests
-        .iter()
-        .partition(|manifest| template(manifest) && !serves(manifest));
-    (first, rest, Some(workload(found)))
-}
-
-fn workload(manifest: &Manifest) -> Workload {
-    Workload {
-        namespace: plane::namespace(&manifest.object),
-        name: plane::name(&manifest.object),
-    }
-}
-
 /// Whether every required workload is Ready; an API that does not say so counts as no.
 pub(super) fn all_ready(client: &Client, required: &[Workload], here: Here) -> bool {
     verdicts(client, required, here)
@@ -244,42 +230,4 @@ fn lists(client: &Client, namespace: &str) -> Result<Lists, kube::Error> {
             .list(&format!("/api/v1/namespaces/{namespace}/pods"))?
             .items,
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    fn manifest(kind: &str, name: &str, arguments: Option<&[&str]>) -> Manifest {
-        let mut object =
-            json!({"kind": kind, "metadata": {"namespace": "kube-system", "name": name}});
-        if let Some(arguments) = arguments {
-            object["spec"]["template"]["spec"]["containers"] = json!([{ "args": arguments }]);
-        }
-        Manifest {
-            file: format!("manifests/{name}.yaml"),
-            object,
-        }
-    }
-
-    fn names(wave: &[&Manifest]) -> Vec<String> {
-        wave.iter().map(|m| workload(m).name).collect()
-    }
-
-    #[test]
-    fn workloads_wait_for_the_apiserver() {
-        let mut all = vec![
-            manifest("Deployment", "scheduler", Some(&[])),
-            manifest("Secret", "keys", None),
-            manifest("DaemonSet", "apiserver", Some(&["--etcd-servers=x"])),
-        ];
-        let (first, rest, apiserver) = waves(&all);
-        assert_eq!(names(&first), ["keys", "apiserver"]);
-        assert_eq!(names(&rest), ["scheduler"]);
-        assert_eq!(apiserver.unwrap().to_string(), "kube-system/apiserver");
-        all.pop();
-        let (first, rest, apiserver) = waves(&all);
-        assert_eq!((first.len(), rest.len(), apiserver), (2, 0, None));
-    }
 }

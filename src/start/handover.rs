@@ -32,6 +32,7 @@ impl Launch<'_> {
         self.confirm(deadline)?;
         seed::remove_secrets(&self.options.root)?;
         self.enter("secrets-removed", &Value::Null)?;
+        self.apply_add_ons()?;
         files::write(
             &files::below(&self.options.root, MARKER),
             b"",

@@ -21,6 +21,7 @@ mod ready_tests;
 mod seed;
 mod wait;
 mod watcher;
+mod waves;
 
 use std::path::{Path, PathBuf};
 

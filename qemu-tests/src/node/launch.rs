@@ -69,7 +69,11 @@ pub fn start(node: &Node) -> Result<Process> {
 
 /// The stage `start` to its successful end.
 pub fn start_to_the_end(node: &Node) -> Result<Finished> {
-    let finished = start(node)?.wait_within(LAUNCH)?;
+    to_the_end(node, start(node)?)
+}
+
+fn to_the_end(node: &Node, start: Process) -> Result<Finished> {
+    let finished = start.wait_within(LAUNCH)?;
     let output = format!("{}{}", finished.stdout, finished.stderr);
     fs::write(node.logs().join("start.log"), output)?;
     finished.check()
@@ -93,9 +97,34 @@ pub struct Observed {
     pub report: Report,
 }
 
+/// What `slipway start` waits for before it hands over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Required {
+    /// The control plane, as it does by default; the probers' pod comes after the handover.
+    ControlPlane,
+    /// The probers' pod and all that it needs too, so that it sees the handover.
+    InPod,
+}
+
+impl Required {
+    fn start(self, node: &Node) -> Result<Process> {
+        match self {
+            Self::ControlPlane => start(node),
+            Self::InPod => {
+                let all = format!(
+                    "{},kube-system/coredns,{}",
+                    slipway::start::REQUIRED,
+                    pods::PROBER
+                );
+                node.start(&Program::new(["slipway", "start", "--required-pods", &all]))
+            }
+        }
+    }
+}
+
 /// Launches a node that is on under the eyes of the probers, until all five have seen the cluster
 /// after the handover.
-pub fn observed(node: &Node) -> Result<Observed> {
+pub fn observed(node: &Node, required: Required) -> Result<Observed> {
     let render = prepare(node, &document(node.spec(), ""))?;
     let render = render.check()?;
     // slipway applies whatever lies in the asset directory, so the pod is there as early as can be.
@@ -105,7 +134,7 @@ pub fn observed(node: &Node) -> Result<Observed> {
     )?;
     services::start(node)?;
     let prober = probe(node)?;
-    let start = start_to_the_end(node)?;
+    let start = to_the_end(node, required.start(node)?)?;
     cluster::wait_until_ready(node)?;
     let in_pod = pods::report_of_many(node)?;
     let mut report = end_probe(node, prober)?;

@@ -7,10 +7,14 @@ use qemu_tests::probe::Report;
 
 use super::{Kubectl, until};
 
+/// The workload that asks, as `slipway start --required-pods` names it.
+pub const PROBER: &str = "probe/prober";
+
 /// Between two requests of the pod on a free machine.
 pub const INTERVAL: Duration = Duration::from_millis(50);
 
 const NAMESPACE: &str = "--namespace=probe";
+const DEPLOYMENT: &str = "deployment/prober";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Requests after which the prober has seen enough; two seconds' worth on a free machine.
@@ -30,6 +34,7 @@ pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
     let manifest = manifest(interval);
     cluster.kubectl(&["apply", "--server-side", "--filename=-"], &manifest)?;
     let timeout = cluster.timeout(180);
+    cluster.kubectl(&["rollout", "status", NAMESPACE, &timeout, DEPLOYMENT], "")?;
     let pods = [
         "wait",
         NAMESPACE,
@@ -74,7 +79,7 @@ pub fn report_of_many(cluster: &dyn Kubectl) -> Result<Report> {
 
 /// What the prober in the pod has seen so far.
 fn report(cluster: &dyn Kubectl) -> Result<Report> {
-    let line = cluster.kubectl(&["logs", NAMESPACE, "--tail=1", "prober"], "")?;
+    let line = cluster.kubectl(&["logs", NAMESPACE, "--tail=1", DEPLOYMENT], "")?;
     serde_json::from_str(&line).with_context(|| format!("the pod's report is {line:?}"))
 }
 
@@ -82,7 +87,7 @@ fn report(cluster: &dyn Kubectl) -> Result<Report> {
 /// a moment until every node knows it.
 fn in_pod(cluster: &dyn Kubectl, arguments: &[&str]) -> Result<String> {
     let program = [
-        &["exec", NAMESPACE, "prober", "--", "/usr/bin/prober"],
+        &["exec", NAMESPACE, DEPLOYMENT, "--", "/usr/bin/prober"],
         arguments,
     ]
     .concat();

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::{Kind, Report};
 use serde_json::Value;
 
-use crate::node::launch;
+use crate::node::launch::{self, Required};
 use crate::node::native::{Node, NodeSpec};
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster};
@@ -20,14 +20,37 @@ const FAILURES_ALLOWED: usize = 2;
 pub fn native(context: &Context) -> Result<()> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    let observed = launch::observed(&node)?;
+    let observed = launch::observed(&node, Required::ControlPlane)?;
     judge(&observed.report)?;
     handed_over(&node)?;
     second_start_touches_nothing(&node)
 }
 
+/// The same as a pod sees it, through the Service: it asks before, during and after the handover.
+pub fn in_pod(context: &Context) -> Result<()> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    let observed = launch::observed(&node, Required::InPod)?;
+    judge(&observed.report)?;
+    let handover = launch::journal(&node)
+        .iter()
+        .find(|entry| entry["step"] == "handover")
+        .and_then(|entry| entry["at"].as_f64())
+        .context("the journal has no handover")?;
+    for series in &observed.report.series {
+        let first = series.first_success;
+        ensure!(
+            first.is_some_and(|first| first < handover),
+            "{} asked {} first at {first:?}, after the handover began at {handover}",
+            series.user,
+            series.door
+        );
+    }
+    handed_over(&node)
+}
+
 /// The launch's steps, as its journal names them, but the last.
-pub const STEPS: [&str; 13] = [
+pub const STEPS: [&str; 14] = [
     "start",
     "seed-etcd",
     "seed-apiserver",
@@ -41,6 +64,7 @@ pub const STEPS: [&str; 13] = [
     "apiserver-gone",
     "endpoints",
     "secrets-removed",
+    "add-ons",
 ];
 
 /// Kills `slipway start` as soon as its journal says that it enters step number `STEP`, runs it

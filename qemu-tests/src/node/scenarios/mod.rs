@@ -19,6 +19,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("bad-apiserver-never-answers", bad::apiserver_never_answers),
     node("bad-manifest-refused", bad::manifest_refused),
     node("launch-native", launch::native),
+    node("launch-in-pod", launch::in_pod),
     node("launch-killed-start", launch::killed::<0>),
     node("launch-killed-seed-etcd", launch::killed::<1>),
     node("launch-killed-seed-apiserver", launch::killed::<2>),
@@ -32,6 +33,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-killed-apiserver-gone", launch::killed::<10>),
     node("launch-killed-endpoints", launch::killed::<11>),
     node("launch-killed-secrets-removed", launch::killed::<12>),
+    node("launch-killed-add-ons", launch::killed::<13>),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
 ];
