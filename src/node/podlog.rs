@@ -16,6 +16,10 @@ const LONGEST: usize = 300;
 /// How much of a file's end is read.
 const TAIL: usize = 8 * 1024;
 
+/// What every Kubernetes component logs as an error although nothing is wrong (component-base's
+/// metrics/options.go in 1.37: no `--allow-metric-labels-manifest` was given).
+const NOISE: &str = "The manifest file is empty, ignoring.";
+
 /// The log folder of the newest pod that `namespace` and `name`, whole or without its `-NODE`, denote;
 /// `None` means that the kubelet has made nothing of it yet.
 pub fn folder(root: &Path, namespace: &str, name: &str) -> Option<PathBuf> {
@@ -62,7 +66,8 @@ fn message(line: &str) -> Option<&str> {
 
 fn telling<'a>(lines: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let mut best: Option<(bool, &str)> = None;
-    for line in lines.filter(|line| !line.trim().is_empty()) {
+    let speaks = |line: &&str| !line.trim().is_empty() && !line.ends_with(NOISE);
+    for line in lines.filter(speaks) {
         let grave = is_grave(line);
         if grave || best.is_none_or(|(was_grave, _)| !was_grave) {
             best = Some((grave, line));
@@ -146,5 +151,13 @@ mod tests {
     fn without_an_error_the_last_line_speaks() {
         assert_eq!(telling(["one", "", "two", " "].into_iter()), Some("two"));
         assert_eq!(telling(std::iter::empty()), None);
+    }
+
+    #[test]
+    fn what_is_always_said_tells_nothing() {
+        let noise = format!("E1123 06:00:00.1 1 options.go:205] {NOISE}");
+        let lines = ["I1123 06:00:00.2 1 a.go:2] Starting", &noise];
+        assert_eq!(telling(lines.into_iter()), Some(lines[0]));
+        assert_eq!(telling([noise.as_str()].into_iter()), None);
     }
 }
