@@ -6,6 +6,7 @@
 use crate::node::launch::{self, Observed, Required};
 use crate::node::native::{Node, NodeSpec};
 use crate::scenario::Context;
+use crate::scenarios::pods;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
@@ -42,10 +43,10 @@ pub fn run(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// The seconds of each stage, and the other figures. By default pods come after the handover; what the
-/// probers see is taken from a second launch, which waits for the pod among them.
+/// The seconds of each stage, and the other figures. By default pods come after the handover, so the
+/// series of the prober in a pod is taken from a second launch, which waits for that pod.
 fn one_run(context: &Context, number: usize) -> Result<(Figures, Figures)> {
-    let (node, observed) = one_launch(context, &number.to_string(), Required::ControlPlane)?;
+    let (node, mut observed) = one_launch(context, &number.to_string(), Required::ControlPlane)?;
     let done = launch::journal(&node)
         .iter()
         .rfind(|entry| entry["step"] == "done")
@@ -53,8 +54,11 @@ fn one_run(context: &Context, number: usize) -> Result<(Figures, Figures)> {
         .context("the journal has no step `done`")?;
     let stages = stages(&launch::json_file(&node, launch::STATUS)?);
     drop(node);
-    let (_node, in_pod) = one_launch(context, &format!("{number}-in-pod"), Required::InPod)?;
-    Ok((stages, figures(&observed, &in_pod, done)?))
+    let (_node, other) = one_launch(context, &format!("{number}-in-pod"), Required::InPod)?;
+    let series = &mut observed.report.series;
+    series.retain(|one| !pods::is_in_pod(one));
+    series.extend(other.report.series.into_iter().filter(pods::is_in_pod));
+    Ok((stages, figures(&observed, done)?))
 }
 
 fn one_launch(context: &Context, name: &str, required: Required) -> Result<(Node, Observed)> {
@@ -68,8 +72,8 @@ fn one_launch(context: &Context, name: &str, required: Required) -> Result<(Node
     Ok((node, observed))
 }
 
-fn figures(observed: &Observed, in_pod: &Observed, done: f64) -> Result<Figures> {
-    let (report, seen) = (&observed.report, &in_pod.report);
+fn figures(observed: &Observed, done: f64) -> Result<Figures> {
+    let report = &observed.report;
     let ready = report
         .all_ready()
         .context("the workloads were never all Ready")?;
@@ -83,9 +87,9 @@ fn figures(observed: &Observed, in_pod: &Observed, done: f64) -> Result<Figures>
             observed.start.ended.peak_rss_kib as f64,
         ),
         ("own_share_ms", ((done - ready) - exit) * 1e3),
-        ("api_gap_ms", seen.longest_gap_ms()),
-        ("failed_requests", seen.failures().count() as f64),
-        ("lease_gap_ms", seen.longest_vacancy_ms()),
+        ("api_gap_ms", report.longest_gap_ms()),
+        ("failed_requests", report.failures().count() as f64),
+        ("lease_gap_ms", report.longest_vacancy_ms()),
     ];
     Ok(figures
         .into_iter()

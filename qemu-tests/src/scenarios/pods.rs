@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use qemu_tests::probe::Report;
+use qemu_tests::probe::{Report, Series};
 
 use super::{Kubectl, until};
 
@@ -75,6 +75,11 @@ pub fn report_of_many(cluster: &dyn Kubectl) -> Result<Report> {
         );
         Ok(seen)
     })
+}
+
+/// Whether a series is that of the prober in the pod.
+pub fn is_in_pod(series: &Series) -> bool {
+    series.door.starts_with(API_SERVICE)
 }
 
 /// What the prober in the pod has seen so far.
