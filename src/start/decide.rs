@@ -25,11 +25,11 @@ pub enum Step {
     Apiserver,
     /// The temporary controller-manager and scheduler run.
     Controllers,
-    /// Every object is in the API.
+    /// Every object that the control plane needs is in the API.
     Apply,
     /// Every required workload is Ready.
     Wait,
-    /// Only the self-hosted control plane serves.
+    /// Only the self-hosted control plane serves; what it does not need is in the API too.
     Handover,
 }
 
