@@ -196,11 +196,11 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
     for case in cases() {
         let texts = texts(&rendered(&case), component);
         assert_eq!(texts.len(), 6);
-        let silent = |path: &str| path.contains("bootstrap-") && !path.contains("apiserver");
         for (path, text) in texts {
-            let serves = !text.contains("--secure-port=0\n");
+            let serves = path.starts_with("manifests/") || path.contains("apiserver");
+            assert_eq!(!text.contains("--secure-port=0\n"), serves, "{path}");
             let shares = text.contains("--permit-port-sharing=true\n");
-            assert_eq!((serves, shares), (!silent(&path), !silent(&path)), "{path}");
+            assert_eq!(shares, serves, "{path}");
             assert!(text.contains("runAsUser: 65532\n"), "{path}");
             assert!(!text.contains("containerPort:"), "{path}");
         }

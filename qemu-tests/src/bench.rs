@@ -47,11 +47,7 @@ pub fn run(context: &Context) -> Result<()> {
 /// series of the prober in a pod is taken from a second launch, which waits for that pod.
 fn one_run(context: &Context, number: usize) -> Result<(Figures, Figures)> {
     let (node, mut observed) = one_launch(context, &number.to_string(), Required::ControlPlane)?;
-    let done = launch::journal(&node)
-        .iter()
-        .rfind(|entry| entry["step"] == "done")
-        .and_then(|entry| entry["at"].as_f64())
-        .context("the journal has no step `done`")?;
+    let done = launch::entered(&node, "done")?;
     let stages = stages(&launch::json_file(&node, launch::STATUS)?);
     drop(node);
     let (_node, other) = one_launch(context, &format!("{number}-in-pod"), Required::InPod)?;

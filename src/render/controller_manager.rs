@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
 use super::objects::{
-    Door, LEASE, bind, config_map_volume, disruption_budget, meta, mount, secret_volume,
-    service_account, strings, with_probes,
+    Door, bind, config_map_volume, disruption_budget, meta, mount, secret_volume, service_account,
+    strings, with_probes,
 };
-use super::workload::{component, deployment};
+use super::workload::{component, deployment, leader_arguments};
 use super::{Output, kubeconfig, tls};
 use crate::config::Machine;
 use crate::pki::Secrets;
@@ -57,18 +57,12 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
 }
 
 fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
-    let mut arguments = match stage {
-        Stage::Bootstrap => bootstrap_only(),
-        Stage::SelfHosted => self_hosted_only(),
-    };
-    arguments.extend(strings(&LEASE));
+    let mut arguments = leader_arguments(NAME, stage, PORT);
     arguments.extend([
         "--allocate-node-cidrs=true".into(),
         format!("--cluster-cidr={}", machine.cluster.pod_cidr),
         format!("--cluster-signing-cert-file={SECRETS_DIR}/ca.crt"),
         format!("--cluster-signing-key-file={SECRETS_DIR}/ca.key"),
-        format!("--kubeconfig={}", kubeconfig::path(NAME, stage)),
-        "--profiling=false".into(),
         format!("--root-ca-file={SECRETS_DIR}/ca.crt"),
         format!("--service-account-private-key-file={SECRETS_DIR}/service-account.key"),
         format!(
@@ -77,33 +71,20 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
         ),
     ]);
     arguments.extend(node_mask(machine.cluster.pod_cidr));
+    arguments.extend(strings(stage_only(stage)));
     arguments.sort();
     arguments
 }
 
-/// Everything is new at once: with the default limits the first pods come 5 s later. It serves nobody,
-/// which saves it two RSA keys, and its controllers have no accounts of their own, which saves a TLS
-/// connection, an account and a token for each: together half of what its start costs. It is the
-/// certificate authority for as long as it lives, so the rights it is given by its own certificate
-/// (system:masters) are none that it would not have.
-fn bootstrap_only() -> Vec<String> {
-    strings(&[
-        "--kube-api-burst=400",
-        "--kube-api-qps=200",
-        "--secure-port=0",
-    ])
-}
-
-fn self_hosted_only() -> Vec<String> {
-    let kubeconfig = kubeconfig::path(NAME, Stage::SelfHosted);
-    vec![
-        format!("--authentication-kubeconfig={kubeconfig}"),
-        format!("--authorization-kubeconfig={kubeconfig}"),
-        "--bind-address=127.0.0.1".into(),
-        "--permit-port-sharing=true".into(),
-        format!("--secure-port={PORT}"),
-        "--use-service-account-credentials=true".into(),
-    ]
+/// At the bootstrap everything is new at once: with the default limits the first pods come 5 s later. Its
+/// controllers have no accounts of their own, which saves a TLS connection, an account and a token for
+/// each. It is the certificate authority for as long as it lives, so the rights it is given by its own
+/// certificate (system:masters) are none that it would not have.
+fn stage_only(stage: Stage) -> &'static [&'static str] {
+    match stage {
+        Stage::Bootstrap => &["--kube-api-burst=400", "--kube-api-qps=200"],
+        Stage::SelfHosted => &["--use-service-account-credentials=true"],
+    }
 }
 
 /// The size of a node's share of the pod network, where the default (24, IPv6: 64) does not lie

@@ -5,10 +5,9 @@ use k8s_openapi::api::core::v1::{Container, PodSpec};
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
 use super::objects::{
-    Door, LEASE, bind, config_map_volume, disruption_budget, mount, service_account, strings,
-    with_probes,
+    Door, bind, config_map_volume, disruption_budget, mount, service_account, with_probes,
 };
-use super::workload::{component, deployment};
+use super::workload::{component, deployment, leader_arguments};
 use super::{Output, kubeconfig};
 use crate::config::Machine;
 
@@ -48,24 +47,8 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     )
 }
 
-/// The temporary one serves nobody, which saves it two RSA keys: half of what its start costs.
 fn arguments(stage: Stage) -> Vec<String> {
-    let kubeconfig = kubeconfig::path(NAME, stage);
-    let mut arguments = strings(&LEASE);
-    arguments.extend([
-        format!("--kubeconfig={kubeconfig}"),
-        "--profiling=false".into(),
-    ]);
-    arguments.extend(match stage {
-        Stage::Bootstrap => vec!["--secure-port=0".into()],
-        Stage::SelfHosted => vec![
-            format!("--authentication-kubeconfig={kubeconfig}"),
-            format!("--authorization-kubeconfig={kubeconfig}"),
-            "--bind-address=127.0.0.1".into(),
-            "--permit-port-sharing=true".into(),
-            format!("--secure-port={PORT}"),
-        ],
-    });
+    let mut arguments = leader_arguments(NAME, stage, PORT);
     arguments.sort();
     arguments
 }

@@ -7,9 +7,33 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{Container, PodSpec};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::images;
-use super::objects::{confined, meta, requests, selector, template};
+use super::apiserver::Stage;
+use super::objects::{LEASE, confined, meta, requests, selector, strings, template};
+use super::{images, kubeconfig};
 use crate::config::Machine;
+
+/// Arguments that the controller-manager and the scheduler have in common. The self-hosted ones serve their
+/// health and metrics on this port of loopback; the temporary ones serve nobody, which saves each two RSA
+/// keys at its start.
+pub fn leader_arguments(name: &str, stage: Stage, port: u16) -> Vec<String> {
+    let kubeconfig = kubeconfig::path(name, stage);
+    let mut arguments = strings(&LEASE);
+    arguments.extend([
+        format!("--kubeconfig={kubeconfig}"),
+        "--profiling=false".into(),
+    ]);
+    arguments.extend(match stage {
+        Stage::Bootstrap => vec!["--secure-port=0".into()],
+        Stage::SelfHosted => vec![
+            format!("--authentication-kubeconfig={kubeconfig}"),
+            format!("--authorization-kubeconfig={kubeconfig}"),
+            "--bind-address=127.0.0.1".into(),
+            "--permit-port-sharing=true".into(),
+            format!("--secure-port={port}"),
+        ],
+    });
+    arguments
+}
 
 /// The container of one of Kubernetes' own components, which requests this much CPU and memory.
 pub fn component(

@@ -34,9 +34,10 @@ impl<'a> Waves<'a> {
         let (workloads, first) = manifests
             .iter()
             .partition::<Vec<_>, _>(|manifest| is_workload(manifest) && !serves(manifest));
+        let leaves = leaves_add_ons(options);
         let (add_ons, second) = workloads
             .into_iter()
-            .partition(|manifest| can_wait(manifest, options));
+            .partition(|manifest| leaves && !is_control_plane(&workload(manifest)));
         Self {
             first,
             apiserver: Some(workload(apiserver)),
@@ -54,12 +55,16 @@ fn serves(manifest: &Manifest) -> bool {
     argument(&manifest.object["spec"]["template"], "--etcd-servers").is_some()
 }
 
-/// Whether a workload is no part of the control plane and nothing before the handover depends on it. Who
-/// requires more than the control plane may mean something that needs a pod network or Services; and who
-/// is strict wants every refusal while the temporary control plane is still there.
-fn can_wait(manifest: &Manifest, options: &Options) -> bool {
-    let mine = |workload: &Workload| REQUIRED.split(',').any(|one| one == workload.to_string());
-    !options.strict && options.required_pods.iter().all(mine) && !mine(&workload(manifest))
+/// Whether anything may wait until after the handover. Who requires more than the control plane may mean
+/// something that needs a pod network or Services; and who is strict wants every refusal while the
+/// temporary control plane is still there.
+fn leaves_add_ons(options: &Options) -> bool {
+    !options.strict && options.required_pods.iter().all(is_control_plane)
+}
+
+fn is_control_plane(workload: &Workload) -> bool {
+    let name = workload.to_string();
+    REQUIRED.split(',').any(|one| one == name)
 }
 
 fn workload(manifest: &Manifest) -> Workload {

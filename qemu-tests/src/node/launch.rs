@@ -175,6 +175,15 @@ pub fn journal(node: &Node) -> Vec<Value> {
         .collect()
 }
 
+/// When the launch last entered a step, in seconds since 1970.
+pub fn entered(node: &Node, step: &str) -> Result<f64> {
+    journal(node)
+        .iter()
+        .rfind(|entry| entry["step"] == step)
+        .and_then(|entry| entry["at"].as_f64())
+        .with_context(|| format!("the journal has no step `{step}`"))
+}
+
 /// A JSON file of the node.
 pub fn json_file(node: &Node, path: impl AsRef<Path>) -> Result<Value> {
     let path = node.path(path);

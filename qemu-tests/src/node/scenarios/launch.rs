@@ -32,11 +32,7 @@ pub fn in_pod(context: &Context) -> Result<()> {
     node.boot()?;
     let observed = launch::observed(&node, Required::InPod)?;
     judge(&observed.report)?;
-    let handover = launch::journal(&node)
-        .iter()
-        .find(|entry| entry["step"] == "handover")
-        .and_then(|entry| entry["at"].as_f64())
-        .context("the journal has no handover")?;
+    let handover = launch::entered(&node, "handover")?;
     for series in &observed.report.series {
         let first = series.first_success;
         ensure!(
