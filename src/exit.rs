@@ -61,12 +61,13 @@ impl<T, E: Into<anyhow::Error>> WithExit<T> for Result<T, E> {
     }
 }
 
-/// An error with an exit code, from any error.
+/// An error with an exit code, from any error; one that has a code already keeps it.
 pub fn fail(exit: Exit, error: impl Into<anyhow::Error>) -> anyhow::Error {
-    anyhow::Error::new(Failure {
-        exit,
-        error: error.into(),
-    })
+    let error = error.into();
+    match error.is::<Failure>() {
+        true => error,
+        false => anyhow::Error::new(Failure { exit, error }),
+    }
 }
 
 /// The exit code that an error carries: that of the innermost [`Failure`], else [`Exit::Failed`].
@@ -99,5 +100,14 @@ mod tests {
     #[test]
     fn an_error_without_a_code_is_a_plain_failure() {
         assert_eq!(exit_of(&anyhow!("x")), Exit::Failed);
+    }
+
+    #[test]
+    fn the_code_that_was_chosen_first_stays() {
+        let error = fail(Exit::NotFound, fail(Exit::Refused, anyhow!("no")));
+        assert_eq!(exit_of(&error), Exit::Refused);
+        let error = fail(Exit::NotFound, error.context("outside"));
+        assert_eq!(exit_of(&error), Exit::Refused);
+        assert_eq!(format!("{error:#}"), "outside: no");
     }
 }

@@ -18,3 +18,4 @@ pub mod render;
 pub mod report;
 pub mod secret;
 pub mod start;
+pub mod tls;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use slipway::config::{self, Machine};
 use slipway::exit::{Exit, exit_of};
+use slipway::pki::Given;
 use slipway::render::directory::{Rendered, What, load, to_directory};
 use slipway::render::install::install;
 
@@ -25,7 +26,14 @@ fn now() -> SystemTime {
 }
 
 fn render(folder: &Path, api: &str, overwrite: bool) -> Rendered {
-    to_directory(&machine(api), folder, now(), overwrite).unwrap()
+    to_directory(
+        &machine(api),
+        &Given::default(),
+        folder,
+        || Ok(now()),
+        overwrite,
+    )
+    .unwrap()
 }
 
 fn changes(rendered: &Rendered) -> Vec<(&str, What)> {
@@ -113,7 +121,14 @@ fn what_a_person_edited_stays_until_told_otherwise() {
 fn a_folder_in_other_use_is_refused_and_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("thesis.txt"), "x").unwrap();
-    let error = to_directory(&machine(""), dir.path(), now(), true).unwrap_err();
+    let error = to_directory(
+        &machine(""),
+        &Given::default(),
+        dir.path(),
+        || Ok(now()),
+        true,
+    )
+    .unwrap_err();
     assert_eq!(exit_of(&error), Exit::Refused);
     assert!(
         error.to_string().contains("name an empty folder"),

@@ -2,39 +2,12 @@
 //!
 //! The initrd has no swap, and fetch runs beside everything else that boots.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+mod heap;
 
 use slipway::config::{self, yaml::MAX_BYTES};
 
 /// What `start` may take at its peak.
 const MAX_HEAP: usize = 16 * 1024 * 1024;
-
-struct Counting;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call is passed on to the system's allocator unchanged; only numbers are added.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        PEAK.fetch_max(
-            NOW.fetch_add(layout.size(), Relaxed) + layout.size(),
-            Relaxed,
-        );
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps the contract of `GlobalAlloc::dealloc`.
-        unsafe { System.dealloc(block, layout) }
-    }
-}
-
-#[global_allocator]
-static HEAP: Counting = Counting;
 
 /// Aliases of aliases: nine levels of nine are 387 million nodes.
 fn laughs() -> String {
@@ -63,10 +36,7 @@ fn hostile_documents_are_refused_within_bounds() {
     ));
     documents.push(laughs());
     for document in documents {
-        let before = NOW.load(Relaxed);
-        PEAK.store(before, Relaxed);
-        let refused = config::parse(document.as_bytes()).is_err();
-        let peak = PEAK.load(Relaxed) - before;
+        let (refused, peak) = heap::peak(|| config::parse(document.as_bytes()).is_err());
         let begin: String = document.chars().take(20).collect();
         assert!(refused, "{begin:?}");
         assert!(peak < MAX_HEAP, "{begin:?} took {} KiB", peak / 1024);

@@ -8,7 +8,6 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
 
 use nix::mount::{MsFlags, mount};
 use slipway::metadata::{self, Request};
@@ -44,12 +43,8 @@ fn tmpfs(folder: &Path, flags: MsFlags, data: &str) {
 fn refusal(target: &Path) -> String {
     let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/full.yaml");
     let request = Request {
-        root: target.join("root"),
-        target: target.to_owned(),
         config: Some(example),
-        platform: None,
-        refetch: false,
-        deadline: Duration::ZERO,
+        ..Request::new(target.join("root"), target)
     };
     format!("{:#}", metadata::fetch(&request).unwrap_err())
 }

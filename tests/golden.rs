@@ -32,7 +32,8 @@ fn cases() -> Vec<PathBuf> {
 
 fn rendered(case: &Path) -> Assets {
     let machine = config::parse(&fs::read(case.join("in.yaml")).unwrap()).unwrap();
-    let (secrets, _) = pki::ensure(&machine, &Assets::default(), now()).unwrap();
+    let (secrets, _) =
+        pki::ensure(&machine, &pki::Given::default(), &Assets::default(), now()).unwrap();
     let assets = render::render(&machine, &secrets).unwrap();
     assert_eq!(
         assets,

@@ -5,6 +5,7 @@
 //! derive-style parser would cost more bytes than the API client.
 
 mod complete;
+mod document;
 mod help;
 mod parse;
 mod run;
@@ -82,6 +83,16 @@ pub const COMMANDS: &[Command] = &[
                 value: "",
                 help: "read the source although a document is kept",
             },
+            Flag {
+                name: "print",
+                value: "",
+                help: "only show the document, its secrets masked",
+            },
+            Flag {
+                name: "offline",
+                value: "",
+                help: "leave a source that needs the network to a later fetch",
+            },
             ROOT,
             OUTPUT,
         ],
@@ -92,6 +103,32 @@ pub const COMMANDS: &[Command] = &[
         summary: "check a machine document (- is standard input) and print every problem",
         details: "Exits 3 if there is any. Writes nothing.",
         options: &[OUTPUT],
+    },
+    Command {
+        name: "convert",
+        argument: "FILE",
+        summary: "wrap a machine document for a platform's tools (- is standard input)",
+        details: "Prints it, or writes the file user-data (and meta-data) with --output-dir. Warns where a platform takes \
+                  no user data of that size.",
+        options: &[
+            Flag {
+                name: "to",
+                value: "FORM",
+                help: "ignition, cloud-config or nocloud; required",
+            },
+            Flag {
+                name: "output-dir",
+                value: "DIR",
+                help: "write files there; for nocloud, make a disk labelled cidata of it",
+            },
+        ],
+    },
+    Command {
+        name: "schema",
+        argument: "",
+        summary: "print the JSON Schema of the machine document",
+        details: "Draft 2020-12; editors complete and check a document with it.",
+        options: &[],
     },
     Command {
         name: "render",

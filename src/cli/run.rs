@@ -1,15 +1,17 @@
 //! From an invocation to the rooms: builds their requests, prints their results.
 
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{complete, help};
+use super::{complete, document, help};
+use crate::config::Machine;
 use crate::config::machine::Timeouts;
 use crate::exit::{Exit, WithExit, fail};
-use crate::node::{files, kmsg};
+use crate::node::secrets::Finder;
+use crate::node::{clock, files, kmsg};
+use crate::pki::Given;
 use crate::render::directory::{self, What};
 use crate::render::install;
 use crate::report::{Outcome, Output, Reporter};
@@ -27,8 +29,10 @@ pub fn run(invocation: Invocation) -> Result<()> {
     };
     kmsg::install(words.verbose);
     match words.command.name {
-        "fetch" => fetch(&words),
-        "validate" => validate(&words),
+        "fetch" => document::fetch(&words),
+        "validate" => document::validate(&words),
+        "convert" => document::convert(&words),
+        "schema" => document::print_schema(),
         "render" => render(&words),
         "start" => launch(&words),
         "status" => report::status::show(
@@ -41,7 +45,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
     }
 }
 
-fn print(text: &str) -> Result<()> {
+pub(super) fn print(text: &str) -> Result<()> {
     use std::io::Write;
     match std::io::stdout().write_all(text.as_bytes()) {
         // Whoever closed the pipe has read enough.
@@ -50,7 +54,7 @@ fn print(text: &str) -> Result<()> {
     }
 }
 
-fn output(words: &Words) -> Result<Output> {
+pub(super) fn output(words: &Words) -> Result<Output> {
     match words.text("output")? {
         None | Some("text") => Ok(Output::Text),
         Some("json") => Ok(Output::Json),
@@ -58,48 +62,12 @@ fn output(words: &Words) -> Result<Output> {
     }
 }
 
-fn root(words: &Words) -> PathBuf {
+pub(super) fn root(words: &Words) -> PathBuf {
     words.path("root").unwrap_or_else(|| "/".into())
 }
 
 fn below_root(words: &Words, path: &str) -> PathBuf {
     files::below(&root(words), path)
-}
-
-fn fetch(words: &Words) -> Result<()> {
-    let request = metadata::Request {
-        root: root(words),
-        target: words.path("target").unwrap_or_else(|| root(words)),
-        config: words.path("config"),
-        platform: words.text("platform")?.map(str::to_owned),
-        refetch: words.has("refetch"),
-        deadline: Timeouts::default().source,
-    };
-    let mut reporter = Reporter::new("fetch", output(words)?, None);
-    reporter.stage("fetch");
-    let fetched = metadata::fetch(&request)?;
-    let boot = if fetched.first_boot {
-        "first boot"
-    } else {
-        "later boot"
-    };
-    let machine = &fetched.machine;
-    reporter.line(format!(
-        "{} · cluster {} · document from {} ({boot})",
-        machine.node.name, machine.cluster.name, fetched.origin
-    ));
-    Ok(())
-}
-
-fn validate(words: &Words) -> Result<()> {
-    let machine = metadata::document(Path::new(words.argument()?))?;
-    let mut reporter = Reporter::new("validate", output(words)?, None);
-    reporter.stage("validate");
-    reporter.line(format!(
-        "valid: {} of cluster {}",
-        machine.node.name, machine.cluster.name
-    ));
-    Ok(())
 }
 
 fn render(words: &Words) -> Result<()> {
@@ -112,10 +80,17 @@ fn render(words: &Words) -> Result<()> {
         let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
         return Err(fail(Exit::NotFound, error));
     }
-    let machine = metadata::document(given.as_ref().unwrap_or(&kept))?;
+    let machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
     let asset_dir = asset_dir(words);
     let overwrite = words.has("overwrite");
-    let rendered = directory::to_directory(&machine, &asset_dir, SystemTime::now(), overwrite)?;
+    let secrets = secrets(&machine, &root(words))?;
+    let dated = || {
+        let limit = machine.timeouts.clock;
+        clock::settled(&root(words), machine.clock, limit, |text| {
+            reporter.line(text)
+        })
+    };
+    let rendered = directory::to_directory(&machine, &secrets, &asset_dir, dated, overwrite)?;
     reporter.line(rendered.summary());
     // Of a new directory everything is new; of an old one each change is worth a line.
     let news = rendered
@@ -131,6 +106,16 @@ fn render(words: &Words) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The document's secrets, from wherever it says they are.
+fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
+    let finder = Finder::new(root);
+    let key = machine.cluster.service_account_key.as_ref();
+    let key = key.map(|key| finder.find("cluster.serviceAccountKey", key));
+    Ok(Given {
+        service_account_key: key.transpose()?,
+    })
 }
 
 fn asset_dir(words: &Words) -> PathBuf {
@@ -150,7 +135,7 @@ fn launch(words: &Words) -> Result<()> {
     let kept = below_root(words, metadata::KEPT);
     // A hand-made asset directory needs no document; its waits have the default deadlines.
     let machine = if kept.exists() {
-        Some(metadata::document(&kept)?)
+        Some(metadata::document(&kept)?.machine)
     } else {
         None
     };

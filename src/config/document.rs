@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::machine::{AltName, Api, Cluster, Machine, Node, Role, Timeouts};
+use super::machine::{AltName, Api, Clock, Cluster, Machine, Node, Role, Timeouts};
 use super::problem::{Problems, quote};
 use super::reader::Reader;
 use super::yaml::Tree;
@@ -21,6 +21,9 @@ pub const KUBERNETES_VERSION: &str = "1.37.2";
 
 const PODS: &str = "cluster.podCIDR";
 const SERVICES: &str = "cluster.serviceCIDR";
+/// Where the document may hold secrets; [`super::masked`] hides what stands there.
+pub const SENSITIVE: [&str; 1] = [SERVICE_ACCOUNT_KEY];
+const SERVICE_ACCOUNT_KEY: &str = "cluster.serviceAccountKey";
 const DOMAIN: &str = "cluster.local";
 const POD_CIDR: IpNet = v4(Ipv4Addr::new(10, 2, 0, 0), 16);
 const SERVICE_CIDR: IpNet = v4(Ipv4Addr::new(10, 3, 0, 0), 24);
@@ -52,15 +55,21 @@ pub fn machine(tree: &Tree, problems: &mut Problems) -> Option<Machine> {
         return None;
     }
     let mut reader = Reader::new(tree, problems);
-    let header = header(&mut reader);
+    let machine = read(&mut reader);
+    reader.refuse_the_rest();
+    machine
+}
+
+fn read(reader: &mut Reader) -> Option<Machine> {
+    let header = header(reader);
     let role = reader.optional("role", Role::ControlPlane, role);
-    let node = node(&mut reader);
-    let cluster = cluster(&mut reader, node.1);
-    let api = api(&mut reader);
+    let node = node(reader);
+    let cluster = cluster(reader, node.1);
+    let api = api(reader);
     let kubernetes_version =
         reader.optional("kubernetes.version", KUBERNETES_VERSION.to_owned(), version);
-    let timeouts = timeouts(&mut reader);
-    reader.refuse_the_rest();
+    let clock = reader.optional("clock", Clock::default(), clock);
+    let timeouts = timeouts(reader);
     header?;
     Some(Machine {
         role: role?,
@@ -71,6 +80,7 @@ pub fn machine(tree: &Tree, problems: &mut Problems) -> Option<Machine> {
         cluster: cluster?,
         api: api?,
         kubernetes_version: kubernetes_version?,
+        clock: clock?,
         timeouts: timeouts?,
     })
 }
@@ -98,6 +108,18 @@ fn role(text: &str) -> Result<Role, String> {
     }
 }
 
+fn clock(text: &str) -> Result<Clock, String> {
+    match text {
+        "auto" => Ok(Clock::Auto),
+        "synchronised" => Ok(Clock::Synchronised),
+        "unchecked" => Ok(Clock::Unchecked),
+        _ => Err(format!(
+            "{} is none of auto, synchronised, unchecked",
+            quote(text)
+        )),
+    }
+}
+
 /// Name and address apart, because the address is needed to judge the networks even if the name
 /// is bad.
 fn node(reader: &mut Reader) -> (Option<String>, Option<IpAddr>) {
@@ -118,6 +140,7 @@ fn cluster(reader: &mut Reader, node: Option<IpAddr>) -> Option<Cluster> {
     let domain = reader.optional("cluster.domain", DOMAIN.to_owned(), names::domain);
     let pods = reader.optional(PODS, POD_CIDR, network::pods);
     let services = reader.optional(SERVICES, SERVICE_CIDR, network::services);
+    let service_account_key = reader.sensitive(SERVICE_ACCOUNT_KEY);
     if let (Some(pods), Some(services)) = (pods, services) {
         stay_apart(reader, pods, services);
     }
@@ -131,6 +154,7 @@ fn cluster(reader: &mut Reader, node: Option<IpAddr>) -> Option<Cluster> {
         domain: domain?,
         pod_cidr: pods?,
         service_cidr: services?,
+        service_account_key: service_account_key?,
     })
 }
 
@@ -222,13 +246,25 @@ fn timeouts(reader: &mut Reader) -> Option<Timeouts> {
         })
     };
     let source = timeout("timeouts.source", default.source);
+    let clock = timeout("timeouts.clock", default.clock);
     let api = timeout("timeouts.api", default.api);
     let pods = timeout("timeouts.pods", default.pods);
     let handover = timeout("timeouts.handover", default.handover);
     Some(Timeouts {
         source: source?,
+        clock: clock?,
         api: api?,
         pods: pods?,
         handover: handover?,
     })
+}
+
+/// Every path that a document may have.
+#[cfg(test)]
+pub fn known() -> Vec<&'static str> {
+    let mut problems = Problems::default();
+    let tree = super::yaml::read(b"{}", &mut problems).unwrap();
+    let mut reader = Reader::new(&tree, &mut problems);
+    read(&mut reader);
+    reader.known().to_vec()
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use super::sensitive::Sensitive;
+
 /// What this node is. Made only by [`super::parse`], so every invariant below holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
@@ -18,6 +20,8 @@ pub struct Machine {
     pub api: Api,
     /// Kubernetes' version without the leading `v`, e.g. `1.37.2`.
     pub kubernetes_version: String,
+    /// How much the clock has to prove before certificates are made.
+    pub clock: Clock,
     /// How long each wait may take.
     pub timeouts: Timeouts,
 }
@@ -49,6 +53,8 @@ pub struct Cluster {
     pub pod_cidr: IpNet,
     /// Service addresses; default 10.3.0.0/24. Holds at least the offsets 1 (API) and 10 (DNS).
     pub service_cidr: IpNet,
+    /// The key that signs service-account tokens (P-256, PKCS #8, PEM); `None`: one is made.
+    pub service_account_key: Option<Sensitive>,
 }
 
 impl Cluster {
@@ -89,11 +95,26 @@ pub enum AltName {
     Ip(IpAddr),
 }
 
+/// `clock:`; what is asked of the clock before certificates are made, beside being later than the
+/// image's build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// Where a time daemon runs, it is waited for; if it does not get the time, a warning says so.
+    #[default]
+    Auto,
+    /// A time daemon must have set it.
+    Synchronised,
+    /// Nothing more.
+    Unchecked,
+}
+
 /// `timeouts:`; the deadline of each wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Reading the document; default 2 min.
+    /// Reading the document again (`--refetch`); default 2 min, also for the first time.
     pub source: Duration,
+    /// The clock is synchronised; default 30 s.
+    pub clock: Duration,
     /// etcd and the bootstrap API server answer; default 10 min.
     pub api: Duration,
     /// Every required workload is Ready; default 20 min.
@@ -107,6 +128,7 @@ impl Default for Timeouts {
         let minutes = |minutes: u64| Duration::from_secs(minutes * 60);
         Self {
             source: minutes(2),
+            clock: Duration::from_secs(30),
             api: minutes(10),
             pods: minutes(20),
             handover: minutes(2),

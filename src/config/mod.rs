@@ -12,14 +12,17 @@ mod document;
 pub mod duration;
 mod guard;
 pub mod machine;
-mod names;
+pub(crate) mod names;
 mod network;
 mod problem;
 mod reader;
+pub mod schema;
+pub mod sensitive;
 pub mod yaml;
 
 pub use document::{API_VERSION, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION};
 pub use machine::Machine;
+pub(crate) use problem::quote;
 pub use problem::{Problem, Problems};
 
 /// Reads a machine document: YAML 1.2, of which JSON is a part, in UTF-8, of at most
@@ -36,4 +39,22 @@ pub fn parse(text: &[u8]) -> Result<Machine, Problems> {
         Some(machine) if problems.is_empty() => Ok(machine),
         _ => Err(problems.sorted()),
     }
+}
+
+/// The document as a tree in which every secret is replaced by `(secret)`; references stay.
+///
+/// # Errors
+/// As [`parse`].
+pub fn masked(text: &[u8]) -> Result<serde_json::Value, Problems> {
+    parse(text)?;
+    let mut problems = Problems::default();
+    let tree = yaml::read(text, &mut problems).ok_or(problems)?;
+    let mut root = tree.root;
+    for path in document::SENSITIVE {
+        let pointer = format!("/{}", path.replace('.', "/"));
+        if let Some(value) = root.pointer_mut(&pointer).filter(|value| value.is_string()) {
+            *value = "(secret)".into();
+        }
+    }
+    Ok(root)
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use super::guard;
 use super::problem::{Problems, quote};
+use super::sensitive::{self, Sensitive};
 use super::yaml::Tree;
 
 /// Reads one tree.
@@ -99,6 +100,19 @@ impl<'a> Reader<'a> {
         (taken.len() == items.len()).then_some(taken)
     }
 
+    /// A secret that may be left out: a text, or a mapping that says where it is.
+    pub fn sensitive(&mut self, path: &'static str) -> Option<Option<Sensitive>> {
+        let value = match self.find(path) {
+            Found::Value(value) => value,
+            Found::Nothing | Found::Blocked => return Some(None),
+        };
+        match sensitive::read(value) {
+            Ok(sensitive) => Some(Some(sensitive)),
+            Err((below, message)) if below.is_empty() => self.check(path, Err(message)),
+            Err((below, message)) => self.check(&guard::child(path, &below), Err(message)),
+        }
+    }
+
     /// Whether the document itself says something at a path.
     pub fn is_given(&self, path: &str) -> bool {
         self.tree.lines.contains_key(path)
@@ -109,6 +123,12 @@ impl<'a> Reader<'a> {
         if !self.doubtful.contains(path) {
             self.problems.add(self.line(path), path, message);
         }
+    }
+
+    /// Every path that was asked for.
+    #[cfg(test)]
+    pub fn known(&self) -> &[&'static str] {
+        &self.known
     }
 
     /// Notes every key that nobody asked for, and every section that is none.

@@ -1,20 +1,18 @@
 //! Connections: one HTTP agent with our trust, our certificate, our door and our timeouts.
 //!
-//! Everything of ureq that is not covered by its version promise (resolver, connector, crypto
-//! provider) is used here and nowhere else. ureq panics on a client key that does not fit its
-//! certificate and ignores an authority it cannot read, so both are checked before it sees them.
+//! Everything of ureq that is not covered by its version promise (resolver, connector) is used here
+//! and in [`crate::tls`], nowhere else. ureq panics on a client key that does not fit its
+//! certificate, so that is checked before ureq sees it.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::RootCertStore;
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::ring;
+use rustls::pki_types::PrivateKeyDer;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use ureq::http::{Request, Response, Uri};
-use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, TlsConfig};
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, AsSendBody, Body, Timeout};
@@ -23,6 +21,7 @@ use super::client::Options;
 use super::error::{Error, How};
 use super::kubeconfig::{Config, Server};
 use crate::secret::Secret;
+use crate::tls;
 
 /// Reading goes through a buffer of this size; the largest header of the API is far smaller.
 const INPUT_BUFFER: usize = 64 * 1024;
@@ -150,42 +149,20 @@ impl Resolver for Door {
 }
 
 fn tls(config: &Config) -> Result<TlsConfig, Error> {
-    let provider = Arc::new(ring::default_provider());
-    let roots = roots(&config.ca_pem)?;
+    let roots =
+        tls::authorities(&config.ca_pem).map_err(|error| bad("certificate-authority", &error))?;
     let client = match &config.certificate {
-        Some((chain, key)) => Some(client_certificate(chain, key, &provider)?),
+        Some((chain, key)) => Some(client_certificate(chain, key)?),
         None => None,
     };
-    Ok(TlsConfig::builder()
-        .unversioned_rustls_crypto_provider(provider)
-        .root_certs(RootCerts::new_with_certs(&roots))
-        .client_cert(client)
-        .build())
+    Ok(tls::config(&roots, client))
 }
 
-fn roots(pem: &[u8]) -> Result<Vec<Certificate<'static>>, Error> {
-    let ders = certificates(pem, "certificate-authority")?;
-    let mut store = RootCertStore::empty();
-    for der in &ders {
-        store
-            .add(der.clone())
-            .map_err(|error| bad("certificate-authority", &error))?;
-    }
-    Ok(ders
-        .iter()
-        .map(|der| Certificate::from_der(der).to_owned())
-        .collect())
-}
-
-fn client_certificate(
-    chain: &[u8],
-    key: &Secret,
-    provider: &CryptoProvider,
-) -> Result<ClientCert, Error> {
-    let ders = certificates(chain, "client-certificate")?;
+fn client_certificate(chain: &[u8], key: &Secret) -> Result<ClientCert, Error> {
+    let ders = tls::certificates(chain).map_err(|error| bad("client-certificate", &error))?;
     let key_der =
         PrivateKeyDer::from_pem_slice(key.expose()).map_err(|error| bad("client-key", &error))?;
-    CertifiedKey::from_der(ders.clone(), key_der, provider)
+    CertifiedKey::from_der(ders.clone(), key_der, &ring::default_provider())
         .map_err(|error| bad("client-key or client-certificate", &error))?;
     let key = PrivateKey::from_pem(key.expose()).map_err(|error| bad("client-key", &error))?;
     let chain: Vec<_> = ders
@@ -195,19 +172,8 @@ fn client_certificate(
     Ok(ClientCert::new_with_certs(&chain, key))
 }
 
-fn certificates(pem: &[u8], what: &str) -> Result<Vec<CertificateDer<'static>>, Error> {
-    let ders: Vec<_> = CertificateDer::pem_slice_iter(pem)
-        .collect::<Result<_, _>>()
-        .map_err(|error| bad(what, &error))?;
-    if ders.is_empty() {
-        Err(bad(what, &"it holds no PEM certificate"))
-    } else {
-        Ok(ders)
-    }
-}
-
 fn bad(what: &str, why: &dyn std::fmt::Display) -> Error {
-    Error::Request(format!("the kubeconfig's {what} cannot be used: {why}"))
+    Error::Request(format!("the kubeconfig's {what} cannot be used: {why:#}"))
 }
 
 /// What ureq's error means for `request` to `server`.

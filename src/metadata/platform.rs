@@ -1,104 +1,152 @@
 //! The platforms slipway knows, and which of them this machine is on.
+//!
+//! The support matrix is one table, [`PLATFORMS`]: code, messages and docs/platforms.md are read from
+//! it, so that none of them can promise what another does not keep.
 
-use std::path::Path;
-use std::time::Duration;
+mod table;
 
 use anyhow::{Result, anyhow};
 
-use super::{cmdline, fw_cfg, nocloud};
+use super::source::detect::AUTO;
+use super::source::{Answer, Context, url};
 use crate::exit::{Exit, fail};
+
+pub use table::PLATFORMS;
 
 /// A place that machines run in, and the source of documents that it offers.
 #[derive(Clone, Copy, Debug)]
 pub struct Platform {
     /// What `slipway.platform=` names it.
     pub name: &'static str,
-    /// What reports call its source.
+    /// What `ignition.platform.id=` calls it, if that is something else.
+    pub aliases: &'static [&'static str],
+    /// What is read, for people.
     pub source: &'static str,
     /// Whether the source can be read only with the network up.
-    pub online: bool,
-    /// Reads the source of a machine whose /sys and /dev are below the path, within the time.
-    pub(super) read: fn(&Path, Duration) -> Result<Vec<u8>>,
+    pub network: Network,
+    /// The largest document in bytes that the platform takes, if it says.
+    pub limit: Option<u64>,
+    /// How it was tested.
+    pub evidence: Evidence,
+    /// Reads the source.
+    pub(super) read: fn(&Context<'_>) -> Result<Answer>,
+    /// Takes the document away from where other programs of the machine could read it again, where
+    /// the platform lets us.
+    pub(super) wipe: Option<fn(&Context<'_>) -> Result<()>>,
 }
 
-/// Every platform. A new source is one file beside this one and one row here.
-pub const PLATFORMS: [Platform; 2] = [
-    Platform {
-        name: "qemu",
-        source: "fw_cfg",
-        online: false,
-        read: fw_cfg::read,
-    },
-    Platform {
-        name: "nocloud",
-        source: "NoCloud disk",
-        online: false,
-        read: nocloud::read,
-    },
-];
+impl Platform {
+    /// Whether the document can be taken away from the platform once it is kept.
+    pub fn can_wipe(&self) -> bool {
+        self.wipe.is_some()
+    }
+}
 
-/// The kernel arguments that name a platform. Ignition's comes second, so that images made for it
-/// need no second argument.
-const ARGUMENTS: [&str; 2] = ["slipway.platform", "ignition.platform.id"];
+/// Whether a source needs the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Network {
+    /// It never does.
+    Never,
+    /// Only if what is tried without is not there.
+    Maybe,
+    /// It always does.
+    Always,
+}
 
-/// The platform that `named` says, else the kernel command line.
+/// What a platform's source was tested against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// A virtual machine that boots from it.
+    Vm,
+    /// A real HTTP server that behaves as the platform's does.
+    Server,
+    /// Files and bytes as the platform makes them.
+    Fixtures,
+}
+
+/// The platform of that name, which the image or the kernel command line gives. If neither does,
+/// what `slipway.config=` holds says which one it is.
 ///
 /// # Errors
-/// [`Exit::NotFound`] with the names there are, if none is named or it is unknown.
-pub fn choose(named: Option<&str>, cmdline: &str) -> Result<&'static Platform> {
-    let arguments = ARGUMENTS
-        .iter()
-        .find_map(|key| cmdline::value(cmdline, key));
-    let names = PLATFORMS.map(|platform| platform.name).join(", ");
-    let Some(name) = named.map(str::to_owned).or(arguments) else {
-        let next = format!(
-            "add {}=NAME to it or give --platform NAME or --config FILE",
-            ARGUMENTS[0]
-        );
+/// [`Exit::NotFound`] with the names there are, if none is named or it is unknown; [`Exit::Usage`]
+/// if `config` is nothing that can be read.
+pub fn choose(name: Option<&str>, config: Option<&str>) -> Result<&'static Platform> {
+    let names: Vec<_> = PLATFORMS.iter().map(|platform| platform.name).collect();
+    let names = format!("{} or {AUTO}", names.join(", "));
+    let implied = config.filter(|_| name.is_none()).map(implied).transpose()?;
+    let Some(name) = name.or(implied) else {
+        let next = "add slipway.platform=NAME to it or give --platform NAME or --config FILE";
         let error = anyhow!("the kernel command line names no platform; {next} (NAME: {names})");
         return Err(fail(Exit::NotFound, error));
     };
     PLATFORMS
         .iter()
-        .find(|platform| platform.name == name)
+        .find(|platform| platform.name == name || platform.aliases.contains(&name))
         .ok_or_else(|| {
-            fail(
-                Exit::NotFound,
-                anyhow!("the platform {name:?} is not supported; there are: {names}"),
-            )
+            let error = anyhow!("the platform {name:?} is not supported; there are: {names}");
+            fail(Exit::NotFound, error)
         })
+}
+
+/// The platform that reads such a `slipway.config=`.
+fn implied(config: &str) -> Result<&'static str> {
+    if config.starts_with(url::HTTPS) {
+        Ok("url")
+    } else if config.starts_with('/') {
+        Ok("file")
+    } else {
+        let next = "it is an https:// URL or an absolute path of the real root";
+        let error = anyhow!("slipway.config= on the kernel command line cannot be used: {next}");
+        Err(fail(Exit::Usage, error))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::exit::exit_of;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn the_option_wins_over_ours_and_ours_over_ignitions() {
-        let name = |named, cmdline| choose(named, cmdline).map(|platform| platform.name).ok();
-        let both = "quiet ignition.platform.id=qemu slipway.platform=nocloud";
-        assert_eq!(name(None, both), Some("nocloud"));
-        assert_eq!(name(Some("qemu"), both), Some("qemu"));
-        assert_eq!(name(None, "ignition.platform.id=qemu"), Some("qemu"));
-        assert_eq!(
-            name(None, "slipway.platform= ignition.platform.id=qemu"),
-            Some("qemu")
-        );
-        assert_eq!(
-            name(None, "slipway.platform=aws ignition.platform.id=qemu"),
-            None
-        );
+    fn names_are_unique() {
+        let names = PLATFORMS
+            .iter()
+            .flat_map(|platform| platform.aliases.iter().chain([&platform.name]));
+        let unique: BTreeSet<_> = names.clone().collect();
+        assert_eq!(unique.len(), names.count());
+    }
+
+    #[test]
+    fn ignitions_names_are_understood() {
+        let name = |name| choose(Some(name), None).map(|platform| platform.name).ok();
+        assert_eq!(name("qemu"), Some("qemu"));
+        assert_eq!(name("proxmoxve"), Some("nocloud"));
+        assert_eq!(name("aws"), Some("ec2"));
+        assert_eq!(name("gcp"), Some("gce"));
+        assert_eq!(name("cray"), None);
     }
 
     #[test]
     fn none_named_lists_all() {
-        let error = choose(None, "quiet").unwrap_err();
+        let error = choose(None, None).unwrap_err();
         assert_eq!(exit_of(&error), Exit::NotFound);
         assert!(
             PLATFORMS
                 .iter()
                 .all(|platform| error.to_string().contains(platform.name))
         );
+    }
+
+    #[test]
+    fn a_config_names_its_platform_unless_one_is_named() {
+        let name = |name, config| choose(name, Some(config)).map(|platform| platform.name);
+        assert_eq!(name(None, "https://a/b").unwrap(), "url");
+        assert_eq!(name(None, "/etc/m.yaml").unwrap(), "file");
+        assert_eq!(name(Some("ec2"), "/etc/m.yaml").unwrap(), "ec2");
+        assert_eq!(name(Some("ec2"), "ftp://a/b").unwrap(), "ec2");
+        for config in ["http://a/b", "etc/m.yaml", "s3://a/b", "HTTPS"] {
+            let error = name(None, config).unwrap_err();
+            assert_eq!(exit_of(&error), Exit::Usage, "{config}");
+        }
     }
 }

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::exit::exit_of;
+use crate::exit::{Exit, exit_of};
 
 const DOCUMENT: &str = include_str!("../../examples/single-node.yaml");
 
@@ -19,14 +19,8 @@ struct Fixture {
 impl Fixture {
     fn new(cmdline: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let request = Request {
-            root: dir.path().join("root"),
-            target: dir.path().join("sysroot"),
-            config: None,
-            platform: None,
-            refetch: false,
-            deadline: Duration::ZERO,
-        };
+        let request = Request::new(dir.path().join("root"), dir.path().join("sysroot"));
+        fs::create_dir_all(&request.target).unwrap();
         let fixture = Self { dir, request };
         fixture.put("root/proc/cmdline", cmdline);
         fixture
@@ -40,7 +34,10 @@ impl Fixture {
     }
 
     fn fw_cfg(&self, document: &str, size: usize) {
-        let entry = format!("root/sys/firmware/qemu_fw_cfg/by_name/{}", fw_cfg::ENTRY);
+        let entry = format!(
+            "root/sys/firmware/qemu_fw_cfg/by_name/{}",
+            source::fw_cfg::ENTRY
+        );
         self.put(&format!("{entry}/size"), &format!("{size}\n"));
         self.put(&format!("{entry}/raw"), document);
     }
@@ -64,7 +61,10 @@ impl Fixture {
     }
 
     fn fetch(&self) -> Fetched {
-        fetch(&self.request).unwrap()
+        match fetch(&self.request).unwrap() {
+            Outcome::Fetched(fetched) => *fetched,
+            other => panic!("{other:?}"),
+        }
     }
 
     /// The exit code and text of a fetch that fails and writes nothing.
@@ -234,16 +234,106 @@ fn a_file_or_a_named_platform_need_no_command_line() {
     fixture.request.config = Some(path.clone());
     let fetched = fixture.fetch();
     assert_eq!(fetched.origin, format!("file {}", path.display()));
-    assert_eq!(fetched.machine, document(&path).unwrap());
+    assert_eq!(fetched.machine, document(&path).unwrap().machine);
 }
 
 #[test]
-fn other_formats_are_refused_by_name() {
-    let (exit, text) = Fixture::qemu("#cloud-config\nusers: []\n").refusal();
+fn scripts_are_refused_by_name() {
+    let (exit, text) = Fixture::qemu("#!/bin/sh\nreboot\n").refusal();
     assert_eq!(exit, Exit::Invalid);
+    assert!(text.contains("script") && text.contains("fw_cfg"), "{text}");
+}
+
+/// A cloud-config with a document, a file and a host name.
+fn cloud_config(path: &str) -> String {
+    let document = DOCUMENT.replace('\n', "\n      ");
+    format!(
+        "#cloud-config\nhostname: other\nwrite_files:\n  - path: /etc/slipway/machine.yaml\n    \
+         content: |\n      {document}\n  - path: {path}\n    content: x\n    permissions: '0600'\n"
+    )
+}
+
+#[test]
+fn what_an_envelope_carries_is_written_below_the_target() {
+    let fixture = Fixture::qemu(&cloud_config("/etc/a/b"));
+    let fetched = fixture.fetch();
+    assert_eq!(fetched.carried, ["/etc/a/b"]);
+    assert_eq!(fixture.text("sysroot/etc/a/b").as_deref(), Some("x"));
+    assert_eq!(fixture.mode("sysroot/etc/a/b"), 0o600);
+    let hostname = fixture.text("sysroot/etc/hostname");
+    assert_eq!(hostname.as_deref(), Some("other\n"));
+    assert_eq!(fixture.text("sysroot/etc/slipway/machine.yaml"), None);
+    let kept = fixture
+        .text("sysroot/var/lib/slipway/machine.yaml")
+        .unwrap();
     assert!(
-        text.contains("#cloud-config") && text.contains("fw_cfg"),
-        "{text}"
+        kept.starts_with("# The smallest machine document"),
+        "{kept}"
+    );
+    // The kept document is all that later boots read.
+    fs::remove_file(fixture.dir.path().join("sysroot/etc/a/b")).unwrap();
+    assert_eq!(fixture.fetch().carried, Vec::<String>::new());
+    assert_eq!(fixture.text("sysroot/etc/a/b"), None);
+}
+
+#[test]
+fn an_envelope_that_writes_elsewhere_is_refused_whole() {
+    let (exit, text) = Fixture::qemu(&cloud_config("/usr/bin/slipway")).refusal();
+    assert_eq!(exit, Exit::Invalid);
+    assert!(text.contains("\"/usr/bin/slipway\": only /etc"), "{text}");
+}
+
+#[test]
+fn looking_writes_nothing() {
+    let fixture = Fixture::qemu(&cloud_config("/etc/a/b"));
+    let Outcome::Fetched(looked) = look(&fixture.request).unwrap() else {
+        panic!()
+    };
+    assert_eq!(looked.carried, ["/etc/a/b"]);
+    assert_eq!(fs::read_dir(&fixture.request.target).unwrap().count(), 0);
+    assert!(!fixture.request.root.join("run").exists());
+}
+
+#[test]
+fn without_network_what_needs_it_is_left_to_a_later_fetch() {
+    let reference = "{\"ignition\": {\"version\": \"3.4.0\", \"config\": {\"replace\": {\"source\": \
+        \"https://example.com/config.ign\"}}}}";
+    let platforms = [
+        (Fixture::qemu(reference), "what fw_cfg holds"),
+        (Fixture::new("slipway.platform=ec2"), "platform ec2"),
+    ];
+    for (mut fixture, what) in platforms {
+        fixture.request.offline = true;
+        let (exit, text) = fixture.refusal();
+        assert_eq!(exit, Exit::NotFound);
+        assert!(text.contains("dracut --add slipway-network"), "{text}");
+        fixture.put("root/usr/lib/systemd/system/slipway-network.service", "");
+        let outcome = fetch(&fixture.request).unwrap();
+        assert_eq!(outcome, Outcome::NeedsNetwork(what.to_owned()));
+        assert_eq!(
+            fixture.text("root/run/slipway/neednet").as_deref(),
+            Some("")
+        );
+        assert_eq!(fs::read_dir(&fixture.request.target).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn a_missing_document_is_an_error_unless_it_is_optional() {
+    let missing = |cmdline| {
+        let fixture = Fixture::new(cmdline);
+        fixture.put("root/sys/firmware/qemu_fw_cfg/rev", "1\n");
+        fetch(&fixture.request).map_err(|error| exit_of(&error))
+    };
+    let line = "slipway.platform=qemu slipway.document=optional";
+    let outcome = missing(line).unwrap();
+    assert!(matches!(outcome, Outcome::Nothing(why) if why.contains("-fw_cfg name=")));
+    assert_eq!(missing("slipway.platform=qemu"), Err(Exit::NotFound));
+    // A source that cannot be asked is no source without a document.
+    let fixture = Fixture::new(line);
+    assert_eq!(
+        exit_of(&fetch(&fixture.request).unwrap_err()),
+        Exit::NotFound
     );
 }
 
@@ -257,4 +347,16 @@ fn what_cannot_be_written_is_named_and_leaves_no_kept_document() {
         "{error}"
     );
     assert_eq!(fixture.text("sysroot/var/lib/slipway/machine.yaml"), None);
+}
+
+#[test]
+fn a_file_of_the_target_needs_no_platform() {
+    let fixture = Fixture::new("quiet slipway.config=/etc/slipway/machine.yaml\n");
+    let (exit, text) = fixture.refusal();
+    assert_eq!(exit, Exit::NotFound);
+    assert!(text.contains("put the machine document there"), "{text}");
+    fixture.put("sysroot/etc/slipway/machine.yaml", DOCUMENT);
+    let fetched = fixture.fetch();
+    assert_eq!(fetched.origin, "file /etc/slipway/machine.yaml");
+    assert!(fetched.first_boot);
 }

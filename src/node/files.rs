@@ -17,7 +17,7 @@ pub struct Look {
     /// Permission bits.
     pub mode: u32,
     /// User and group; `None` leaves the caller's own.
-    pub owner: Option<u32>,
+    pub owner: Option<(u32, u32)>,
 }
 
 /// A file only its owner reads.
@@ -48,7 +48,7 @@ fn is_already(path: &Path, bytes: &[u8], look: Look) -> bool {
         && meta.mode() & 0o7777 == look.mode
         && look
             .owner
-            .is_none_or(|owner| meta.uid() == owner && meta.gid() == owner)
+            .is_none_or(|owner| (meta.uid(), meta.gid()) == owner)
         && meta.len() == bytes.len() as u64
         && fs::read(path).is_ok_and(|there| there == bytes)
 }
@@ -75,8 +75,8 @@ fn fill(path: &Path, bytes: &[u8], look: Look) -> Result<()> {
         .mode(0o600)
         .open(path)?;
     file.write_all(bytes)?;
-    if let Some(owner) = look.owner {
-        fchown(&file, Some(owner), Some(owner))?;
+    if let Some((user, group)) = look.owner {
+        fchown(&file, Some(user), Some(group))?;
     }
     file.set_permissions(Permissions::from_mode(look.mode))?;
     Ok(file.sync_all()?)

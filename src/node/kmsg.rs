@@ -49,8 +49,13 @@ impl Log for Kmsg {
             return;
         }
         let text = record.args().to_string();
+        if let Some(device) = &self.device {
+            self.to_kernel(device, record.level(), &text);
+        }
         match &self.device {
-            Some(device) => self.to_kernel(device, record.level(), &text),
+            // The kernel shows a console only what is worse than its own loglevel, which is often 4.
+            Some(_) if record.level() == Level::Warn => eprintln!("slipway: {text}"),
+            Some(_) => {}
             // Changes are on standard output already, and `main` prints the error that ends it all.
             None if record.level() == Level::Warn || log::max_level() >= Level::Debug => {
                 eprintln!("slipway: {text}");

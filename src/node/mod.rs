@@ -1,9 +1,11 @@
-//! This host: files, processes, the service manager, the kernel's log.
+//! This host: files, processes, the service manager, the kernel's log, its clock and its secrets.
 
 pub mod boot;
+pub mod clock;
 pub mod files;
 pub mod kmsg;
 pub mod notify;
 pub mod podlog;
 pub mod processes;
+pub mod secrets;
 pub mod tree;

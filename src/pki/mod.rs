@@ -21,11 +21,11 @@ use time::OffsetDateTime;
 
 use crate::assets::Assets;
 use crate::config::Machine;
-use crate::exit::{Exit, fail};
+use crate::exit::{Exit, WithExit, fail};
 use crate::secret::Secret;
 
 use decide::{Decision, Found};
-use inventory::{Inventory, fingerprint};
+use inventory::{Inventory, Record, fingerprint};
 use issue::Authority;
 use table::Wanted;
 
@@ -98,18 +98,55 @@ impl Secrets {
     }
 }
 
+/// Secrets that the machine document gives, found and in clear.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The key that signs service-account tokens.
+    pub service_account_key: Option<Secret>,
+}
+
+/// Whether [`ensure`] would date a certificate, so that the clock matters. An authority is kept or
+/// refused, so what hangs on it can be judged by the one that is there.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn is_due(machine: &Machine, earlier: &Assets, now: SystemTime) -> Result<bool> {
+    let now = whole_seconds(now)?;
+    let Some(old) = read_inventory(earlier)? else {
+        return Ok(true);
+    };
+    let mut round = Round {
+        earlier,
+        old: Some(old),
+        now,
+        issued: Vec::new(),
+        secrets: empty(Secret::new(""), String::new()),
+    };
+    for wanted in table::wanted(machine) {
+        let reason = round.keep(&wanted);
+        if reason
+            .with_context(|| format!("certificate {}", wanted.name))?
+            .is_some()
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
 /// Every secret that `machine` needs: those of `earlier` (an asset directory, maybe empty) as far
-/// as they still serve, and new ones for the rest. Also says which were issued and why.
+/// as they still serve, what is `given`, and new ones for the rest. Also says which were issued and why.
 ///
 /// Fails with [`Exit::Refused`] if something that must not change is missing or not ours.
 pub fn ensure(
     machine: &Machine,
+    given: &Given,
     earlier: &Assets,
     now: SystemTime,
 ) -> Result<(Secrets, Vec<Issued>)> {
     let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
-    let (key, public) = service_account(earlier, &old)?;
+    let (key, public) = service_account(given, earlier, &old)?;
     let mut round = Round {
         earlier,
         old,
@@ -156,30 +193,44 @@ struct Round<'a> {
 
 impl Round<'_> {
     fn settle(&mut self, wanted: &Wanted) -> Result<()> {
+        let Some(reason) = self.keep(wanted)? else {
+            return Ok(());
+        };
+        let (pair, record) = issue::issue(wanted, self.authority(wanted)?.as_ref(), self.now)?;
+        self.issued.push(Issued {
+            name: wanted.name,
+            reason,
+        });
+        self.take(wanted, pair, record);
+        Ok(())
+    }
+
+    /// Keeps what still serves; returns why a new one is needed, if so.
+    fn keep(&mut self, wanted: &Wanted) -> Result<Option<String>> {
         let found = self.find(wanted.name);
         let issuer = wanted
             .issuer
             .map(|name| self.fingerprint_of(name))
             .transpose()?;
-        let (pair, record) = match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
-            Decision::Keep => found
-                .keep()
-                .context("it was to be kept, but is not there")?,
-            Decision::Refuse(why) => return Err(fail(Exit::Refused, anyhow!(why))),
-            Decision::Issue(reason) => {
-                self.issued.push(Issued {
-                    name: wanted.name,
-                    reason,
-                });
-                issue::issue(wanted, self.authority(wanted)?.as_ref(), self.now)?
+        match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
+            Decision::Issue(reason) => Ok(Some(reason)),
+            Decision::Refuse(why) => Err(fail(Exit::Refused, anyhow!(why))),
+            Decision::Keep => {
+                let (pair, record) = found
+                    .keep()
+                    .context("it was to be kept, but is not there")?;
+                self.take(wanted, pair, record);
+                Ok(None)
             }
-        };
+        }
+    }
+
+    fn take(&mut self, wanted: &Wanted, pair: Pair, record: Record) {
         self.secrets.pairs.insert(wanted.name, pair);
         self.secrets
             .inventory
             .certificates
             .insert(wanted.name.to_owned(), record);
-        Ok(())
     }
 
     fn find(&self, name: &str) -> Found {
@@ -232,13 +283,25 @@ fn read_inventory(earlier: &Assets) -> Result<Option<Inventory>> {
 }
 
 /// The service-account key pair; losing it would void every token, so it is made only once.
-fn service_account(earlier: &Assets, old: &Option<Inventory>) -> Result<(Secret, String)> {
+fn service_account(
+    given: &Given,
+    earlier: &Assets,
+    old: &Option<Inventory>,
+) -> Result<(Secret, String)> {
+    let given = given
+        .service_account_key
+        .as_ref()
+        .map(given_key)
+        .transpose()?;
     let key = text(earlier, &format!("{SERVICE_ACCOUNT}.key"));
     match (old, key) {
-        (None, _) => {
-            let key = KeyPair::generate().context("cannot make the service-account key")?;
-            Ok((Secret::new(key.serialize_pem()), key.public_key_pem()))
-        }
+        (None, _) => match given {
+            Some(pair) => Ok(pair),
+            None => {
+                let key = KeyPair::generate().context("cannot make the service-account key")?;
+                Ok((Secret::new(key.serialize_pem()), key.public_key_pem()))
+            }
+        },
         (Some(old), Some(pem)) => {
             let public = issue::parse_key(&pem)
                 .with_context(|| format!("cannot read {SERVICE_ACCOUNT}.key"))?
@@ -246,10 +309,23 @@ fn service_account(earlier: &Assets, old: &Option<Inventory>) -> Result<(Secret,
             if fingerprint(public.as_bytes()) != old.service_account {
                 return refuse_service_account("is not the key that was made for this cluster");
             }
+            if given.is_some_and(|(_, given)| given != public) {
+                return refuse_service_account("is not the one that the document gives now");
+            }
             Ok((Secret::new(pem), public))
         }
         (Some(_), None) => refuse_service_account("is gone"),
     }
+}
+
+/// The document's own key, with its public half.
+fn given_key(key: &Secret) -> Result<(Secret, String)> {
+    let shape = "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`";
+    let pem = std::str::from_utf8(key.expose()).unwrap_or_default();
+    let pair = issue::parse_key(pem)
+        .with_context(|| format!("cluster.serviceAccountKey is no P-256 key in PKCS #8; {shape}"))
+        .exit(Exit::Invalid)?;
+    Ok((Secret::new(pair.serialize_pem()), pair.public_key_pem()))
 }
 
 fn refuse_service_account<T>(what: &str) -> Result<T> {

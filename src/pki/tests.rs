@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::config;
+use crate::exit::exit_of;
 use crate::render;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -29,7 +30,7 @@ fn names(issued: &[Issued]) -> Vec<&'static str> {
 
 fn first() -> (Machine, Secrets, Assets) {
     let machine = machine("");
-    let (secrets, issued) = ensure(&machine, &Assets::default(), at(0)).unwrap();
+    let (secrets, issued) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
     assert!(issued.iter().all(|issued| issued.reason == "new"));
     assert_eq!(issued.len(), 14);
     let assets = rendered(&machine, &secrets);
@@ -48,7 +49,7 @@ fn without(assets: &Assets, gone: &[&str]) -> Assets {
 #[test]
 fn a_second_render_keeps_everything() {
     let (machine, secrets, assets) = first();
-    let (again, issued) = ensure(&machine, &assets, at(200)).unwrap();
+    let (again, issued) = ensure(&machine, &Given::default(), &assets, at(200)).unwrap();
     assert_eq!(issued, []);
     assert_eq!(again, secrets);
 }
@@ -57,7 +58,7 @@ fn a_second_render_keeps_everything() {
 fn a_new_name_renews_only_the_certificate_that_shows_it() {
     let (_, secrets, assets) = first();
     let machine = machine("api: {altNames: [api.example.com]}");
-    let (again, issued) = ensure(&machine, &assets, at(1)).unwrap();
+    let (again, issued) = ensure(&machine, &Given::default(), &assets, at(1)).unwrap();
     assert_eq!(names(&issued), ["tls/apiserver"]);
     assert_eq!(issued[0].reason, "its names or uses changed");
     assert_ne!(
@@ -74,7 +75,7 @@ fn a_new_name_renews_only_the_certificate_that_shows_it() {
 fn leaves_are_renewed_in_the_last_third_of_their_life_and_authorities_never() {
     let (machine, _, assets) = first();
     for (day, renewed) in [(243, 0), (244, 11), (400, 11), (3600, 11)] {
-        let (secrets, issued) = ensure(&machine, &assets, at(day)).unwrap();
+        let (secrets, issued) = ensure(&machine, &Given::default(), &assets, at(day)).unwrap();
         assert_eq!(issued.len(), renewed, "day {day}");
         assert_eq!(secrets.ca_until(), "2036-11-18", "day {day}");
     }
@@ -83,10 +84,10 @@ fn leaves_are_renewed_in_the_last_third_of_their_life_and_authorities_never() {
 #[test]
 fn nothing_outlives_its_authority() {
     let (machine, _, assets) = first();
-    let (secrets, _) = ensure(&machine, &assets, at(3600)).unwrap();
+    let (secrets, _) = ensure(&machine, &Given::default(), &assets, at(3600)).unwrap();
     let end = |name: &str| secrets.inventory.certificates[name].not_after.clone();
     assert_eq!(end("tls/apiserver"), end("tls/ca"));
-    let error = ensure(&machine, &assets, at(3654)).unwrap_err();
+    let error = ensure(&machine, &Given::default(), &assets, at(3654)).unwrap_err();
     assert_eq!(crate::exit::exit_of(&error), Exit::Refused);
     assert!(
         format!("{error:#}").contains("expired on 2036-11-18"),
@@ -111,7 +112,7 @@ fn a_lost_or_foreign_leaf_key_means_a_new_leaf() {
         (foreign, "its key does not fit"),
     ];
     for (assets, reason) in damaged {
-        let (again, issued) = ensure(&machine, &assets, at(1)).unwrap();
+        let (again, issued) = ensure(&machine, &Given::default(), &assets, at(1)).unwrap();
         assert_eq!(names(&issued), ["tls/admin"], "{reason}");
         assert_eq!(issued[0].reason, reason);
         assert_ne!(
@@ -147,7 +148,7 @@ fn what_must_not_change_is_refused_when_it_is_damaged() {
         (foreign_key, "not the key that was made"),
     ];
     for (assets, why) in table {
-        let error = ensure(&machine, &assets, at(1)).unwrap_err();
+        let error = ensure(&machine, &Given::default(), &assets, at(1)).unwrap_err();
         let text = format!("{error:#}");
         assert_eq!(crate::exit::exit_of(&error), Exit::Refused, "{text}");
         assert!(text.contains(why), "{text} should say: {why}");
@@ -160,7 +161,7 @@ fn a_changed_cluster_name_keeps_the_authority_and_its_subject() {
     let mut machine = machine("");
     machine.cluster.name = "other".into();
     machine.node.name = "node-b".into();
-    let (again, issued) = ensure(&machine, &assets, at(1)).unwrap();
+    let (again, issued) = ensure(&machine, &Given::default(), &assets, at(1)).unwrap();
     let expected = [
         "kubelet/client",
         "tls/apiserver",
@@ -171,4 +172,40 @@ fn a_changed_cluster_name_keeps_the_authority_and_its_subject() {
     assert_eq!(names(&issued), expected);
     let ca = &again.inventory.certificates["tls/ca"];
     assert_eq!(ca.organization.as_deref(), Some("harbour"));
+}
+
+#[test]
+fn a_given_service_account_key_is_used_and_never_changed_later() {
+    let machine = machine("");
+    let given = |key: &KeyPair| Given {
+        service_account_key: Some(Secret::new(key.serialize_pem())),
+    };
+    let (mine, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let (secrets, _) = ensure(&machine, &given(&mine), &Assets::default(), at(0)).unwrap();
+    assert_eq!(secrets.service_account_pub(), mine.public_key_pem());
+    let assets = rendered(&machine, &secrets);
+    let (again, _) = ensure(&machine, &given(&mine), &assets, at(1)).unwrap();
+    assert_eq!(again, secrets);
+    let error = ensure(&machine, &given(&other), &assets, at(1)).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Refused);
+    assert!(error.to_string().contains("void every token"), "{error}");
+    let bad = Given {
+        service_account_key: Some(Secret::new("s3cret")),
+    };
+    let error = ensure(&machine, &bad, &Assets::default(), at(0)).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Invalid);
+    assert!(!format!("{error:#}").contains("s3cret"), "{error:#}");
+}
+
+#[test]
+fn a_date_is_due_exactly_when_something_is_issued() {
+    let (machine, _, assets) = first();
+    let due = |machine, assets: &Assets, day| is_due(machine, assets, at(day)).unwrap();
+    assert!(due(&machine, &Assets::default(), 0));
+    assert!(!due(&machine, &assets, 200));
+    assert!(due(&machine, &assets, 250));
+    assert!(due(&machine, &without(&assets, &["tls/apiserver.crt"]), 1));
+    let renamed = self::machine("api: {altNames: [api.example.com]}");
+    assert!(due(&renamed, &assets, 1));
+    assert!(is_due(&machine, &assets, at(3654)).is_err());
 }

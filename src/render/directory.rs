@@ -13,7 +13,7 @@ use crate::assets::Assets;
 use crate::config::Machine;
 use crate::exit::{Exit, fail};
 use crate::node::tree;
-use crate::pki::{self, Issued};
+use crate::pki::{self, Given, Issued};
 
 pub use super::merge::{Change, What};
 
@@ -48,19 +48,25 @@ impl Rendered {
 }
 
 /// Renders `machine` into `folder`, keeping earlier keys and what a person edited there, unless
-/// `overwrite`. Writes nothing if nothing changed.
+/// `overwrite`. Writes nothing if nothing changed. `dated` gives the time for new certificates, and is
+/// asked only if there will be any.
 ///
 /// Fails with [`Exit::Refused`] if the folder is in use for something else, or if a key that the
 /// cluster depends on is missing from it.
 pub fn to_directory(
     machine: &Machine,
+    given: &Given,
     folder: &Path,
-    now: SystemTime,
+    dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Rendered> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
-    let (secrets, issued) = pki::ensure(machine, &earlier, now)?;
+    let mut now = SystemTime::now();
+    if pki::is_due(machine, &earlier, now)? {
+        now = dated()?;
+    }
+    let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
     let rendered = render(machine, &secrets)?;
     let merged = merge::merge(&earlier, &rendered, overwrite)?;
     if merged.assets != earlier {

@@ -9,11 +9,12 @@ use anyhow::{Context, Result};
 use crate::assets::Assets;
 use crate::node::files::{self, Look, PUBLIC, below, make_folder};
 
+const HOSTNAME: &str = "/etc/hostname";
 /// Asset and place, in the order of writing: etcd's manifest last, when all it needs is there.
 const PLACES: [(&str, &str); 18] = [
     ("tls/ca.crt", "/etc/kubernetes/ca.crt"),
     ("auth/kubeconfig", "/etc/kubernetes/admin.kubeconfig"),
-    ("kubelet/hostname", "/etc/hostname"),
+    ("kubelet/hostname", HOSTNAME),
     ("kubelet/client.crt", "/etc/kubernetes/kubelet/client.crt"),
     ("kubelet/client.key", "/etc/kubernetes/kubelet/client.key"),
     ("kubelet/serving.crt", "/etc/kubernetes/kubelet/serving.crt"),
@@ -54,6 +55,10 @@ pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {
         let Some(asset) = assets.get(asset) else {
             continue;
         };
+        // fetch writes the host name; an envelope may have given another than the node's.
+        if place == HOSTNAME && files::read_if_there(&below(root, place))?.is_some() {
+            continue;
+        }
         let look = Look {
             mode: asset.mode,
             owner: None,

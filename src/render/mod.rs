@@ -9,7 +9,7 @@ mod apiserver;
 mod controller_manager;
 pub mod directory;
 mod dns;
-mod emit;
+pub mod emit;
 mod etcd;
 mod flannel;
 pub mod images;

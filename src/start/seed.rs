@@ -94,7 +94,11 @@ pub fn place_secrets(root: &Path, secrets: &[(String, Asset)]) -> Result<()> {
         if let Some(folder) = target.parent().filter(|folder| *folder != base) {
             own_folder(folder, owner)?;
         }
-        files::write(&target, asset.bytes.expose(), Look { mode: 0o600, owner })?;
+        let look = Look {
+            mode: 0o600,
+            owner: owner.map(|owner| (owner, owner)),
+        };
+        files::write(&target, asset.bytes.expose(), look)?;
     }
     Ok(())
 }

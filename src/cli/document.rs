@@ -1,0 +1,144 @@
+//! The commands about the machine document itself.
+
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::json;
+
+use super::parse::Words;
+use super::run::{output, print, root};
+use crate::config::{self, schema};
+use crate::exit::{Exit, WithExit, fail};
+use crate::metadata::convert::{self, FORMS, Form};
+use crate::metadata::{self, Fetched, Outcome};
+use crate::node::files::{self, PRIVATE};
+use crate::render::emit;
+use crate::report::{Output, Reporter};
+
+/// Reads the document from its source and keeps it.
+pub fn fetch(words: &Words) -> Result<()> {
+    let root = root(words);
+    let target = words.path("target").unwrap_or_else(|| root.clone());
+    let request = metadata::Request {
+        config: words.path("config"),
+        platform: words.text("platform")?.map(str::to_owned),
+        refetch: words.has("refetch"),
+        offline: words.has("offline"),
+        ..metadata::Request::new(root, target)
+    };
+    if words.has("print") {
+        return show(&request, output(words)?);
+    }
+    let mut reporter = Reporter::new("fetch", output(words)?, None);
+    reporter.stage("fetch");
+    match metadata::fetch(&request)? {
+        Outcome::Fetched(fetched) => report(&mut reporter, &fetched),
+        Outcome::Nothing(why) => reporter.line(format!("no machine document: {why}")),
+        Outcome::NeedsNetwork(what) => reporter.line(format!("{what} needs the network first")),
+    }
+    Ok(())
+}
+
+fn report(reporter: &mut Reporter, fetched: &Fetched) {
+    warn(fetched);
+    let boot = match fetched.first_boot {
+        true => "first boot",
+        false => "later boot",
+    };
+    let carried = match fetched.carried.len() {
+        0 => String::new(),
+        count => format!(" · {count} more files of its envelope written"),
+    };
+    reporter.line(format!(
+        "{} · cluster {} · document from {} ({boot}){carried}",
+        fetched.machine.node.name, fetched.machine.cluster.name, fetched.origin
+    ));
+}
+
+/// Prints the document as fetch would find it, without its secrets, and writes nothing.
+fn show(request: &metadata::Request, output: Output) -> Result<()> {
+    let fetched = match metadata::look(request)? {
+        Outcome::Fetched(fetched) => fetched,
+        Outcome::Nothing(why) => return Err(fail(Exit::NotFound, anyhow!(why))),
+        Outcome::NeedsNetwork(what) => {
+            return Err(fail(Exit::NotFound, anyhow!("{what} needs the network")));
+        }
+    };
+    warn(&fetched);
+    let document = config::masked(fetched.text.expose()).exit(Exit::Invalid)?;
+    let carried = &fetched.carried;
+    let text = match output {
+        Output::Json => {
+            format!(
+                "{}\n",
+                json!({"origin": fetched.origin, "carried": carried, "document": document})
+            )
+        }
+        Output::Text => {
+            let mut comment = format!("from {}", fetched.origin);
+            for path in carried {
+                comment.push_str(&format!("\nwith {path}"));
+            }
+            String::from_utf8_lossy(&emit::document(&comment, &document)?).into_owned()
+        }
+    };
+    print(&text)
+}
+
+/// Prints the JSON Schema of the document.
+pub fn print_schema() -> Result<()> {
+    print(&format!("{:#}\n", schema::schema()))
+}
+
+/// Wraps a document for a platform's tools.
+pub fn convert(words: &Words) -> Result<()> {
+    let form = form(words.text("to")?)?;
+    let fetched = metadata::document(Path::new(words.argument()?))?;
+    let folder = words.path("output-dir");
+    if form == Form::NoCloud && folder.is_none() {
+        let error = anyhow!("a NoCloud disk has two files: give --output-dir DIR");
+        return Err(fail(Exit::Usage, error));
+    }
+    let files = convert::wrap(form, fetched.text.expose(), &fetched.machine.node.name)?;
+    for (name, bytes) in files {
+        if name == "user-data" {
+            let sentences = convert::too_large_for(bytes.len());
+            sentences
+                .iter()
+                .for_each(|sentence| log::warn!("{sentence}"));
+        }
+        match &folder {
+            // It may hold secrets, whoever carries it on.
+            Some(folder) => files::write(&folder.join(name), &bytes, PRIVATE).map(drop)?,
+            None => print(std::str::from_utf8(&bytes).context("cannot print it")?)?,
+        }
+    }
+    Ok(())
+}
+
+fn form(name: Option<&str>) -> Result<Form> {
+    let found = FORMS.iter().find(|(form, _)| Some(*form) == name);
+    found
+        .map(|(_, form)| *form)
+        .with_context(|| format!("--to is one of {}", FORMS.map(|(name, _)| name).join(", ")))
+        .exit(Exit::Usage)
+}
+
+fn warn(fetched: &Fetched) {
+    for warning in &fetched.warnings {
+        log::warn!("{}: {warning}", fetched.origin);
+    }
+}
+
+/// Checks a document that a person gives.
+pub fn validate(words: &Words) -> Result<()> {
+    let fetched = metadata::document(Path::new(words.argument()?))?;
+    warn(&fetched);
+    let mut reporter = Reporter::new("validate", output(words)?, None);
+    reporter.stage("validate");
+    reporter.line(format!(
+        "valid: {} of cluster {}",
+        fetched.machine.node.name, fetched.machine.cluster.name
+    ));
+    Ok(())
+}

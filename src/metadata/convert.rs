@@ -1,0 +1,133 @@
+//! The other way round: a machine document into an envelope that a platform's tools take.
+//!
+//! Each form is the plainest of its kind, because its reader may be another program than slipway, and
+//! each is read back by the tests. Whether a platform takes it is a matter of size, which nobody
+//! finds out before the machine boots without a document: so every limit is checked here.
+
+use anyhow::{Context, Result};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
+use super::envelope::DOCUMENT;
+use super::platform::PLATFORMS;
+
+/// The oldest version that has all that is needed, so that every Ignition of today reads it.
+const IGNITION: &str = "3.0.0";
+/// Mode 0600 as JSON has to write it.
+const PRIVATE: u32 = 0o600;
+
+/// What a document can be wrapped in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// An Ignition config (JSON).
+    Ignition,
+    /// A cloud-config with `write_files` (YAML).
+    CloudConfig,
+    /// The files of a NoCloud disk.
+    NoCloud,
+}
+
+/// The names on the command line.
+pub const FORMS: [(&str, Form); 3] = [
+    ("ignition", Form::Ignition),
+    ("cloud-config", Form::CloudConfig),
+    ("nocloud", Form::NoCloud),
+];
+
+/// The files of a form by name: one called `user-data`, and for [`Form::NoCloud`] `meta-data`.
+///
+/// # Errors
+/// If the document cannot be represented.
+pub fn wrap(form: Form, document: &[u8], node: &str) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let user_data = match form {
+        Form::Ignition => ignition(document)?,
+        Form::CloudConfig => cloud_config(document),
+        Form::NoCloud => document.to_vec(),
+    };
+    let mut files = vec![("user-data", user_data)];
+    if form == Form::NoCloud {
+        let text = format!("instance-id: {node}\nlocal-hostname: {node}\n");
+        files.push(("meta-data", text.into_bytes()));
+    }
+    Ok(files)
+}
+
+fn ignition(document: &[u8]) -> Result<Vec<u8>> {
+    let source = format!("data:;base64,{}", STANDARD.encode(document));
+    let config = json!({
+        "ignition": {"version": IGNITION},
+        "storage": {"files": [{
+            "path": DOCUMENT,
+            "mode": PRIVATE,
+            "overwrite": true,
+            "contents": {"source": source},
+        }]},
+    });
+    let mut text = serde_json::to_vec_pretty(&config).context("cannot represent the config")?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+/// Base64, because then no line of the document can mean anything to the YAML around it.
+fn cloud_config(document: &[u8]) -> Vec<u8> {
+    let content = STANDARD.encode(document);
+    format!(
+        "#cloud-config\nwrite_files:\n  - path: {DOCUMENT}\n    permissions: '0600'\n    \
+         encoding: b64\n    content: {content}\n"
+    )
+    .into_bytes()
+}
+
+/// Which platforms do not take user data of that many bytes; one sentence each.
+pub fn too_large_for(bytes: usize) -> Vec<String> {
+    let bytes = bytes as u64;
+    PLATFORMS
+        .iter()
+        .filter_map(|platform| {
+            Some((
+                platform.name,
+                platform.limit.filter(|limit| bytes > *limit)?,
+            ))
+        })
+        .map(|(name, limit)| format!("{bytes} bytes are too many for {name}, which takes {limit}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metadata::envelope::{self, Offline};
+    use crate::secret::Secret;
+
+    const TEXT: &[u8] = include_bytes!("../../examples/full.yaml");
+
+    #[test]
+    fn every_form_is_read_back() {
+        for (name, form) in FORMS {
+            let files = wrap(form, TEXT, "node-a").unwrap();
+            let (path, bytes) = &files[0];
+            assert_eq!(*path, "user-data", "{name}");
+            let delivery = envelope::open(bytes, &Offline).unwrap();
+            assert_eq!(delivery.document, Secret::new(TEXT), "{name}");
+            assert!(
+                delivery.entries.is_empty() && delivery.warnings.is_empty(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn nocloud_has_an_identity() {
+        let files = wrap(Form::NoCloud, TEXT, "node-a").unwrap();
+        assert_eq!(files[1].0, "meta-data");
+        assert!(files[1].1.starts_with(b"instance-id: node-a\n"));
+    }
+
+    #[test]
+    fn limits_are_those_of_the_platforms() {
+        assert!(too_large_for(0).is_empty());
+        let all = PLATFORMS.iter().filter(|platform| platform.limit.is_some());
+        assert_eq!(too_large_for(usize::MAX).len(), all.count());
+    }
+}

@@ -1,0 +1,111 @@
+//! The folders below the target, opened so that no link leads out of it.
+
+use std::fs::{self, File, Metadata};
+use std::io::ErrorKind;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
+use nix::sys::stat::{Mode, mkdirat};
+
+use crate::exit::{Exit, fail};
+
+/// Folders that are missing are made with this.
+const MODE: Mode = Mode::from_bits_truncate(0o755);
+
+/// The target's topmost folder.
+pub struct Target(File);
+
+impl Target {
+    /// Opens it.
+    pub fn open(target: &Path) -> Result<Self> {
+        let file = File::open(target);
+        file.with_context(|| format!("cannot open the target {}", target.display()))
+            .map(Self)
+    }
+
+    /// Holds the folder of an absolute plain path, making it if need be.
+    ///
+    /// # Errors
+    /// [`Exit::Refused`] if a link leads out of the target.
+    pub fn hold(&self, path: &str) -> Result<Held> {
+        let (folder, name) = path.rsplit_once('/').context("the path has no folder")?;
+        let folder = folder.trim_start_matches('/');
+        let mut held = self.folder(".")?.context("the target is gone")?;
+        for (end, _) in folder.match_indices('/').chain([(folder.len(), "")]) {
+            let (part, _) = folder.split_at(end);
+            held = match self.folder(part)? {
+                Some(next) => next,
+                None => self.make(&held, part)?,
+            };
+        }
+        Ok(Held {
+            folder: held,
+            name: name.to_owned(),
+        })
+    }
+
+    fn make(&self, parent: &OwnedFd, folder: &str) -> Result<OwnedFd> {
+        let name = folder.rsplit('/').next().unwrap_or(folder);
+        match mkdirat(parent, name, MODE) {
+            Ok(()) | Err(Errno::EEXIST) => {}
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                return Err(error).with_context(|| format!("cannot make the folder /{folder}"));
+            }
+        }
+        self.folder(folder)?
+            .with_context(|| format!("/{folder} is a link to nothing"))
+    }
+
+    fn folder(&self, path: &str) -> Result<Option<OwnedFd>> {
+        let how = OpenHow::new()
+            .flags(OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC)
+            .resolve(ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_MAGICLINKS);
+        match openat2(&self.0, path, how) {
+            Ok(folder) => Ok(Some(folder)),
+            Err(Errno::ENOENT) => Ok(None),
+            Err(Errno::EXDEV) => {
+                let error = anyhow!("a link on the way to /{path} leads out of the root");
+                Err(fail(Exit::Refused, error))
+            }
+            Err(error) => {
+                let error = std::io::Error::from(error);
+                Err(error).with_context(|| format!("cannot open the folder /{path}"))
+            }
+        }
+    }
+}
+
+/// A name in a folder that is held open.
+pub struct Held {
+    folder: OwnedFd,
+    name: String,
+}
+
+impl Held {
+    /// A path that leads through the held folder, whatever becomes of the folder's name.
+    pub fn path(&self) -> PathBuf {
+        self.folder_path().join(&self.name)
+    }
+
+    /// What is there, links not followed.
+    pub fn look(&self) -> Result<Option<Metadata>> {
+        match fs::symlink_metadata(self.path()) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error).context("cannot look at what is there"),
+        }
+    }
+
+    /// Makes the folder's entries durable.
+    pub fn sync(&self) -> Result<()> {
+        crate::node::files::sync_folder(&self.folder_path())
+    }
+
+    fn folder_path(&self) -> PathBuf {
+        format!("/proc/self/fd/{}", self.folder.as_raw_fd()).into()
+    }
+}

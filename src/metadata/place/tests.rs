@@ -1,0 +1,170 @@
+use super::*;
+use crate::exit::exit_of;
+use crate::metadata::envelope::Id;
+use crate::secret::Secret;
+use tempfile::TempDir;
+
+fn entry(path: &str, what: What) -> Entry {
+    Entry {
+        path: path.to_owned(),
+        what,
+        mode: None,
+        user: None,
+        group: None,
+        overwrite: false,
+    }
+}
+
+fn file(path: &str, text: &str) -> Entry {
+    entry(path, What::File(Secret::new(text)))
+}
+
+fn link(path: &str, target: &str, hard: bool) -> Entry {
+    let target = target.to_owned();
+    entry(path, What::Link { target, hard })
+}
+
+fn text(dir: &TempDir, path: &str) -> String {
+    fs::read_to_string(dir.path().join(path)).unwrap()
+}
+
+fn root() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    fs::create_dir(dir.path().join("etc")).unwrap();
+    dir
+}
+
+#[test]
+fn everything_is_written_and_a_second_time_changes_nothing() {
+    let dir = root();
+    fs::write(dir.path().join("etc/hosts"), "127.0.0.1 localhost\n").unwrap();
+    let entries = [
+        Entry {
+            mode: Some(0o700),
+            ..entry("/var/deep/folder", What::Folder)
+        },
+        Entry {
+            mode: Some(0o600),
+            ..file("/var/deep/folder/file", "x")
+        },
+        entry("/etc/hosts", What::Append(Secret::new("10.0.0.1 a\n"))),
+        link("/etc/one", "../var/deep/folder/file", false),
+        link("/etc/systemd/system/x.service", "/dev/null", false),
+        link("/etc/two", "/var/deep/folder/file", true),
+    ];
+    for _ in 0..2 {
+        place(dir.path(), &entries).unwrap();
+        assert_eq!(text(&dir, "etc/one"), "x");
+        assert_eq!(text(&dir, "etc/two"), "x");
+        assert_eq!(text(&dir, "etc/hosts"), "127.0.0.1 localhost\n10.0.0.1 a\n");
+        let mode = |path: &str| fs::metadata(dir.path().join(path)).unwrap().mode() & 0o7777;
+        assert_eq!(mode("var/deep/folder"), 0o700);
+        assert_eq!(mode("var/deep/folder/file"), 0o600);
+        assert_eq!(mode("etc/hosts"), 0o644);
+    }
+}
+
+#[test]
+fn names_outside_are_refused_together_and_nothing_is_written() {
+    let dir = root();
+    let bad = [
+        "/usr/bin/slipway",
+        "/dev/vda",
+        "/proc/sysrq-trigger",
+        "/sys/power/state",
+        "/etc",
+        "/etc/",
+        "/etc/../usr/x",
+        "/etc/./x",
+        "//etc/x",
+        "etc/x",
+        "",
+        "/etc/a\0b",
+        "/etcetera",
+        "/var/lib/slipway",
+        "/var/lib/slipway/machine.yaml",
+        DOCUMENT,
+    ];
+    let mut entries: Vec<_> = bad.iter().map(|path| file(path, "x")).collect();
+    entries.push(link("/etc/x", "../../usr", false));
+    entries.push(link("/etc/x", "/../usr", false));
+    entries.push(link("/etc/x", "", false));
+    entries.push(link("/etc/x", "/dev/vda", true));
+    let count = entries.len();
+    entries.push(file("/etc/good", "x"));
+    let error = place(dir.path(), &entries).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Invalid);
+    assert_eq!(error.to_string().lines().count(), 1 + count, "{error}");
+    assert_eq!(fs::read_dir(dir.path().join("etc")).unwrap().count(), 0);
+}
+
+#[test]
+fn links_of_the_target_must_stay_inside() {
+    let dir = root();
+    let outside = tempfile::tempdir().unwrap();
+    let at = |path: &str| dir.path().join(path);
+    symlink(outside.path(), at("etc/absolute")).unwrap();
+    symlink("../..", at("etc/up")).unwrap();
+    fs::create_dir_all(at("var/real")).unwrap();
+    symlink("../var/real", at("etc/inside")).unwrap();
+    for path in ["/etc/absolute/x", "/etc/up/x"] {
+        let error = place(dir.path(), &[file(path, "x")]).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Refused, "{path}");
+        assert!(
+            format!("{error:#}").contains("leads out of the root"),
+            "{error:#}"
+        );
+    }
+    assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    place(dir.path(), &[file("/etc/inside/x", "x")]).unwrap();
+    assert_eq!(text(&dir, "var/real/x"), "x");
+}
+
+#[test]
+fn what_is_there_is_replaced_only_on_request() {
+    let dir = root();
+    fs::write(dir.path().join("etc/x"), "old").unwrap();
+    symlink("x", dir.path().join("etc/link")).unwrap();
+    for path in ["/etc/x", "/etc/link"] {
+        let again = file(path, "new");
+        let error = place(dir.path(), std::slice::from_ref(&again)).unwrap_err();
+        assert!(
+            format!("{error:#}").contains("does not say overwrite"),
+            "{error:#}"
+        );
+        let overwrite = true;
+        place(dir.path(), &[Entry { overwrite, ..again }]).unwrap();
+        assert_eq!(text(&dir, &path[1..]), "new");
+    }
+    assert!(!dir.path().join("etc/link").is_symlink());
+    let over = Entry {
+        overwrite: true,
+        ..file("/etc/folder", "x")
+    };
+    fs::create_dir(dir.path().join("etc/folder")).unwrap();
+    assert!(place(dir.path(), &[over]).is_err());
+}
+
+#[test]
+fn owners_by_name_are_the_targets() {
+    let dir = root();
+    let owned = |name: &str| Entry {
+        user: Some(Id::Name(name.to_owned())),
+        ..file("/etc/x", "x")
+    };
+    let error = place(dir.path(), &[owned("nobody")]).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Invalid);
+    assert!(
+        format!("{error:#}").contains("no user \"nobody\""),
+        "{error:#}"
+    );
+    if nix::unistd::geteuid().is_root() {
+        fs::write(
+            dir.path().join("etc/passwd"),
+            "svc:x:4711:1::/:/bin/false\n",
+        )
+        .unwrap();
+        place(dir.path(), &[owned("svc")]).unwrap();
+        assert_eq!(fs::metadata(dir.path().join("etc/x")).unwrap().uid(), 4711);
+    }
+}

@@ -1,0 +1,279 @@
+//! The OVF environment: XML by which a hypervisor tells a guest its properties (DMTF DSP0243, §9),
+//! and Azure its provisioning data (`ovf-env.xml`, MS-OVFEnv).
+//!
+//! It is read as a stream, because no tree of it is needed and none then takes memory. Elements are
+//! known by their local names, since every vendor binds another prefix. A document type is refused:
+//! entities of a document's own are how a small text becomes a large one.
+
+use anyhow::{Context as _, Result, anyhow};
+use quick_xml::Reader;
+use quick_xml::escape::{resolve_xml_entity, unescape};
+use quick_xml::events::{BytesRef, BytesStart, Event};
+
+use super::{MAX_BYTES, decode};
+use crate::exit::{Exit, WithExit};
+
+/// Both environments stop at four.
+const MAX_DEPTH: usize = 16;
+/// Attributes of one element that are looked at.
+const MAX_ATTRIBUTES: usize = 64;
+
+/// The bytes of Azure's `CustomData`, which is base64; `None` if it is missing or empty.
+///
+/// # Errors
+/// [`Exit::Invalid`] if it is not XML, has a document type, or holds something else than base64.
+pub fn custom_data(xml: &[u8]) -> Result<Option<Vec<u8>>> {
+    let text = find_custom_data(xml).exit(Exit::Invalid)?;
+    if text.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    decode::base64(text.as_bytes())
+        .context("CustomData of the OVF environment is not base64")
+        .exit(Exit::Invalid)
+        .map(Some)
+}
+
+/// The value of the property `key` of this machine; those of its siblings (`Entity`) do not count.
+/// `None` if there is no such property.
+///
+/// # Errors
+/// [`Exit::Invalid`] if it is not XML or has a document type.
+pub fn property(xml: &[u8], key: &str) -> Result<Option<String>> {
+    find_property(xml, key).exit(Exit::Invalid)
+}
+
+fn find_custom_data(xml: &[u8]) -> Result<String> {
+    let mut walk = Walk::new(xml)?;
+    let (mut text, mut inside) = (String::new(), false);
+    loop {
+        match walk.next()? {
+            Event::Eof => return Ok(text),
+            Event::Start(_) if inside => {
+                return Err(anyhow!("CustomData of the OVF environment holds elements"));
+            }
+            Event::Start(start) => inside = start.local_name().as_ref() == "CustomData",
+            Event::End(_) if inside => return Ok(text),
+            Event::Text(part) if inside => text.push_str(&part),
+            Event::CData(part) if inside => text.push_str(&part),
+            Event::GeneralRef(part) if inside => text.push_str(&resolve(&part)?),
+            _ => {}
+        }
+    }
+}
+
+fn find_property(xml: &[u8], key: &str) -> Result<Option<String>> {
+    let mut walk = Walk::new(xml)?;
+    loop {
+        let start = match walk.next()? {
+            Event::Eof => return Ok(None),
+            Event::Start(start) if walk.at_property() => start,
+            _ => continue,
+        };
+        if attribute(&start, "key")?.as_deref() == Some(key) {
+            return Ok(Some(attribute(&start, "value")?.unwrap_or_default()));
+        }
+    }
+}
+
+/// A walk through a document that knows which elements it is in.
+struct Walk<'a> {
+    reader: Reader<&'a [u8]>,
+    /// The local names of the open elements.
+    path: Vec<String>,
+}
+
+impl<'a> Walk<'a> {
+    fn new(xml: &'a [u8]) -> Result<Self> {
+        if xml.len() as u64 > MAX_BYTES {
+            let max = MAX_BYTES / 1024;
+            return Err(anyhow!("the OVF environment has more than {max} KiB"));
+        }
+        let text = std::str::from_utf8(xml)
+            .map_err(|_| anyhow!("the OVF environment is not UTF-8 text"))?;
+        let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
+        reader.config_mut().expand_empty_elements = true;
+        Ok(Self {
+            reader,
+            path: Vec::new(),
+        })
+    }
+
+    /// The next event; an empty element has a start and an end.
+    fn next(&mut self) -> Result<Event<'a>> {
+        // What the reader says of an error may repeat the document.
+        let event = self.reader.read_event().map_err(|_| {
+            let at = self.reader.error_position();
+            anyhow!("the OVF environment is not XML (byte {at})")
+        })?;
+        match &event {
+            Event::Start(_) if self.path.len() == MAX_DEPTH => {
+                return Err(anyhow!(
+                    "the OVF environment is nested more than {MAX_DEPTH} levels deep"
+                ));
+            }
+            Event::Start(start) => self.path.push(start.local_name().as_ref().to_owned()),
+            Event::End(_) => drop(self.path.pop()),
+            Event::DocType(_) => {
+                return Err(anyhow!(
+                    "the OVF environment has a document type, which is not supported"
+                ));
+            }
+            Event::Eof if !self.path.is_empty() => {
+                return Err(anyhow!("the OVF environment breaks off"));
+            }
+            _ => {}
+        }
+        Ok(event)
+    }
+
+    /// Whether the element that has just begun is a property of this machine: the environment's own
+    /// section, not one inside an `Entity`.
+    fn at_property(&self) -> bool {
+        matches!(&*self.path, [_, section, property] if section == "PropertySection" && property == "Property")
+    }
+}
+
+/// An attribute by its local name. Line breaks in it stay what they are, although XML would make them
+/// spaces: some hypervisors write a document so.
+fn attribute(start: &BytesStart<'_>, name: &str) -> Result<Option<String>> {
+    let mut attributes = start.attributes();
+    // The check for duplicates takes time that grows with their square.
+    let attributes = attributes.with_checks(false).take(MAX_ATTRIBUTES).flatten();
+    for attribute in attributes {
+        if attribute.key.local_name().as_ref() == name {
+            let value = unescape(&attribute.value).map_err(|_| unknown_entity())?;
+            return Ok(Some(value.into_owned()));
+        }
+    }
+    Ok(None)
+}
+
+fn resolve(reference: &BytesRef<'_>) -> Result<String> {
+    match reference.resolve_char_ref() {
+        Ok(Some(c)) => Ok(c.to_string()),
+        Ok(None) => resolve_xml_entity(reference)
+            .map(str::to_owned)
+            .ok_or_else(unknown_entity),
+        Err(_) => Err(unknown_entity()),
+    }
+}
+
+fn unknown_entity() -> anyhow::Error {
+    anyhow!("the OVF environment has an entity that XML does not define by itself")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::exit::exit_of;
+    use proptest::prelude::*;
+
+    const VMWARE: &str = r#"<?xml version="1.0" encoding="UTF-8"?>
+<Environment xmlns="http://schemas.dmtf.org/ovf/environment/1"
+     xmlns:oe="http://schemas.dmtf.org/ovf/environment/1" oe:id="">
+   <PlatformSection><Kind>VMware ESXi</Kind></PlatformSection>
+   <Entity oe:id="sibling"><PropertySection>
+     <Property oe:key="user-data" oe:value="another machine's"/>
+   </PropertySection></Entity>
+   <PropertySection>
+     <Property oe:key="hostname" oe:value="a &amp; b"/>
+     <Property oe:value="x&#58;
+ &lt;y&gt;" oe:key="user-data"></Property>
+     <Property oe:key="bare"/>
+   </PropertySection>
+</Environment>"#;
+
+    fn azure(data: &str) -> String {
+        format!(
+            r#"<Environment xmlns="http://schemas.dmtf.org/ovf/environment/1" xmlns:wa="http://schemas.microsoft.com/windowsazure">
+<wa:ProvisioningSection><wa:Version>1.0</wa:Version>
+<LinuxProvisioningConfigurationSet xmlns="http://schemas.microsoft.com/windowsazure">
+<HostName>a</HostName>{data}
+</LinuxProvisioningConfigurationSet></wa:ProvisioningSection></Environment>"#
+        )
+    }
+
+    #[test]
+    fn properties_are_this_machines() {
+        let read = |key| property(VMWARE.as_bytes(), key).unwrap();
+        assert_eq!(read("user-data").as_deref(), Some("x:\n <y>"));
+        assert_eq!(read("hostname").as_deref(), Some("a & b"));
+        assert_eq!(read("bare").as_deref(), Some(""));
+        assert_eq!(read("missing"), None);
+    }
+
+    #[test]
+    fn custom_data_is_found_in_any_dress() {
+        let cases = [
+            ("<CustomData>aGVs\n  bG8=</CustomData>", Some("hello")),
+            ("<wa:CustomData>aGVsbG8=</wa:CustomData>", Some("hello")),
+            (
+                "<CustomData><![CDATA[aGVsbG8=]]></CustomData>",
+                Some("hello"),
+            ),
+            ("<CustomData>aGVs&#98;G8=</CustomData>", Some("hello")),
+            ("<CustomData/>", None),
+            ("<CustomData> \n </CustomData>", None),
+            ("", None),
+        ];
+        for (xml, want) in cases {
+            let got = custom_data(azure(xml).as_bytes()).unwrap();
+            assert_eq!(got.as_deref(), want.map(str::as_bytes), "{xml}");
+        }
+        let marked = format!("\u{feff}{}", azure("<CustomData>aGVsbG8=</CustomData>"));
+        assert!(custom_data(marked.as_bytes()).unwrap().is_some());
+    }
+
+    #[test]
+    fn what_is_wrong_is_said_without_the_content() {
+        let deep = "<hunter2>".repeat(MAX_DEPTH + 1);
+        let bomb = "<!DOCTYPE x [<!ENTITY a 'hunter2'>]><x/>";
+        let cases = [
+            (azure("<CustomData>hunter2!</CustomData>"), "is not base64"),
+            (
+                azure("<CustomData><hunter2/></CustomData>"),
+                "holds elements",
+            ),
+            (
+                azure("<CustomData>&hunter2;</CustomData>"),
+                "an entity that",
+            ),
+            (azure("<CustomData>&#xD800;</CustomData>"), "an entity that"),
+            (azure("</hunter2>"), "is not XML (byte"),
+            (bomb.to_owned(), "document type"),
+            (deep, "more than 16 levels"),
+            ("<hunter2><b>".to_owned(), "breaks off"),
+            ("a".repeat(MAX_BYTES as usize + 1), "more than 4096 KiB"),
+        ];
+        for (xml, want) in cases {
+            let error = custom_data(xml.as_bytes()).unwrap_err();
+            let text = format!("{error:#}");
+            assert_eq!(exit_of(&error), Exit::Invalid);
+            assert!(text.contains(want) && !text.contains("hunter2"), "{text}");
+        }
+        let text = custom_data(b"<a>\xff</a>").unwrap_err().to_string();
+        assert!(text.contains("not UTF-8"), "{text}");
+    }
+
+    #[test]
+    fn many_attributes_take_no_time() {
+        let many = " a='b'".repeat(200_000);
+        let xml = format!("<E><PropertySection><Property{many}/></PropertySection></E>");
+        assert_eq!(property(xml.as_bytes(), "user-data").unwrap(), None);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(xml in "(<|>|&|;|/|!|\\[|'|\"|=| |CustomData|Property|PropertySection|E|\\PC){0,60}") {
+            let _ = custom_data(xml.as_bytes());
+            let _ = property(xml.as_bytes(), "E");
+        }
+
+        #[test]
+        fn an_escaped_value_comes_back(value in "\\PC{0,40}") {
+            let escaped = quick_xml::escape::escape(value.as_str());
+            let xml = format!("<E><PropertySection><Property key='k' value=\"{escaped}\"/></PropertySection></E>");
+            prop_assert_eq!(property(xml.as_bytes(), "k").unwrap(), Some(value));
+        }
+    }
+}

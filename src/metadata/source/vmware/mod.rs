@@ -1,0 +1,152 @@
+//! VMware: variables of the virtual machine whose names begin with `guestinfo.`, which its owner sets
+//! and the guest asks the hypervisor for.
+//!
+//! The names are cloud-init's (its documentation, "VMware") and Ignition's, each with `.encoding`
+//! beside it; a machine made from an OVF template has its user data among the properties of the OVF
+//! environment instead. The usual crate, vmw_backdoor, can only read, but a document is to be taken
+//! away after it was kept; so the protocol is spoken here ([`backdoor`]). The OVF environment stays:
+//! it belongs to vSphere, which writes it anew at every start.
+
+#[cfg(target_arch = "x86_64")]
+mod backdoor;
+#[cfg(target_arch = "x86_64")]
+mod port;
+
+use anyhow::{Context as _, Result, anyhow};
+
+use super::{Answer, Context, decode, ovf, smbios};
+use crate::exit::{Exit, WithExit, fail};
+
+/// User data, cloud-init's before Ignition's.
+const KEYS: [&str; 2] = ["guestinfo.userdata", "guestinfo.ignition.config.data"];
+/// The OVF environment, and the properties that hold user data.
+const ENVIRONMENT: &str = "guestinfo.ovfEnv";
+const PROPERTIES: [&str; 2] = ["user-data", "guestinfo.userdata"];
+/// What takes the place of user data that was taken away, as in cloud-init: an empty YAML document,
+/// because a variable cannot be removed.
+const WIPED: &str = "---";
+
+/// The variables of a virtual machine.
+pub trait GuestInfo {
+    /// The value of a variable, `None` if it is not set.
+    ///
+    /// # Errors
+    /// If the hypervisor cannot be asked.
+    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Sets a variable, for as long as the machine runs.
+    ///
+    /// # Errors
+    /// If the hypervisor refuses.
+    fn set(&mut self, key: &str, value: &str) -> Result<()>;
+}
+
+/// Reads the first variable that holds user data. Nothing is waited for: they were set before the
+/// machine was started.
+pub fn read(context: &Context<'_>) -> Result<Answer> {
+    find(&mut *open(context)?)
+}
+
+/// Sets the variables that hold user data to an empty document.
+pub fn wipe(context: &Context<'_>) -> Result<()> {
+    scrub(&mut *open(context)?)
+}
+
+/// The hypervisor, but only on its own machines: elsewhere the very question kills who asks.
+fn open(context: &Context<'_>) -> Result<Box<dyn GuestInfo>> {
+    let vendor = smbios::field(context.root, "sys_vendor");
+    if !vendor.starts_with("VMware") {
+        let next = "is slipway.platform=vmware right?";
+        let error = anyhow!("this is not a VMware machine (its vendor is {vendor:?}); {next}");
+        return Err(fail(Exit::NotFound, error));
+    }
+    channel()
+        .context("cannot ask VMware for its variables")
+        .exit(Exit::NotFound)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn channel() -> Result<Box<dyn GuestInfo>> {
+    Ok(Box::new(backdoor::Channel::open(port::Port::new()?)?))
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn channel() -> Result<Box<dyn GuestInfo>> {
+    let next = "attach a NoCloud disk and use slipway.platform=nocloud";
+    Err(anyhow!("it answers on x86_64 only; {next}"))
+}
+
+fn find(info: &mut dyn GuestInfo) -> Result<Answer> {
+    for key in KEYS {
+        if let Some(value) = held(info, key)? {
+            let encoding = info.get(&encoding(key)).exit(Exit::NotFound)?;
+            let bytes = decoded(value, &encoding.unwrap_or_default())
+                .with_context(|| format!("cannot read {key}"))
+                .exit(Exit::Invalid)?;
+            return Ok(Answer::document(bytes, format!("VMware's {key}")));
+        }
+    }
+    if let Some(xml) = held(info, ENVIRONMENT)? {
+        for key in PROPERTIES {
+            if let Some(value) = ovf::property(&xml, key)?.filter(|value| !value.is_empty()) {
+                return Ok(Answer::document(
+                    property(value),
+                    format!("OVF property {key}"),
+                ));
+            }
+        }
+    }
+    Ok(Answer::Nothing(format!(
+        "VMware has no {}; set it to the machine document in base64, and {} to base64",
+        KEYS[0],
+        encoding(KEYS[0])
+    )))
+}
+
+/// OVF tools give user data in base64 or as it is, and do not say which. Text that is base64 as a whole
+/// is no document: a document has a colon.
+fn property(value: String) -> Vec<u8> {
+    decode::base64(value.as_bytes()).unwrap_or_else(|| value.into_bytes())
+}
+
+/// A variable that is set to something.
+fn held(info: &mut dyn GuestInfo, key: &str) -> Result<Option<Vec<u8>>> {
+    let value = info.get(key).exit(Exit::NotFound)?;
+    Ok(value.filter(|value| {
+        let text = value.trim_ascii();
+        !text.is_empty() && text != WIPED.as_bytes()
+    }))
+}
+
+/// Whatever is below the base64 is the envelope's.
+fn decoded(value: Vec<u8>, encoding: &[u8]) -> Result<Vec<u8>> {
+    match encoding {
+        b"" => Ok(value),
+        b"base64" | b"b64" | b"gzip+base64" | b"gz+b64" => {
+            decode::base64(&value).context("its encoding says base64, but it is not")
+        }
+        b"gzip" | b"gz" => Err(anyhow!(
+            "its encoding is gzip alone, which no variable can carry; use gzip+base64"
+        )),
+        _ => Err(anyhow!(
+            "its encoding is none of base64, b64, gzip+base64 and gz+b64"
+        )),
+    }
+}
+
+fn encoding(key: &str) -> String {
+    format!("{key}.encoding")
+}
+
+fn scrub(info: &mut dyn GuestInfo) -> Result<()> {
+    for key in KEYS {
+        if held(info, key)?.is_some() {
+            info.set(key, WIPED)?;
+            info.set(&encoding(key), "")?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,161 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::super::testing::Machine;
+use super::*;
+use crate::exit::exit_of;
+
+/// The variables of a machine that is none.
+impl GuestInfo for BTreeMap<String, Vec<u8>> {
+    fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>> {
+        Ok(BTreeMap::get(self, key).cloned())
+    }
+
+    fn set(&mut self, key: &str, value: &str) -> Result<()> {
+        self.insert(key.to_owned(), value.into());
+        Ok(())
+    }
+}
+
+type List<'a> = &'a [(&'a str, &'a str)];
+
+fn variables(list: List<'_>) -> BTreeMap<String, Vec<u8>> {
+    let owned = list
+        .iter()
+        .map(|(key, value)| (format!("guestinfo.{key}"), value.as_bytes().to_vec()));
+    owned.collect()
+}
+
+const OVF: &str = r#"<Environment><PropertySection>
+<Property oe:key="user-data" oe:value="aGVsbG8="/></PropertySection></Environment>"#;
+
+#[test]
+fn the_first_that_is_set_wins() {
+    let cases: [(List<'_>, &str, &str); 8] = [
+        (
+            &[("userdata", "a: b")],
+            "a: b",
+            "VMware's guestinfo.userdata",
+        ),
+        (
+            &[
+                ("userdata", "aGVs\nbG8="),
+                ("userdata.encoding", "b64"),
+                ("ignition.config.data", "x"),
+            ],
+            "hello",
+            "VMware's guestinfo.userdata",
+        ),
+        (
+            &[("userdata", "---"), ("ignition.config.data", "{}")],
+            "{}",
+            "VMware's guestinfo.ignition.config.data",
+        ),
+        (
+            &[
+                ("ignition.config.data", "aGVsbG8="),
+                ("ignition.config.data.encoding", "gzip+base64"),
+            ],
+            "hello",
+            "VMware's guestinfo.ignition.config.data",
+        ),
+        (
+            &[("userdata", " "), ("ovfEnv", OVF)],
+            "hello",
+            "OVF property user-data",
+        ),
+        (
+            &[(
+                "ovfEnv",
+                "<E><PropertySection><Property key='guestinfo.userdata' value='a: b'/></PropertySection></E>",
+            )],
+            "a: b",
+            "OVF property guestinfo.userdata",
+        ),
+        (
+            &[("userdata", "x"), ("ovfEnv", OVF)],
+            "x",
+            "VMware's guestinfo.userdata",
+        ),
+        (
+            &[("userdata", "aGVsbG8="), ("userdata.encoding", "")],
+            "aGVsbG8=",
+            "VMware's guestinfo.userdata",
+        ),
+    ];
+    for (list, bytes, from) in cases {
+        let got = find(&mut variables(list)).unwrap();
+        assert_eq!(
+            got,
+            Answer::document(bytes.as_bytes().to_vec(), from),
+            "{list:?}"
+        );
+    }
+}
+
+#[test]
+fn none_is_explained() {
+    for list in [
+        &[][..],
+        &[("userdata", "")],
+        &[("ovfEnv", "<Environment/>")],
+    ] {
+        let Answer::Nothing(why) = find(&mut variables(list)).unwrap() else {
+            panic!("{list:?}")
+        };
+        assert!(why.contains("no guestinfo.userdata; set it"), "{why}");
+    }
+}
+
+#[test]
+fn encodings_that_cannot_be_are_refused() {
+    let cases = [
+        ("gz", "use gzip+base64"),
+        ("gzip", "use gzip+base64"),
+        ("base64", "says base64, but it is not"),
+        ("rot13", "none of base64"),
+    ];
+    for (encoding, want) in cases {
+        let list = [("userdata", "hunter2!"), ("userdata.encoding", encoding)];
+        let error = find(&mut variables(&list)).unwrap_err();
+        let text = format!("{error:#}");
+        assert_eq!(exit_of(&error), Exit::Invalid);
+        assert!(
+            text.contains(want) && text.contains("guestinfo.userdata"),
+            "{text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+    let error = find(&mut variables(&[("ovfEnv", "<!DOCTYPE x><x/>")])).unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Invalid);
+}
+
+#[test]
+fn what_was_taken_away_is_not_there_any_more() {
+    let list = [
+        ("userdata", "aGVsbG8="),
+        ("userdata.encoding", "base64"),
+        ("ovfEnv", "<E/>"),
+    ];
+    let mut info = variables(&list);
+    scrub(&mut info).unwrap();
+    let want = [
+        ("userdata", "---"),
+        ("userdata.encoding", ""),
+        ("ovfEnv", "<E/>"),
+    ];
+    assert_eq!(info, variables(&want));
+    assert!(matches!(find(&mut info).unwrap(), Answer::Nothing(_)));
+}
+
+#[test]
+fn other_machines_are_not_asked() {
+    for vendor in ["QEMU", ""] {
+        let machine = Machine::new("quiet", Duration::ZERO);
+        machine.put("/sys/class/dmi/id/sys_vendor", vendor);
+        let error = read(&machine.context()).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::NotFound);
+        let want = format!("not a VMware machine (its vendor is {vendor:?})");
+        assert!(error.to_string().contains(&want), "{error}");
+    }
+}

@@ -1,0 +1,56 @@
+//! What every HTTPS connection trusts, and how it proves who it is.
+//!
+//! ureq's way to choose a crypto provider is not covered by its version promise, and it ignores an
+//! authority that it cannot read: both are dealt with here, once for every room that speaks HTTPS.
+
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use rustls::RootCertStore;
+use rustls::crypto::ring;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
+
+/// TLS that verifies servers against the certificates in `roots` and shows `client`, if given.
+pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsConfig {
+    let roots: Vec<_> = roots
+        .iter()
+        .map(|der| Certificate::from_der(der).to_owned())
+        .collect();
+    TlsConfig::builder()
+        .unversioned_rustls_crypto_provider(Arc::new(ring::default_provider()))
+        .root_certs(RootCerts::new_with_certs(&roots))
+        .client_cert(client)
+        .build()
+}
+
+/// The certificates of a PEM file, in its order.
+///
+/// # Errors
+/// If one is broken, or there is none.
+pub fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let ders: Vec<_> = CertificateDer::pem_slice_iter(pem)
+        .collect::<Result<_, _>>()
+        .context("it is not PEM")?;
+    if ders.is_empty() {
+        bail!("it holds no PEM certificate");
+    }
+    Ok(ders)
+}
+
+/// As [`certificates`], each of which can be a trust anchor.
+///
+/// # Errors
+/// As [`certificates`], and if one is no X.509 certificate.
+pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
+    let ders = certificates(pem)?;
+    let mut store = RootCertStore::empty();
+    for der in &ders {
+        store.add(der.clone()).context("it is no authority")?;
+    }
+    Ok(ders)
+}

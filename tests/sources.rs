@@ -1,0 +1,66 @@
+//! Machines as their sources show them, and what slipway makes of them:
+//! `sources/NN-name/{root/..., expected}`.
+//!
+//! Below `root` are the /proc, /sys, /run and /var of the case. A file `offline` beside it means that
+//! the network is not up, and a file `config` holds the arguments of a person: a path below the root
+//! to read. `expected` is the outcome: where the document came from and the node it names, why there is
+//! none, or the exit code and the error. With UPDATE_GOLDEN=1 it is rewritten; the difference is then for
+//! a person to judge. Disks cannot be mounted here: the machines of qemu-tests have some.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use slipway::exit::exit_of;
+use slipway::metadata::platform::PLATFORMS;
+use slipway::metadata::{Outcome, Request, look};
+
+fn cases() -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sources");
+    let entries = fs::read_dir(folder).unwrap();
+    let mut cases: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+    cases.sort();
+    cases
+}
+
+fn outcome(case: &Path) -> String {
+    let root = case.join("root");
+    let mut request = Request::new(&root, &root);
+    request.offline = case.join("offline").exists();
+    request.link_local = "http://127.0.0.1:1".to_owned();
+    if let Ok(path) = fs::read_to_string(case.join("config")) {
+        request.config = Some(root.join(path.trim()));
+    }
+    let text = match look(&request) {
+        Ok(Outcome::Fetched(fetched)) => {
+            format!("{}\n{}\n", fetched.origin, fetched.machine.node.name)
+        }
+        Ok(Outcome::Nothing(why)) => format!("nothing\n{why}\n"),
+        Ok(Outcome::NeedsNetwork(what)) => format!("needs the network\n{what}\n"),
+        Err(error) => format!("{:?}\n{error:#}\n", exit_of(&error)),
+    };
+    let names: Vec<_> = PLATFORMS.iter().map(|platform| platform.name).collect();
+    text.replace(&names.join(", "), "NAMES")
+        .replace(root.to_str().unwrap(), "")
+}
+
+#[test]
+fn every_machine_has_its_outcome() {
+    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
+    let mut wrong = Vec::new();
+    for case in cases() {
+        let got = outcome(&case);
+        let expected = case.join("expected");
+        if update {
+            fs::write(&expected, got).unwrap();
+        } else if fs::read_to_string(&expected).unwrap_or_default() != got {
+            wrong.push(format!("{}:\n{got}", expected.display()));
+        }
+    }
+    assert!(
+        wrong.is_empty(),
+        "differs (UPDATE_GOLDEN=1 rewrites):\n{}",
+        wrong.join("\n")
+    );
+}
