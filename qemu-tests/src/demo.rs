@@ -1,7 +1,8 @@
 //! `./x demo`: one machine, from a document to a cluster, shown live.
 
 use crate::vm::launch::{self, Launched};
-use crate::vm::machine::{Machine, Medium};
+use crate::vm::machine::Machine;
+use crate::vm::media::Medium;
 use crate::vm::{Line, by_slipway};
 use crate::{build, cache, image, prereq};
 use anyhow::{Context, Result};

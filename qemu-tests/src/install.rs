@@ -10,9 +10,23 @@ use std::path::Path;
 use std::process::Command;
 
 /// Folders of the repository and where their files go below the destination.
-const FOLDERS: [(&str, &str); 2] = [
+const FOLDERS: [(&str, &str); 3] = [
     ("dracut/50slipway", "usr/lib/dracut/modules.d/50slipway"),
+    (
+        "dracut/50slipway-network",
+        "usr/lib/dracut/modules.d/50slipway-network",
+    ),
     ("systemd", "usr/lib/systemd/system"),
+];
+
+/// What an image is made of; other commits leave it as it was.
+const IMAGE: [&str; 6] = [
+    "src",
+    "dracut",
+    "systemd",
+    "image",
+    "Cargo.toml",
+    "Cargo.lock",
 ];
 
 /// What the binary prints about itself and the file that it goes to.
@@ -44,11 +58,37 @@ pub fn into(repo: &Path, slipway: &Path, destdir: &Path) -> Result<()> {
             place(&file, &destdir.join(to).join(name), mode)?;
         }
     }
+    write(
+        built(repo)?.as_bytes(),
+        &destdir.join("usr/lib/slipway/built"),
+        0o644,
+    )?;
     for (arguments, to) in PRINTED {
         let text = process::output(Command::new(slipway).args(arguments))?;
         write(text.as_bytes(), &destdir.join(to), 0o644)?;
     }
     Ok(())
+}
+
+/// When the image is built, in seconds since 1970, for the clock's gate: SOURCE_DATE_EPOCH if it is
+/// set, else the date of the last commit, so that the same sources give the same image.
+pub fn built(repo: &Path) -> Result<String> {
+    let text = match std::env::var("SOURCE_DATE_EPOCH") {
+        Ok(text) => text,
+        Err(_) => {
+            let mut log = Command::new("git");
+            log.arg("-C")
+                .arg(repo)
+                .args(["log", "-1", "--format=%ct", "--"])
+                .args(IMAGE);
+            process::output(&mut log).context("cannot ask git; set SOURCE_DATE_EPOCH")?
+        }
+    };
+    let seconds: u64 = text
+        .trim()
+        .parse()
+        .with_context(|| format!("{text:?} is no date"))?;
+    Ok(format!("{seconds}\n"))
 }
 
 fn place(from: &Path, to: &Path, mode: u32) -> Result<()> {

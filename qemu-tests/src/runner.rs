@@ -74,8 +74,8 @@ pub fn test(repo: &Path, tier: Option<Tier>, name: Option<&str>) -> Result<()> {
     }
 }
 
-/// Runs every scenario `rounds` times, and asks for advisories about the dependencies: what is too
-/// long, or needs too much of the network, for every change.
+/// Runs every scenario `rounds` times and every fuzz target for minutes, and asks for advisories about
+/// the dependencies: what is too long, or needs too much of the network, for every change.
 pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
     let advisories = unit::advisories(repo);
     let context = prepare(repo, Tier::Vm)?;
@@ -86,6 +86,7 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
             total += run(scenario, &context)?;
         }
     }
+    total += unit::fuzz_at_length(repo)?;
     println!("{total}");
     if !total.is_good() {
         bail!("not all scenarios passed in all rounds: {total}");

@@ -26,7 +26,7 @@ cp "$tree/tmp/initrd" "$tree/.initrd""#;
 /// Makes the initrd at `to`, with slipway's module if `with_slipway`.
 pub fn build(tree: &Path, to: &Path, with_slipway: bool, log: &Log) -> Result<()> {
     let modules = if with_slipway {
-        format!("{MODULES} slipway")
+        format!("{MODULES} slipway slipway-network")
     } else {
         MODULES.to_owned()
     };

@@ -12,7 +12,7 @@ mod rootfs;
 mod tree;
 
 use crate::progress::{self, Log};
-use crate::{build, cache, payload, prereq};
+use crate::{build, cache, install, payload, prereq};
 use anyhow::{Context, Result};
 pub use rootfs::rootfs;
 use std::fs;
@@ -94,7 +94,9 @@ fn system(inputs: &Inputs, image: &Path, log: &Log) -> Result<()> {
 
 fn system_key(inputs: &Inputs) -> Result<String> {
     let rootfs = cache::identity(&inputs.rootfs)?;
-    let mut key = cache::Key::new("system 1").add("rootfs", rootfs.as_bytes());
+    let mut key = cache::Key::new("system 1")
+        .add("rootfs", rootfs.as_bytes())
+        .add("built", install::built(&inputs.repo)?.as_bytes());
     for folder in ["image/files", "image/dracut", "dracut", "systemd"] {
         key = key.add(folder, b"").add_tree(&inputs.repo.join(folder))?;
     }

@@ -20,7 +20,8 @@ use nix::sys::wait::{Id, WaitPidFlag, waitid};
 use nix::unistd::Pid;
 
 use super::life::{self, Life};
-use super::wire::{self, Answer, Ended, Order, Run};
+use super::usage;
+use super::wire::{self, Answer, Order, Run};
 
 /// The node's own environment.
 const PATH: &str = "/opt/harness/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -116,22 +117,8 @@ fn reap(table: &Table) {
 fn collect(table: &Table, pid: Option<Pid>) {
     let Some(pid) = pid else { return };
     let mut running = table.lock();
-    let ended = wait_with_usage(pid);
+    let ended = usage::wait(pid, libc::WNOHANG);
     if let (Some(ended), Some(mut answers)) = (ended, running.remove(&pid.as_raw())) {
         answer(&mut answers, &Answer::Ended(ended));
     }
-}
-
-fn wait_with_usage(pid: Pid) -> Option<Ended> {
-    let mut status = 0;
-    // SAFETY: rusage is a plain C struct of integers, for which all zeroes is a valid value.
-    let mut usage: libc::rusage = unsafe { std::mem::zeroed() };
-    // SAFETY: both pointers are to live locals of the types that wait4 writes.
-    let waited = unsafe { libc::wait4(pid.as_raw(), &mut status, libc::WNOHANG, &mut usage) };
-    let milliseconds = |time: libc::timeval| time.tv_sec as f64 * 1e3 + time.tv_usec as f64 / 1e3;
-    (waited == pid.as_raw()).then(|| Ended {
-        status,
-        cpu_ms: milliseconds(usage.ru_utime) + milliseconds(usage.ru_stime),
-        peak_rss_kib: usage.ru_maxrss,
-    })
 }

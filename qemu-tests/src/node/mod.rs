@@ -17,6 +17,7 @@ mod scenarios;
 mod services;
 mod store;
 mod tracer;
-mod wire;
+mod usage;
+pub mod wire;
 
 pub use scenarios::SCENARIOS;

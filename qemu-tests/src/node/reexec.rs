@@ -5,13 +5,15 @@
 //! not document.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{holder, init, life};
+use super::{holder, init, life, usage};
+use crate::vm::imds;
 
 /// The role of [`holder::run`].
 pub const HOLDER: &str = "internal-node-holder";
@@ -19,6 +21,9 @@ pub const HOLDER: &str = "internal-node-holder";
 pub const LIFE: &str = "internal-node-life";
 /// The role of [`init::run`].
 pub const INIT: &str = "internal-node-init";
+
+/// The role of [`usage::measure`].
+pub const MEASURE: &str = "internal-measure";
 
 /// This program in another role, with what that role is told.
 pub fn command(role: &str, told: &impl Serialize) -> Result<Command> {
@@ -37,6 +42,8 @@ pub fn play(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         HOLDER => parse(told).and_then(|disk| holder::run(&disk)),
         LIFE => parse(told).and_then(|life| life::run(&life)),
         INIT => parse(told).and_then(|life| init::run(&life)),
+        MEASURE => parse(told).and_then(|line: Vec<String>| usage::measure(&line)),
+        imds::PIPE => parse(told).and_then(|socket: PathBuf| imds::pipe(&socket)),
         _ => return None,
     };
     Some(played.map_or_else(

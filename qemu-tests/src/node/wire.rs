@@ -61,6 +61,9 @@ pub struct Ended {
     pub cpu_ms: f64,
     /// Largest resident set in KiB.
     pub peak_rss_kib: i64,
+    /// From its start to its end; 0 where nobody took the time.
+    #[serde(default)]
+    pub wall_ms: f64,
 }
 
 impl Ended {

@@ -32,7 +32,19 @@ pub fn cross() -> Result<()> {
 pub fn lint() -> Result<()> {
     rust::component("rustfmt", "cargo-fmt")?;
     rust::component("clippy", "cargo-clippy")?;
-    apt::ensure(&["shellcheck"])
+    apt::ensure(&["shellcheck"])?;
+    // clippy looks at the fuzz targets too, and for that their build scripts run.
+    fuzz()
+}
+
+/// A validator of JSON Schemas.
+pub fn schema() -> Result<()> {
+    apt::ensure(&["python3-jsonschema"])
+}
+
+/// What compiles libFuzzer.
+pub fn fuzz() -> Result<()> {
+    apt::ensure(&["g++"])
 }
 
 /// What makes the image and its disks.

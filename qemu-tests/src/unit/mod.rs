@@ -2,6 +2,8 @@
 //! is added to theirs.
 
 mod checks;
+mod fuzz;
+mod schema;
 
 use crate::build::cargo;
 use crate::runner::Tally;
@@ -11,6 +13,12 @@ use checks::CHECKS;
 pub use checks::advisories;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
+
+/// How long each fuzz target runs with the other tests.
+const FUZZED: Duration = Duration::from_secs(10);
+/// How long it runs in a soak.
+const FUZZED_AT_LENGTH: Duration = Duration::from_secs(600);
 
 /// Runs the checks and the tests whose name contains `name`.
 pub fn run(repo: &Path, name: Option<&str>) -> Result<Tally> {
@@ -22,7 +30,13 @@ pub fn run(repo: &Path, name: Option<&str>) -> Result<Tally> {
         }
     }
     tally += tests(repo, name)?;
+    tally += fuzz::run(repo, name, FUZZED)?;
     Ok(tally)
+}
+
+/// Runs every fuzz target for as long as it takes to find what hides deeper.
+pub fn fuzz_at_length(repo: &Path) -> Result<Tally> {
+    fuzz::run(repo, None, FUZZED_AT_LENGTH)
 }
 
 /// Notes how a check went and says so.

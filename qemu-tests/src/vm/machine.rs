@@ -1,25 +1,16 @@
 //! A machine for one scenario: disks of its own, the document, and the harness's tools.
 
 use super::accel::{Accel, accel};
+use super::media::Medium;
 use super::qemu::Vm;
 use super::spec::{Network, Source, Spec};
 use super::tools;
 use crate::process;
 use anyhow::{Context as _, Result};
 use slipway::config;
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-
-/// Where a document is to be found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Medium {
-    /// QEMU's firmware configuration device.
-    FwCfg,
-    /// A disk labelled `cidata`.
-    NoCloud,
-}
 
 /// The machine's folder and what it is started with; the state disk stays there between boots.
 #[derive(Debug)]
@@ -37,12 +28,29 @@ pub struct Machine {
 impl Machine {
     /// A machine with the state disk of a first boot, whose document is `text`, or missing.
     pub fn create(image: &Path, work: &Path, medium: Medium, text: Option<&[u8]>) -> Result<Self> {
+        let source = match text {
+            Some(text) => medium.with(work, text)?,
+            None => medium.without(),
+        };
+        Self::with_source(image, work, source, text.and_then(network))
+    }
+
+    /// A machine that gets its document from there. Its network is what a document asks for that is in
+    /// no envelope.
+    pub fn with_source(
+        image: &Path,
+        work: &Path,
+        source: Source,
+        network: Option<Network>,
+    ) -> Result<Self> {
         let spec = Spec {
             image: image.to_path_buf(),
             root: image.join("root.erofs"),
             var: state_disk(image, work)?,
-            source: source(work, medium, text)?,
-            network: text.and_then(network).unwrap_or_default(),
+            source,
+            kernel: String::new(),
+            credentials: Vec::new(),
+            network: network.unwrap_or_default(),
             tools: None,
             run: work.join("run"),
             log: work.join("console.log"),
@@ -94,35 +102,6 @@ fn state_disk(image: &Path, work: &Path) -> Result<PathBuf> {
         .arg(image.join("var.img"))
         .arg(&disk);
     process::output(&mut copy).context("cannot copy the state disk")?;
-    Ok(disk)
-}
-
-fn source(work: &Path, medium: Medium, text: Option<&[u8]>) -> Result<Source> {
-    let document = match text {
-        None => None,
-        Some(text) => {
-            let folder = work.join("document");
-            fs::create_dir_all(&folder).context("cannot make the document's folder")?;
-            let path = folder.join("user-data");
-            fs::write(&path, text).context("cannot write the document")?;
-            Some(path)
-        }
-    };
-    match (medium, document) {
-        (Medium::NoCloud, Some(_)) => nocloud(work).map(Source::NoCloud),
-        (_, document) => Ok(Source::FwCfg(document)),
-    }
-}
-
-/// A NoCloud disk of the document's folder: cloud-init's own way, ISO 9660 with Joliet and Rock Ridge.
-fn nocloud(work: &Path) -> Result<PathBuf> {
-    let folder = work.join("document");
-    fs::write(folder.join("meta-data"), "instance-id: slipway-test\n")
-        .context("cannot write meta-data")?;
-    let disk = work.join("cidata.iso");
-    let mut make = Command::new("xorriso");
-    make.args(["-as", "mkisofs", "-quiet", "-V", "cidata", "-J", "-r", "-o"]);
-    process::output(make.arg(&disk).arg(&folder)).context("cannot make the NoCloud disk")?;
     Ok(disk)
 }
 

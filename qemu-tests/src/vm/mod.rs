@@ -4,10 +4,13 @@
 //! (a system credential, a disk of tools), not with the image.
 
 mod accel;
+pub mod boot;
 mod channel;
 mod console;
+pub mod imds;
 pub mod launch;
 pub mod machine;
+pub mod media;
 mod qemu;
 mod qmp;
 mod scenarios;

@@ -4,9 +4,10 @@ use super::accel::Accel;
 use super::channel::{self, Channel};
 use super::console::Console;
 use super::qmp::{self, Qmp};
-use super::spec::{Network, Spec};
+use super::spec::{METADATA, Network, Spec};
 use crate::process;
 use anyhow::{Context, Result};
+use serde_json::json;
 use std::fs::{self, File};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -99,6 +100,19 @@ impl Vm {
         let text = self.qmp.monitor("info usernet")?;
         qmp::forwarded_port(&text, self.network.api_port)
             .with_context(|| format!("QEMU forwards no port to the API server: {text}"))
+    }
+
+    /// Gives it another disk while it runs.
+    pub fn plug(&mut self, disk: &Path) -> Result<()> {
+        let node = json!({
+            "driver": "raw", "node-name": METADATA, "read-only": true,
+            "file": {"driver": "file", "filename": disk, "read-only": true},
+        });
+        self.qmp.execute("blockdev-add", &node)?;
+        let device = json!({
+            "driver": "virtio-blk-pci", "id": METADATA, "drive": METADATA, "serial": METADATA,
+        });
+        self.qmp.execute("device_add", &device).map(drop)
     }
 
     /// Switches it off as a power cut does.

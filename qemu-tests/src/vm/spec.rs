@@ -18,9 +18,31 @@ const CMDLINE: &str = "console=ttyS0 root=/dev/disk/by-id/virtio-root rootfstype
 pub enum Source {
     /// QEMU's firmware configuration device; `None`: the device lacks the entry.
     FwCfg(Option<PathBuf>),
-    /// A disk labelled `cidata`.
-    NoCloud(PathBuf),
+    /// A string of the SMBIOS tables, which systemd takes for a credential; the file holds it.
+    Credential(PathBuf),
+    /// A disk of a platform; `None`: it is not there, or not yet.
+    Disk(&'static str, Option<PathBuf>),
+    /// EC2's metadata service on a link of its own; the program is started for each connection.
+    Ec2(PathBuf),
 }
+
+impl Source {
+    /// What `slipway.platform=` names it.
+    pub fn platform(&self) -> &'static str {
+        match self {
+            Self::FwCfg(_) => "qemu",
+            Self::Credential(_) => "credential",
+            Self::Disk(platform, _) => platform,
+            Self::Ec2(_) => "ec2",
+        }
+    }
+}
+
+/// The id and serial number of a disk with metadata.
+pub const METADATA: &str = "metadata";
+/// A network in which QEMU answers for the one address of metadata services, and which leads nowhere.
+const LINK_LOCAL: &str = "user,id=n1,restrict=on,net=169.254.169.0/24,host=169.254.169.2,\
+    dns=169.254.169.3,dhcpstart=169.254.169.15,guestfwd=tcp:169.254.169.254:80";
 
 /// The address and port that the document gives the guest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +85,10 @@ pub struct Spec {
     pub var: PathBuf,
     /// The document's source.
     pub source: Source,
+    /// More arguments of the kernel.
+    pub kernel: String,
+    /// System credentials by name, and the files that hold them.
+    pub credentials: Vec<(String, PathBuf)>,
     /// Its address.
     pub network: Network,
     /// A further read-only disk for the guest's side of the harness, `/dev/disk/by-id/virtio-tools`.
@@ -107,27 +133,35 @@ impl Spec {
                 &self.run.join(file),
             );
         }
-        let platform = self.add_source(&mut line);
-        let wants = channel::UNIT;
+        for (name, file) in &self.credentials {
+            line.path(
+                "-fw_cfg",
+                &format!("name=opt/io.systemd.credentials/{name},file="),
+                file,
+            );
+        }
+        self.add_source(&mut line);
+        let (platform, wants, more) = (self.source.platform(), channel::UNIT, &self.kernel);
         line.0.push("-append".into());
         line.0.push(
-            format!("{CMDLINE} {kernel} slipway.platform={platform} systemd.wants={wants}").into(),
+            format!("{CMDLINE} {kernel} slipway.platform={platform} systemd.wants={wants} {more}")
+                .into(),
         );
         line.0
     }
 
-    /// Adds the document's source and returns the name of its platform.
-    fn add_source(&self, line: &mut Line) -> &'static str {
+    fn add_source(&self, line: &mut Line) {
         match &self.source {
-            Source::FwCfg(document) => {
-                if let Some(document) = document {
-                    line.path("-fw_cfg", "name=opt/dev.slipway/machine,file=", document);
-                }
-                "qemu"
+            Source::FwCfg(None) | Source::Disk(_, None) => {}
+            Source::FwCfg(Some(document)) => {
+                line.path("-fw_cfg", "name=opt/dev.slipway/machine,file=", document);
             }
-            Source::NoCloud(disk) => {
-                line.disk("cidata", disk, "readonly=on");
-                "nocloud"
+            Source::Credential(text) => line.path("-smbios", "type=11,path=", text),
+            Source::Disk(_, Some(disk)) => line.disk(METADATA, disk, "readonly=on"),
+            Source::Ec2(connect) => {
+                let connect = connect.display();
+                line.text(&format!("-netdev {LINK_LOCAL}-cmd:{connect}"));
+                line.text("-device virtio-net-pci,netdev=n1");
             }
         }
     }
@@ -170,6 +204,8 @@ mod tests {
             root: "/r".into(),
             var: "/v".into(),
             source,
+            kernel: String::new(),
+            credentials: Vec::new(),
             network: Network::default(),
             tools: None,
             run: "/run".into(),
@@ -191,8 +227,14 @@ mod tests {
         assert!(fw_cfg.contains("name=opt/dev.slipway/machine,file=/d"));
         assert!(fw_cfg.contains("slipway.platform=qemu"));
         assert!(!line(Source::FwCfg(None)).contains("dev.slipway/machine"));
-        let nocloud = line(Source::NoCloud("/s".into()));
+        let nocloud = line(Source::Disk("nocloud", Some("/s".into())));
         assert!(nocloud.contains("file=/s") && nocloud.contains("slipway.platform=nocloud"));
+        let ec2 = line(Source::Ec2("/c".into()));
+        assert!(ec2.contains("169.254.169.254:80-cmd:/c ") && ec2.contains("slipway.platform=ec2"));
+        let smbios = line(Source::Credential("/t".into()));
+        assert!(
+            smbios.contains("type=11,path=/t") && smbios.contains("slipway.platform=credential")
+        );
     }
 
     #[test]

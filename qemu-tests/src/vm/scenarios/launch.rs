@@ -3,7 +3,8 @@
 use crate::scenario::Context;
 use crate::scenarios::{cluster, pods, rollout};
 use crate::vm::launch::{self, COMMAND, Launched};
-use crate::vm::machine::{Machine, Medium};
+use crate::vm::machine::Machine;
+use crate::vm::media::Medium;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
 use std::time::Duration;

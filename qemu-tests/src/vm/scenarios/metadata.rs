@@ -3,7 +3,8 @@
 use crate::process;
 use crate::scenario::Context;
 use crate::vm::console::has;
-use crate::vm::machine::{Machine, Medium};
+use crate::vm::machine::Machine;
+use crate::vm::media::Medium;
 use anyhow::{Result, ensure};
 use std::process::Command;
 use std::time::Duration;

@@ -1,8 +1,10 @@
 //! The VM tier's scenarios: each boots the real image, and judges it from outside.
 
+mod envelopes;
 mod launch;
 mod metadata;
 mod power_cut;
+mod sources;
 
 use crate::scenario::{Context, Scenario, Tier};
 use anyhow::Result;
@@ -11,6 +13,14 @@ use anyhow::Result;
 pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-missing", metadata::missing),
     vm("metadata-invalid", metadata::invalid),
+    vm("metadata-none", sources::none),
+    vm("metadata-fw-cfg", sources::fw_cfg),
+    vm("metadata-credential", sources::credential),
+    vm("metadata-nocloud-iso", sources::nocloud_iso),
+    vm("metadata-nocloud-fat", sources::nocloud_fat),
+    vm("metadata-config-drive", sources::config_drive),
+    vm("metadata-ec2", sources::ec2),
+    vm("metadata-late", sources::late),
     vm("launch-single-node", launch::single_node),
     vm("launch-power-cut", power_cut::run),
 ];

@@ -4,7 +4,8 @@ use crate::image;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster};
 use crate::vm::launch::{self, COMMAND, stage_of};
-use crate::vm::machine::{Machine, Medium};
+use crate::vm::machine::Machine;
+use crate::vm::media::Medium;
 use crate::vm::qemu::Vm;
 use anyhow::{Context as _, Result, ensure};
 use std::fs;
@@ -23,7 +24,7 @@ pub fn run(context: &Context) -> Result<()> {
     let document = fs::read(context.repo.join("examples/single-node.yaml"))
         .context("cannot read examples/single-node.yaml")?;
     let work = &context.work;
-    let mut machine = Machine::create(&context.image, work, Medium::NoCloud, Some(&document))?;
+    let mut machine = Machine::create(&context.image, work, Medium::NoCloudIso, Some(&document))?;
     machine.add_program(&launch::kubectl())?;
     let mut vm = machine.boot()?;
     let uid = cluster_while_waiting(&machine, &mut vm)

@@ -1,0 +1,58 @@
+//! The targets: a parser each.
+
+use slipway::config;
+use slipway::metadata::cmdline;
+use slipway::metadata::envelope::{
+    self, Gathered, Offline, cloud_config, data_url, gzip, ignition, mime,
+};
+use slipway::metadata::settings::Settings;
+use slipway::metadata::source::{hyperv::pool, ovf, seed, smbios};
+
+/// A parser that takes whatever comes.
+pub struct Target {
+    pub name: &'static str,
+    pub run: fn(&[u8]),
+}
+
+/// Unpacked, a text may be so long.
+const TEXT: u64 = 4 * 1024 * 1024;
+
+pub const ALL: &[Target] = &[
+    target("document", |bytes| drop(config::parse(bytes))),
+    target("envelope", |bytes| drop(envelope::open(bytes, &Offline))),
+    target("cmdline", |bytes| {
+        let line = String::from_utf8_lossy(bytes);
+        drop(cmdline::words(&line));
+        drop(Settings::parse(&line));
+    }),
+    target("gzip", |bytes| drop(gzip::unpack(bytes, TEXT))),
+    target("data-url", |bytes| {
+        drop(data_url::decode(&String::from_utf8_lossy(bytes)));
+    }),
+    target("ignition", |bytes| {
+        drop(ignition::open(bytes, &Offline, &mut Gathered::default()));
+    }),
+    target("cloud-config", |bytes| {
+        drop(cloud_config::open(bytes, &mut Gathered::default()));
+    }),
+    target("mime", |bytes| drop(mime::parse(bytes))),
+    target("smbios", |bytes| {
+        smbios::strings(bytes, 1).for_each(drop);
+        smbios::strings(bytes, 11).for_each(drop);
+    }),
+    target("ovf", |bytes| {
+        drop(ovf::custom_data(bytes));
+        drop(ovf::property(bytes, "user-data"));
+    }),
+    target("kvp", |bytes| {
+        drop(pool::document(bytes));
+        drop(pool::without_ours(bytes));
+    }),
+    target("seed", |bytes| {
+        drop(seed::user_data(&String::from_utf8_lossy(bytes)))
+    }),
+];
+
+const fn target(name: &'static str, run: fn(&[u8])) -> Target {
+    Target { name, run }
+}

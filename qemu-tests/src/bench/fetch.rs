@@ -1,0 +1,86 @@
+//! What reading the document costs: a large envelope natively, and the unit's share of a boot.
+
+use super::Figures;
+use crate::cache;
+use crate::node::reexec;
+use crate::node::wire::Ended;
+use crate::process;
+use crate::scenario::Context;
+use crate::vm::boot;
+use crate::vm::media::Medium;
+use anyhow::{Context as _, Result, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use std::fs;
+
+/// The large envelope's size.
+const MIB: usize = 1024 * 1024;
+
+/// `slipway fetch` of an Ignition config of 1 MiB, most of which is one file.
+pub fn natively(context: &Context) -> Result<Figures> {
+    let work = context.work.join("fetch");
+    cache::empty(&work)?;
+    let config = work.join("config.ign");
+    fs::write(&config, envelope(context)?).context("cannot write the envelope")?;
+    let target = work.join("target");
+    fs::create_dir(&target).context("cannot make the target")?;
+    let words = |parts: &[&std::path::Path]| -> Vec<String> {
+        parts
+            .iter()
+            .map(|part| part.display().to_string())
+            .collect()
+    };
+    let mut line = words(&[&context.slipway]);
+    line.push("fetch".to_owned());
+    for (option, path) in [
+        ("--config", &config),
+        ("--root", &work),
+        ("--target", &target),
+    ] {
+        line.push(option.to_owned());
+        line.extend(words(&[path]));
+    }
+    let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
+    let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
+    ensure!(ended.status == 0, "fetch failed: {}", ended.status);
+    ensure!(
+        target.join("etc/carried").exists(),
+        "the large file was not written"
+    );
+    Ok(Figures::from([
+        ("fetch_cpu_ms".to_owned(), ended.cpu_ms),
+        ("fetch_wall_ms".to_owned(), ended.wall_ms),
+        ("fetch_peak_rss_kib".to_owned(), ended.peak_rss_kib as f64),
+    ]))
+}
+
+fn envelope(context: &Context) -> Result<String> {
+    let path = context.repo.join("examples/single-node.yaml");
+    let document = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let file = |path: &str, bytes: &[u8]| {
+        let data = STANDARD.encode(bytes);
+        format!("{{\"path\": \"{path}\", \"contents\": {{\"source\": \"data:;base64,{data}\"}}}}")
+    };
+    let document = file("/etc/slipway/machine.yaml", &document);
+    let room = MIB - document.len() - 256;
+    let carried = file("/etc/carried", &vec![b'x'; room / 4 * 3]);
+    Ok(format!(
+        "{{\"ignition\": {{\"version\": \"3.4.0\"}}, \"storage\": {{\"files\": [{document}, {carried}]}}}}"
+    ))
+}
+
+/// The seconds of slipway-fetch.service in the initrd, from fw_cfg and from a disc.
+pub fn at_boot(context: &Context, number: usize) -> Result<Figures> {
+    let mut figures = Figures::new();
+    for (name, medium) in [("fw_cfg", Medium::FwCfg), ("disc", Medium::NoCloudIso)] {
+        let context = Context {
+            work: context.work.join(format!("boot-{name}-{number}")),
+            ..context.clone()
+        };
+        cache::empty(&context.work)?;
+        let (fetch, boot) = boot::fetch_and_boot_seconds(&context, medium)?;
+        figures.insert(format!("boot_fetch_{name}_s"), fetch);
+        figures.insert(format!("boot_{name}_s"), boot);
+    }
+    Ok(figures)
+}

@@ -1,0 +1,84 @@
+//! `./x bench`: what a launch and a fetch cost, the median and the worst of five.
+//!
+//! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
+//! a person can compare two days. Standard output holds one JSON object and nothing else.
+
+mod fetch;
+mod launch;
+mod size;
+
+use crate::scenario::Context;
+use anyhow::{Context as _, Result};
+use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
+use std::fs;
+
+/// How often everything is measured.
+const RUNS: usize = 5;
+
+/// What one run cost, by the name of the figure.
+type Figures = BTreeMap<String, f64>;
+
+/// Measures and prints. `context.work` is the folder for the nodes' logs.
+pub fn run(context: &Context) -> Result<()> {
+    let launches = repeated("launch", |number| launch::run(context, number))?;
+    let (stages, launches): (Vec<_>, Vec<_>) = launches.into_iter().unzip();
+    let mut result = summary(&launches);
+    result.insert("stages".into(), Value::Object(summary(&stages)));
+    result.extend(summary(&repeated("fetch", |_| fetch::natively(context))?));
+    result.extend(summary(&repeated("boot", |number| {
+        fetch::at_boot(context, number)
+    })?));
+    let binary = fs::metadata(&context.slipway).context("there is no binary")?;
+    result.insert("binary_bytes".into(), binary.len().into());
+    let added = size::initrd_added(&context.image)?;
+    result.insert("initrd_added_bytes".into(), added.into());
+    println!("{}", serde_json::to_string_pretty(&result)?);
+    Ok(())
+}
+
+/// Five of them.
+fn repeated<T>(what: &str, mut run: impl FnMut(usize) -> Result<T>) -> Result<Vec<T>> {
+    let numbered = (1..=RUNS).map(|number| {
+        eprintln!("bench: {what} {number} of {RUNS}");
+        run(number).with_context(|| format!("{what} {number}"))
+    });
+    numbered.collect()
+}
+
+/// Median and worst of every figure; one that a run lacks is of the others.
+fn summary(runs: &[Figures]) -> Map<String, Value> {
+    let mut columns: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
+    for (name, value) in runs.iter().flatten() {
+        columns.entry(name).or_default().push(*value);
+    }
+    let summary = columns.into_iter().map(|(name, mut values)| {
+        values.sort_by(f64::total_cmp);
+        let (median, worst) = (values[values.len() / 2], values[values.len() - 1]);
+        (
+            name.to_owned(),
+            json!({ "median": rounded(median), "worst": rounded(worst) }),
+        )
+    });
+    summary.collect()
+}
+
+/// Two decimals are more than a launch repeats.
+fn rounded(value: f64) -> f64 {
+    (value * 100.0).round() / 100.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn median_and_worst_of_five() {
+        let run = |value| Figures::from([("api_gap_ms".to_owned(), value)]);
+        let runs: Vec<_> = [5.0, 1.0, 4.004, 2.0, 300.0].map(run).into();
+        assert_eq!(
+            summary(&runs)["api_gap_ms"],
+            json!({ "median": 4.0, "worst": 300.0 })
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! The JSON Schema, judged by a validator that is none of ours: it is one of draft 2020-12, every valid document
+//! passes it, and documents of a wrong shape pass neither it nor slipway.
+
+use crate::{cache, prereq, process, progress};
+use anyhow::{Context, Result, ensure};
+use serde_json::{Value, json};
+use slipway::config::{self, schema, yaml};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Values of a wrong shape, by where they stand.
+fn wrong() -> Vec<(&'static str, Value)> {
+    vec![
+        ("/apiVersion", json!("slipway.dev/v1")),
+        ("/kind", json!(null)),
+        ("/role", json!("pilot")),
+        ("/node", json!(null)),
+        ("/node/name", json!("Node_A")),
+        ("/node/address", json!("here")),
+        ("/cluster/name", json!("")),
+        ("/cluster/podCIDR", json!("10.2.0.0")),
+        (
+            "/cluster/serviceAccountKey",
+            json!({"secretRef": {"vault": "x"}}),
+        ),
+        (
+            "/cluster/serviceAccountKey",
+            json!({"secretRef": {"file": "/a", "sealed": "b"}}),
+        ),
+        ("/api/port", json!("6443")),
+        ("/api/port", json!(65_536)),
+        ("/api/altNames", json!(["a", "a"])),
+        ("/kubernetes/version", json!("1.35.1")),
+        ("/clock", json!("ntp")),
+        ("/timeouts/api", json!(600)),
+        ("/timeouts/api", json!("soon")),
+        ("/timeouts/launch", json!("1m")),
+    ]
+}
+
+/// The check.
+pub fn check(repo: &Path) -> Result<()> {
+    prereq::schema()?;
+    let work = repo.join("target/test/unit/schema");
+    cache::empty(&work)?;
+    let path = work.join("schema.json");
+    save(&path, &schema::schema())?;
+    progress::step("schema", |_| {
+        let valid = valid(repo)?;
+        let full = valid.first().context("there is no example")?.clone();
+        let mut files = Vec::new();
+        for (index, document) in valid.iter().enumerate() {
+            files.push(work.join(format!("valid-{index}.json")));
+            files.last().map_or(Ok(()), |file| save(file, document))?;
+        }
+        judge(&path, &files)?;
+        for (index, (pointer, value)) in wrong().into_iter().enumerate() {
+            let file = work.join(format!("wrong-{index}.json"));
+            let document = with(&full, pointer, &value)?;
+            save(&file, &document)?;
+            let text = document.to_string();
+            ensure!(
+                config::parse(text.as_bytes()).is_err(),
+                "slipway takes {pointer}: {value}"
+            );
+            ensure!(
+                judge(&path, &[file]).is_err(),
+                "the schema takes {pointer}: {value}"
+            );
+        }
+        Ok(())
+    })
+}
+
+/// Examples and test documents that slipway takes, the full example first.
+fn valid(repo: &Path) -> Result<Vec<Value>> {
+    let mut paths = vec![
+        repo.join("examples/full.yaml"),
+        repo.join("examples/single-node.yaml"),
+    ];
+    paths.extend(cache::files_below(&repo.join("tests/documents"))?);
+    let mut documents = Vec::new();
+    for path in paths {
+        let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        if config::parse(&bytes).is_ok() {
+            documents.extend(yaml::documents(&String::from_utf8_lossy(&bytes))?);
+        }
+    }
+    ensure!(documents.len() > 5, "hardly any document is valid");
+    Ok(documents)
+}
+
+/// The document with another value at a place, which may be new.
+fn with(document: &Value, pointer: &str, value: &Value) -> Result<Value> {
+    let mut changed = document.clone();
+    let (parent, key) = pointer.rsplit_once('/').context("no pointer")?;
+    let parent = changed
+        .pointer_mut(parent)
+        .with_context(|| format!("no {parent}"))?;
+    parent[key] = value.clone();
+    Ok(changed)
+}
+
+fn save(path: &Path, value: &Value) -> Result<()> {
+    let shown = || format!("cannot write {}", path.display());
+    fs::write(path, value.to_string()).with_context(shown)
+}
+
+/// python3-jsonschema's program; it also judges the schema by its own draft's.
+fn judge(schema: &Path, documents: &[PathBuf]) -> Result<()> {
+    let mut command = Command::new("jsonschema");
+    for document in documents {
+        command.arg("--instance").arg(document);
+    }
+    process::output(command.arg(schema)).map(drop)
+}

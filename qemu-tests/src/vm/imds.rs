@@ -1,0 +1,134 @@
+//! A metadata service of EC2's shape for a guest: version 2, which wants a token.
+//!
+//! QEMU starts a program for each connection to 169.254.169.254 and joins it to the program's input
+//! and output. The program is this harness in another role, which passes everything on to a socket
+//! where one server answers them all.
+
+use anyhow::{Context as _, Result};
+use std::fs::{self, Permissions};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+
+/// The role of [`pipe`].
+pub const PIPE: &str = "internal-imds-pipe";
+/// What the service hands out and asks for.
+const TOKEN: &str = "AQAEAslipway==";
+
+/// A running service; it ends with the harness.
+#[derive(Debug)]
+pub struct Imds {
+    /// What QEMU starts for each connection.
+    pub connect: PathBuf,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Imds {
+    /// Serves `user_data` to guests whose connections come by [`Imds::connect`].
+    pub fn start(work: &Path, user_data: Vec<u8>) -> Result<Self> {
+        let socket = work.join("imds");
+        // What an earlier run left.
+        let _ = fs::remove_file(&socket);
+        let listener = UnixListener::bind(&socket).context("cannot make the service's socket")?;
+        let seen = Arc::default();
+        let log: Arc<Mutex<Vec<String>>> = Arc::clone(&seen);
+        thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                // A guest that goes away in the middle is no concern of the service.
+                let _ = answer(stream, &user_data, &log);
+            }
+        });
+        let connect = work.join("imds-connect");
+        let program = std::env::current_exe().context("cannot find this program")?;
+        let (program, socket) = (program.display(), socket.display());
+        let script = format!("#!/bin/sh\nexec '{program}' {PIPE} '\"{socket}\"'\n");
+        fs::write(&connect, script).context("cannot write the service's script")?;
+        fs::set_permissions(&connect, Permissions::from_mode(0o755))
+            .context("cannot make the service's script executable")?;
+        Ok(Self { connect, seen })
+    }
+
+    /// The requests so far, each as its first line.
+    pub fn seen(&self) -> Vec<String> {
+        let seen = self.seen.lock();
+        seen.unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn answer(stream: UnixStream, user_data: &[u8], log: &Mutex<Vec<String>>) -> io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    let request = lines.next().unwrap_or(Ok(String::new()))?;
+    let mut headers = Vec::new();
+    for line in lines {
+        match line? {
+            line if line.is_empty() => break,
+            line => headers.push(line.to_ascii_lowercase()),
+        }
+    }
+    let has = |header: &str| {
+        headers
+            .iter()
+            .any(|line| *line == header.to_ascii_lowercase())
+    };
+    let (code, body) = match request.as_str() {
+        "PUT /latest/api/token HTTP/1.1" => (200, TOKEN.as_bytes()),
+        _ if !has(&format!("x-aws-ec2-metadata-token: {TOKEN}")) => (401, &b""[..]),
+        "GET /2021-07-15/user-data HTTP/1.1" => (200, user_data),
+        _ => (404, &b""[..]),
+    };
+    log.lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .push(request);
+    let mut stream = stream;
+    let length = body.len();
+    write!(
+        stream,
+        "HTTP/1.1 {code} X\r\nContent-Type: application/octet-stream\r\nContent-Length: {length}\r\n\
+         Connection: close\r\n\r\n"
+    )?;
+    stream.write_all(body)?;
+    stream.shutdown(Shutdown::Write)
+}
+
+/// Joins standard input and output to the service's socket.
+pub fn pipe(socket: &Path) -> Result<()> {
+    let shown = || format!("cannot reach the service at {}", socket.display());
+    let mut there = UnixStream::connect(socket).with_context(shown)?;
+    let mut back = there.try_clone().with_context(shown)?;
+    // Ends with the process: the guest closes its side after the answer, or not at all.
+    thread::spawn(move || {
+        let _ = io::copy(&mut io::stdin(), &mut there);
+    });
+    io::copy(&mut back, &mut io::stdout()).context("cannot pass on the answer")?;
+    io::stdout().flush().context("cannot pass on the answer")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+
+    fn ask(work: &Path, request: &str) -> String {
+        let mut stream = UnixStream::connect(work.join("imds")).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut text = String::new();
+        stream.read_to_string(&mut text).unwrap();
+        text
+    }
+
+    #[test]
+    fn user_data_needs_the_token() {
+        let work = tempfile::tempdir().unwrap();
+        let imds = Imds::start(work.path(), b"data".to_vec()).unwrap();
+        let get = "GET /2021-07-15/user-data HTTP/1.1\r\n";
+        assert!(ask(work.path(), &format!("{get}\r\n")).starts_with("HTTP/1.1 401"));
+        assert!(ask(work.path(), "PUT /latest/api/token HTTP/1.1\r\n\r\n").ends_with(TOKEN));
+        let with = format!("{get}X-aws-ec2-metadata-token: {TOKEN}\r\n\r\n");
+        assert!(ask(work.path(), &with).ends_with("\r\n\r\ndata"));
+        assert_eq!(imds.seen().len(), 3);
+    }
+}
