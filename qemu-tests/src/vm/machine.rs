@@ -49,6 +49,7 @@ impl Machine {
             var: state_disk(image, work)?,
             source,
             kernel: String::new(),
+            clock: None,
             credentials: Vec::new(),
             network: network.unwrap_or_default(),
             tools: None,

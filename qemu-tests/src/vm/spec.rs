@@ -87,6 +87,8 @@ pub struct Spec {
     pub source: Source,
     /// More arguments of the kernel.
     pub kernel: String,
+    /// What the hardware clock shows at the start, e.g. `2020-01-01`; `None`: the host's time.
+    pub clock: Option<&'static str>,
     /// System credentials by name, and the files that hold them.
     pub credentials: Vec<(String, PathBuf)>,
     /// Its address.
@@ -132,6 +134,9 @@ impl Spec {
                 &format!("name={name},file="),
                 &self.run.join(file),
             );
+        }
+        if let Some(clock) = self.clock {
+            line.text(&format!("-rtc base={clock}"));
         }
         for (name, file) in &self.credentials {
             line.path(
@@ -205,6 +210,7 @@ mod tests {
             var: "/v".into(),
             source,
             kernel: String::new(),
+            clock: None,
             credentials: Vec::new(),
             network: Network::default(),
             tools: None,

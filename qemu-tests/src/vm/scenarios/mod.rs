@@ -5,6 +5,7 @@ mod launch;
 mod metadata;
 mod power_cut;
 mod sources;
+mod surroundings;
 
 use crate::scenario::{Context, Scenario, Tier};
 use anyhow::Result;
@@ -13,14 +14,15 @@ use anyhow::Result;
 pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-missing", metadata::missing),
     vm("metadata-invalid", metadata::invalid),
-    vm("metadata-none", sources::none),
+    vm("metadata-none", surroundings::none),
     vm("metadata-fw-cfg", sources::fw_cfg),
     vm("metadata-credential", sources::credential),
     vm("metadata-nocloud-iso", sources::nocloud_iso),
     vm("metadata-nocloud-fat", sources::nocloud_fat),
     vm("metadata-config-drive", sources::config_drive),
     vm("metadata-ec2", sources::ec2),
-    vm("metadata-late", sources::late),
+    vm("metadata-late", surroundings::late),
+    vm("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),
     vm("launch-power-cut", power_cut::run),
 ];

@@ -6,7 +6,6 @@
 use super::envelopes::{self, CARRIED, HOSTNAME};
 use crate::scenario::Context;
 use crate::vm::boot::NO_LAUNCH;
-use crate::vm::console::has;
 use crate::vm::imds::Imds;
 use crate::vm::launch::{COMMAND, save_logs};
 use crate::vm::machine::Machine;
@@ -16,14 +15,11 @@ use crate::vm::spec::Source;
 use anyhow::{Context as _, Result, ensure};
 use rcgen::KeyPair;
 use std::fs;
-use std::time::Duration;
 
-/// From QEMU's start until the initrd's fetch waits, on a free machine with KVM.
-const INITRD: Duration = Duration::from_secs(60);
 const NODE: &str = "node-a";
 
 /// What a machine should have become.
-struct Expected<'a> {
+pub struct Expected<'a> {
     /// The document's text.
     document: &'a [u8],
     /// The host name.
@@ -186,54 +182,9 @@ pub fn ec2(context: &Context) -> Result<()> {
     })
 }
 
-/// The disk comes when the fetch waits for it already.
-pub fn late(context: &Context) -> Result<()> {
-    let document = example(context)?;
-    let full = Medium::NoCloudIso.with(&context.work, &document)?;
-    let mut machine = machine(context, Medium::NoCloudIso.without())?;
-    let mut vm = machine.boot()?;
-    vm.console.wait(
-        has("waiting for a disk labelled"),
-        machine.accel.scale(INITRD),
-    )?;
-    if let Source::Disk(_, Some(disk)) = full {
-        vm.plug(&disk)?;
-    }
-    let judged = judge(&machine, &mut vm, &Expected::plain(&document, "NoCloud"));
-    judged.inspect_err(|_| save_logs(&machine, &mut vm))
-}
-
-/// A machine without a document, where none is required, boots on, and is no node.
-pub fn none(context: &Context) -> Result<()> {
-    let mut machine = machine(context, Medium::FwCfg.without())?;
-    machine.spec.kernel = "slipway.document=optional".to_owned();
-    let mut vm = machine.boot()?;
-    let deadline = machine.accel.scale(COMMAND);
-    let said = vm
-        .channel
-        .expect("systemctl start multi-user.target", deadline);
-    let judged = said.and_then(|_| {
-        vm.channel
-            .expect("! test -e /var/lib/slipway/machine.yaml", deadline)?;
-        vm.channel
-            .expect("! test -e /var/lib/slipway/assets", deadline)?;
-        let failed = vm
-            .channel
-            .expect("systemctl --failed --no-legend", deadline)?
-            .text();
-        ensure!(failed.is_empty(), "failed units: {failed}");
-        let console = vm.console.text();
-        ensure!(
-            console.contains("no machine document"),
-            "nothing was said:\n{console}"
-        );
-        Ok(())
-    });
-    judged.inspect_err(|_| save_logs(&machine, &mut vm))
-}
-
 impl<'a> Expected<'a> {
-    fn plain(document: &'a [u8], origin: &'a str) -> Self {
+    /// The document of an envelope that has nothing else.
+    pub fn plain(document: &'a [u8], origin: &'a str) -> Self {
         Self {
             document,
             hostname: NODE,
@@ -250,12 +201,14 @@ impl<'a> Expected<'a> {
     }
 }
 
-fn example(context: &Context) -> Result<Vec<u8>> {
+/// The document that README.md starts with.
+pub fn example(context: &Context) -> Result<Vec<u8>> {
     let path = context.repo.join("examples/single-node.yaml");
     fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-fn machine(context: &Context, source: Source) -> Result<Machine> {
+/// A machine that boots without a launch.
+pub fn machine(context: &Context, source: Source) -> Result<Machine> {
     let mut machine = Machine::with_source(&context.image, &context.work, source, None)?;
     machine.spec.kernel = NO_LAUNCH.to_owned();
     Ok(machine)
@@ -277,7 +230,7 @@ fn run(
 }
 
 /// Looks inside as soon as the render, which this waits for, is done.
-fn judge(machine: &Machine, vm: &mut Vm, expected: &Expected) -> Result<()> {
+pub fn judge(machine: &Machine, vm: &mut Vm, expected: &Expected) -> Result<()> {
     let deadline = machine.accel.scale(COMMAND);
     let mut ask = |command: &str| vm.channel.expect(command, deadline);
     ask("systemctl start slipway-render.service")?;
