@@ -10,6 +10,7 @@ pub mod assets;
 pub mod cli;
 pub mod config;
 pub mod exit;
+pub mod hash;
 pub mod kube;
 pub mod metadata;
 pub mod node;

@@ -6,6 +6,7 @@
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::io;
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
@@ -26,6 +27,13 @@ pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsCo
         .root_certs(RootCerts::new_with_certs(&roots))
         .client_cert(client)
         .build()
+}
+
+/// What TLS found wrong with the other side, if that is what an I/O error is about: ureq passes a
+/// handshake's error on as one.
+pub fn refusal(error: &io::Error) -> Option<String> {
+    let inner = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(inner.to_string())
 }
 
 /// The certificates of a PEM file, in its order.

@@ -5,19 +5,15 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cases;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use proptest::prelude::*;
 use slipway::config;
 
-fn sorted(folder: &str) -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-    let entries = fs::read_dir(&folder).unwrap();
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
-    paths.sort();
-    paths
-}
+use cases::{judge, sorted};
 
 fn verdict(text: &[u8]) -> String {
     match config::parse(text) {
@@ -28,22 +24,9 @@ fn verdict(text: &[u8]) -> String {
 
 #[test]
 fn every_document_gets_its_verdict() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut wrong = Vec::new();
-    for case in sorted("tests/documents") {
-        let got = verdict(&fs::read(case.join("in.yaml")).unwrap());
-        let expected = case.join("expected");
-        if update {
-            fs::write(&expected, got).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != got {
-            wrong.push(format!("{}:\n{got}", expected.display()));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "differs (UPDATE_GOLDEN=1 rewrites):\n{}",
-        wrong.join("\n")
-    );
+    judge("tests/documents", |case| {
+        verdict(&fs::read(case.join("in.yaml")).unwrap())
+    });
 }
 
 #[test]

@@ -7,27 +7,23 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod cases;
+
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use slipway::assets::Assets;
 use slipway::{config, pki, render};
 
+use cases::sorted;
+
+const CASES: &str = "tests/golden";
+
 /// Noon of 2026-11-22, UTC.
 fn now() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_348_800)
-}
-
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
-    let mut cases: Vec<PathBuf> = fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    cases.sort();
-    cases
 }
 
 fn rendered(case: &Path) -> Assets {
@@ -118,12 +114,12 @@ fn difference(want: Option<&String>, have: Option<&String>) -> String {
 #[test]
 fn documents_render_to_their_trees() {
     let mut problems = Vec::new();
-    let cases = cases();
-    assert!(cases.len() >= 3, "no cases found");
-    for case in cases {
+    let all = sorted(CASES);
+    assert!(all.len() >= 3, "no cases found");
+    for case in all {
         let tree = case.join("tree");
         let have = visible(&rendered(&case));
-        if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        if cases::update() {
             update(&tree, &have);
         }
         let mut want = BTreeMap::new();
@@ -148,7 +144,7 @@ fn documents_render_to_their_trees() {
 /// Every file reads back, with the reader that `start` uses, as one object.
 #[test]
 fn every_manifest_is_one_object() {
-    for case in cases() {
+    for case in sorted(CASES) {
         for (path, text) in texts(&rendered(&case), |path| path.ends_with(".yaml")) {
             let read = config::yaml::documents(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
             assert!(read.len() == 1 && read[0]["kind"].is_string(), "{path}");
@@ -169,7 +165,7 @@ fn texts(assets: &Assets, which: impl Fn(&str) -> bool) -> Vec<(String, String)>
 
 #[test]
 fn the_two_doors_hold_in_every_tree() {
-    for case in cases() {
+    for case in sorted(CASES) {
         let text = texts(&rendered(&case), |path| path.ends_with("apiserver.yaml"));
         let [(_, bootstrap), (_, hosted)] = &text[..] else {
             panic!("{text:?}")
@@ -194,7 +190,7 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
             .any(|name| path == format!("manifests/kube-{name}.yaml"));
         hosted || path.starts_with("bootstrap-manifests/")
     };
-    for case in cases() {
+    for case in sorted(CASES) {
         let texts = texts(&rendered(&case), component);
         assert_eq!(texts.len(), 6);
         for (path, text) in texts {
@@ -213,7 +209,7 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
 fn static_pods_name_no_objects() {
     let is_static =
         |path: &str| path.starts_with("bootstrap-manifests/") || path == "etcd/etcd.yaml";
-    for case in cases() {
+    for case in sorted(CASES) {
         for (path, text) in texts(&rendered(&case), is_static) {
             for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
                 assert!(!text.contains(forbidden), "{path}: {forbidden}");

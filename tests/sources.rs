@@ -9,20 +9,14 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod cases;
+
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use slipway::exit::exit_of;
 use slipway::metadata::platform::PLATFORMS;
 use slipway::metadata::{Outcome, Request, look};
-
-fn cases() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/sources");
-    let entries = fs::read_dir(folder).unwrap();
-    let mut cases: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-    cases.sort();
-    cases
-}
 
 fn outcome(case: &Path) -> String {
     let root = case.join("root");
@@ -33,7 +27,7 @@ fn outcome(case: &Path) -> String {
         request.config = Some(root.join(path.trim()));
     }
     let text = match look(&request) {
-        Ok(Outcome::Fetched(fetched)) => {
+        Ok(Outcome::Found(fetched)) => {
             format!("{}\n{}\n", fetched.origin, fetched.machine.node.name)
         }
         Ok(Outcome::Nothing(why)) => format!("nothing\n{why}\n"),
@@ -47,20 +41,5 @@ fn outcome(case: &Path) -> String {
 
 #[test]
 fn every_machine_has_its_outcome() {
-    let update = std::env::var_os("UPDATE_GOLDEN").is_some();
-    let mut wrong = Vec::new();
-    for case in cases() {
-        let got = outcome(&case);
-        let expected = case.join("expected");
-        if update {
-            fs::write(&expected, got).unwrap();
-        } else if fs::read_to_string(&expected).unwrap_or_default() != got {
-            wrong.push(format!("{}:\n{got}", expected.display()));
-        }
-    }
-    assert!(
-        wrong.is_empty(),
-        "differs (UPDATE_GOLDEN=1 rewrites):\n{}",
-        wrong.join("\n")
-    );
+    cases::judge("tests/sources", outcome);
 }

@@ -1,5 +1,6 @@
 //! `./x demo`: one machine, from a document to a cluster, shown live.
 
+use crate::scenario::EXAMPLE;
 use crate::vm::launch::{self, Launched};
 use crate::vm::machine::Machine;
 use crate::vm::media::Medium;
@@ -33,7 +34,7 @@ pub struct Options {
 
 /// Builds everything, launches the document, and keeps the machine or powers it off.
 pub fn run(repo: &Path, options: &Options) -> Result<()> {
-    let example = repo.join("examples/single-node.yaml");
+    let example = repo.join(EXAMPLE);
     let config = options.config.as_ref().unwrap_or(&example);
     let document = fs::read(config).with_context(|| format!("cannot read {}", config.display()))?;
     prereq::emulator()?;

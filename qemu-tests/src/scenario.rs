@@ -1,6 +1,12 @@
 //! What a test of the tiers above `unit` is.
 
+use std::fs;
 use std::path::PathBuf;
+
+use anyhow::{Context as _, Result};
+
+/// Where that document is in the repository.
+pub const EXAMPLE: &str = "examples/single-node.yaml";
 
 /// The tiers of docs/design.md §7; all but the first run scenarios.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +44,7 @@ pub struct Scenario {
     /// Where it runs.
     pub tier: Tier,
     /// The test.
-    pub run: fn(&Context) -> anyhow::Result<()>,
+    pub run: fn(&Context) -> Result<()>,
 }
 
 /// What a scenario is given.
@@ -54,4 +60,12 @@ pub struct Context {
     pub image: PathBuf,
     /// `target/slipway`, the static release binary.
     pub slipway: PathBuf,
+}
+
+impl Context {
+    /// The document that README.md starts with.
+    pub fn example(&self) -> Result<Vec<u8>> {
+        let path = self.repo.join(EXAMPLE);
+        fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
+    }
 }

@@ -32,7 +32,7 @@ pub fn fetch(words: &Words) -> Result<()> {
     let mut reporter = Reporter::new("fetch", output(words)?, None);
     reporter.stage("fetch");
     match metadata::fetch(&request)? {
-        Outcome::Fetched(fetched) => report(&mut reporter, &fetched),
+        Outcome::Found(fetched) => report(&mut reporter, &fetched),
         Outcome::Nothing(why) => reporter.line(format!("no machine document: {why}")),
         Outcome::NeedsNetwork(what) => reporter.line(format!("{what} needs the network first")),
     }
@@ -58,7 +58,7 @@ fn report(reporter: &mut Reporter, fetched: &Fetched) {
 /// Prints the document as fetch would find it, without its secrets, and writes nothing.
 fn show(request: &metadata::Request, output: Output) -> Result<()> {
     let fetched = match metadata::look(request)? {
-        Outcome::Fetched(fetched) => fetched,
+        Outcome::Found(fetched) => fetched,
         Outcome::Nothing(why) => return Err(fail(Exit::NotFound, anyhow!(why))),
         Outcome::NeedsNetwork(what) => {
             return Err(fail(Exit::NotFound, anyhow!("{what} needs the network")));

@@ -6,8 +6,8 @@ use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
 use super::{complete, document, help};
-use crate::config::Machine;
 use crate::config::machine::Timeouts;
+use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
 use crate::node::secrets::Finder;
 use crate::node::{clock, files, kmsg};
@@ -112,7 +112,7 @@ fn render(words: &Words) -> Result<()> {
 fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     let finder = Finder::new(root);
     let key = machine.cluster.service_account_key.as_ref();
-    let key = key.map(|key| finder.find("cluster.serviceAccountKey", key));
+    let key = key.map(|key| finder.find(SERVICE_ACCOUNT_KEY, key));
     Ok(Given {
         service_account_key: key.transpose()?,
     })

@@ -23,7 +23,8 @@ const PODS: &str = "cluster.podCIDR";
 const SERVICES: &str = "cluster.serviceCIDR";
 /// Where the document may hold secrets; [`super::masked`] hides what stands there.
 pub const SENSITIVE: [&str; 1] = [SERVICE_ACCOUNT_KEY];
-const SERVICE_ACCOUNT_KEY: &str = "cluster.serviceAccountKey";
+/// The field of the key that signs service-account tokens.
+pub const SERVICE_ACCOUNT_KEY: &str = "cluster.serviceAccountKey";
 const DOMAIN: &str = "cluster.local";
 const POD_CIDR: IpNet = v4(Ipv4Addr::new(10, 2, 0, 0), 16);
 const SERVICE_CIDR: IpNet = v4(Ipv4Addr::new(10, 3, 0, 0), 24);

@@ -20,7 +20,7 @@ pub mod schema;
 pub mod sensitive;
 pub mod yaml;
 
-pub use document::{API_VERSION, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION};
+pub use document::{API_VERSION, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION, SERVICE_ACCOUNT_KEY};
 pub use machine::Machine;
 pub(crate) use problem::quote;
 pub use problem::{Problem, Problems};
@@ -41,12 +41,12 @@ pub fn parse(text: &[u8]) -> Result<Machine, Problems> {
     }
 }
 
-/// The document as a tree in which every secret is replaced by `(secret)`; references stay.
+/// A document that [`parse`] takes, as a tree in which every secret is replaced by `(secret)`;
+/// references stay.
 ///
 /// # Errors
-/// As [`parse`].
+/// If it is no YAML.
 pub fn masked(text: &[u8]) -> Result<serde_json::Value, Problems> {
-    parse(text)?;
     let mut problems = Problems::default();
     let tree = yaml::read(text, &mut problems).ok_or(problems)?;
     let mut root = tree.root;

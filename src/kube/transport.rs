@@ -215,20 +215,13 @@ pub(super) fn explain(error: ureq::Error, server: &str, request: &str) -> Error 
     }
 }
 
-/// A handshake's error comes as an I/O error around the real one.
 fn explain_io(io: &std::io::Error, server: String) -> Error {
     use std::io::ErrorKind::{
         BrokenPipe, ConnectionAborted, ConnectionRefused, ConnectionReset, NotConnected, TimedOut,
         UnexpectedEof, WouldBlock,
     };
-    if let Some(tls) = io
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>())
-    {
-        return Error::Tls {
-            server,
-            cause: tls.to_string(),
-        };
+    if let Some(cause) = tls::refusal(io) {
+        return Error::Tls { server, cause };
     }
     let how = match io.kind() {
         ConnectionRefused => How::Refused,

@@ -17,6 +17,9 @@ const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 
+/// The pause between two looks of [`poll`].
+const POLL: Duration = Duration::from_millis(50);
+
 /// A point in time that waits end at.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
@@ -87,6 +90,19 @@ pub fn until<T>(
         }
         thread::sleep(pause.max(wanted).min(left));
         pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Looks for something that costs next to nothing to look for, such as a device, until it is there.
+/// `None` if it is not when the deadline has passed; there is always one look.
+pub fn poll<T>(deadline: Deadline, mut look: impl FnMut() -> Option<T>) -> Option<T> {
+    loop {
+        let found = look();
+        let left = deadline.left();
+        if found.is_some() || left.is_zero() {
+            return found;
+        }
+        thread::sleep(POLL.min(left));
     }
 }
 

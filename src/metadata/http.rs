@@ -12,6 +12,7 @@ use ureq::tls::TlsConfig;
 use ureq::{Agent, Timeout};
 
 use super::deadline::Failed;
+use crate::tls;
 
 /// How long the parts of an exchange may take.
 #[derive(Clone, Copy, Debug)]
@@ -194,14 +195,8 @@ fn too_large(url: &str, max: u64) -> anyhow::Error {
 }
 
 fn explain(error: ureq::Error, url: &str) -> Failed {
-    let tls = |io: &std::io::Error| {
-        let inner = io.get_ref()?;
-        inner
-            .downcast_ref::<rustls::Error>()
-            .map(ToString::to_string)
-    };
     match error {
-        ureq::Error::Io(io) => match tls(&io) {
+        ureq::Error::Io(io) => match tls::refusal(&io) {
             Some(tls) => Failed::Finally(anyhow!("{url} cannot be trusted: {tls}")),
             None => Failed::Again(anyhow!("{url} cannot be reached: {io}")),
         },

@@ -8,6 +8,7 @@
 //! document wins over its source, so that a machine boots the same way without the network it was
 //! born in.
 
+mod base64;
 pub mod cmdline;
 pub mod convert;
 mod deadline;
@@ -26,11 +27,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use crate::config::Machine;
-use crate::config::machine::Timeouts;
 use crate::secret::Secret;
 
 use envelope::Offline;
-use reading::{Read, Reading, context, read, settings};
+use reading::{Reading, read};
 use source::file;
 
 /// The document of this machine's first boot; its absence means that this is the first boot.
@@ -93,15 +93,26 @@ pub struct Fetched {
     pub warnings: Vec<String>,
 }
 
-/// How a fetch that did not fail ended.
+/// How a search that did not fail ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Outcome {
+pub enum Outcome<T = Box<Fetched>> {
     /// There is a document.
-    Fetched(Box<Fetched>),
-    /// There is none, and none is required; why.
+    Found(T),
+    /// There is none; why.
     Nothing(String),
     /// The network has to be up first; the platform or what else needs it.
     NeedsNetwork(String),
+}
+
+impl<T> Outcome<T> {
+    /// What `next` makes of what was found.
+    fn and_then<U>(self, next: impl FnOnce(T) -> Result<Outcome<U>>) -> Result<Outcome<U>> {
+        match self {
+            Self::Found(found) => next(found),
+            Self::Nothing(why) => Ok(Outcome::Nothing(why)),
+            Self::NeedsNetwork(what) => Ok(Outcome::NeedsNetwork(what)),
+        }
+    }
 }
 
 /// Reads the machine document and keeps it, its copy in /run, the host name and the files that came
@@ -112,27 +123,22 @@ pub enum Outcome {
 /// [`Exit::Invalid`] if the document, fetched or kept, is invalid, and then nothing is written.
 /// What cannot be written is left as it was.
 pub fn fetch(request: &Request) -> Result<Outcome> {
-    let reading = match read(request)? {
-        Read::Delivery(reading) => reading,
-        Read::Nothing(why) => return Ok(Outcome::Nothing(why)),
-        Read::NeedsNetwork(what) => {
-            keep::needs_network(&request.root)?;
-            return Ok(Outcome::NeedsNetwork(what));
-        }
-    };
-    let fetched = reading.judge()?;
-    keep::keep(request, &reading.delivery, &fetched)?;
-    if let Some(wipe) = reading.wipe {
-        let settings = settings(request)?;
-        // What cannot be scrubbed is still there for root alone, or gone with this boot.
-        if let Err(error) = wipe(&context(request, &settings, Timeouts::default().source)) {
-            log::warn!(
-                "cannot scrub the document from {}: {error:#}",
-                fetched.origin
-            );
-        }
+    let read = read(request)?;
+    if let Outcome::NeedsNetwork(_) = read {
+        keep::needs_network(&request.root)?;
     }
-    Ok(Outcome::Fetched(Box::new(fetched)))
+    read.and_then(|reading| {
+        let fetched = reading.judge()?;
+        keep::keep(request, &reading.delivery, &fetched)?;
+        if let Some(wipe) = reading.wipe {
+            // What cannot be scrubbed is still there for root alone, or gone with this boot.
+            if let Err(error) = wipe(&request.root, &request.target) {
+                let origin = &fetched.origin;
+                log::warn!("cannot scrub the document from {origin}: {error:#}");
+            }
+        }
+        Ok(Outcome::Found(Box::new(fetched)))
+    })
 }
 
 /// As [`fetch`], but writes nothing.
@@ -140,11 +146,7 @@ pub fn fetch(request: &Request) -> Result<Outcome> {
 /// # Errors
 /// As [`fetch`].
 pub fn look(request: &Request) -> Result<Outcome> {
-    Ok(match read(request)? {
-        Read::Delivery(reading) => Outcome::Fetched(Box::new(reading.judge()?)),
-        Read::Nothing(why) => Outcome::Nothing(why),
-        Read::NeedsNetwork(what) => Outcome::NeedsNetwork(what),
-    })
+    read(request)?.and_then(|reading| Ok(Outcome::Found(Box::new(reading.judge()?))))
 }
 
 /// Reads and checks the document in a file, `-` being standard input; for commands that are given

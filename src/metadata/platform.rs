@@ -5,6 +5,8 @@
 
 mod table;
 
+use std::path::Path;
+
 use anyhow::{Result, anyhow};
 
 use super::source::detect::AUTO;
@@ -30,10 +32,13 @@ pub struct Platform {
     pub evidence: Evidence,
     /// Reads the source.
     pub(super) read: fn(&Context<'_>) -> Result<Answer>,
-    /// Takes the document away from where other programs of the machine could read it again, where
-    /// the platform lets us.
-    pub(super) wipe: Option<fn(&Context<'_>) -> Result<()>>,
+    /// How the document is taken away from where other programs of the machine could read it again,
+    /// where the platform lets us.
+    pub(super) wipe: Option<Wipe>,
 }
+
+/// Takes the document away, given the root and the target of the request that found it.
+pub(super) type Wipe = fn(&Path, &Path) -> Result<()>;
 
 impl Platform {
     /// Whether the document can be taken away from the platform once it is kept.

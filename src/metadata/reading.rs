@@ -7,10 +7,10 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::deadline::Deadline;
 use super::envelope::{self, Delivery, NeedsNetwork, Remote};
-use super::platform::{self, Network, Platform};
+use super::platform::{self, Network, Platform, Wipe};
 use super::settings::Settings;
 use super::source::{Answer, Context, detect, file};
-use super::{Fetched, KEPT, Request, remote};
+use super::{Fetched, KEPT, Outcome, Request, remote};
 use crate::config;
 use crate::config::machine::Timeouts;
 use crate::exit::{Exit, WithExit, fail};
@@ -24,17 +24,7 @@ pub struct Reading {
     /// What it gave.
     pub delivery: Delivery,
     /// See [`Platform`].
-    pub wipe: Option<fn(&Context<'_>) -> Result<()>>,
-}
-
-/// What became of a request; as [`super::Outcome`].
-pub enum Read {
-    /// Something to judge.
-    Delivery(Reading),
-    /// See [`super::Outcome::Nothing`].
-    Nothing(String),
-    /// See [`super::Outcome::NeedsNetwork`].
-    NeedsNetwork(String),
+    pub wipe: Option<Wipe>,
 }
 
 impl Reading {
@@ -72,7 +62,7 @@ impl Reading {
 }
 
 /// Finds the document: the kept one, else its source's.
-pub fn read(request: &Request) -> Result<Read> {
+pub fn read(request: &Request) -> Result<Outcome<Reading>> {
     let settings = settings(request)?;
     for key in &settings.unknown {
         log::warn!("the kernel command line's {key} means nothing to slipway; is it misspelt?");
@@ -82,30 +72,31 @@ pub fn read(request: &Request) -> Result<Read> {
     let mut limit = Timeouts::default().source;
     if let Some(bytes) = kept {
         if !request.refetch && !settings.refetch {
-            return Ok(Read::Delivery(kept_document(request, bytes)));
+            return Ok(Outcome::Found(kept_document(request, bytes)));
         }
         limit = config::parse(&bytes).map_or(limit, |machine| machine.timeouts.source);
     }
     let context = context(request, &settings, limit);
     let remote = remote::Remote::new(&context);
-    let (origin, bytes, wipe) = match source(request, &context)? {
-        Sourced::Bytes(origin, bytes, wipe) => (origin, bytes, wipe),
-        Sourced::Nothing(why) if settings.optional => return Ok(Read::Nothing(why)),
-        Sourced::Nothing(why) => return Err(fail(Exit::NotFound, anyhow!(why))),
-        Sourced::NeedsNetwork(what) => return Ok(Read::NeedsNetwork(what)),
-    };
-    match Reading::open(&origin, &bytes, &remote) {
-        Err(error) if needs_network(&error) => {
-            Ok(Read::NeedsNetwork(format!("what {origin} holds")))
-        }
-        opened => opened.map(|reading| {
-            Read::Delivery(Reading {
-                first_boot,
-                wipe,
-                ..reading
-            })
-        }),
+    let sourced = source(request, &context)?;
+    if let Outcome::Nothing(why) = &sourced
+        && !settings.optional
+    {
+        return Err(fail(Exit::NotFound, anyhow!(why.clone())));
     }
+    sourced.and_then(|found| {
+        let origin = &found.origin;
+        match Reading::open(origin, &found.bytes, &remote) {
+            Err(error) if needs_network(&error) => {
+                Ok(Outcome::NeedsNetwork(format!("what {origin} holds")))
+            }
+            opened => Ok(Outcome::Found(Reading {
+                first_boot,
+                wipe: found.wipe,
+                ..opened?
+            })),
+        }
+    })
 }
 
 fn needs_network(error: &anyhow::Error) -> bool {
@@ -127,13 +118,13 @@ fn kept_document(request: &Request, bytes: Vec<u8>) -> Reading {
 }
 
 /// What the kernel command line says.
-pub fn settings(request: &Request) -> Result<Settings> {
+fn settings(request: &Request) -> Result<Settings> {
     let line = files::read_if_there(&below(&request.root, "/proc/cmdline"))?.unwrap_or_default();
     Settings::parse(&String::from_utf8_lossy(&line))
 }
 
 /// What sources may look at. `limit` is the kept document's own word on how long its source may take.
-pub fn context<'a>(request: &'a Request, settings: &'a Settings, limit: Duration) -> Context<'a> {
+fn context<'a>(request: &'a Request, settings: &'a Settings, limit: Duration) -> Context<'a> {
     let limit = settings.timeout.unwrap_or(limit);
     Context {
         root: &request.root,
@@ -145,16 +136,22 @@ pub fn context<'a>(request: &'a Request, settings: &'a Settings, limit: Duration
     }
 }
 
-/// What a source says, as a request sees it.
-pub enum Sourced {
-    Bytes(String, Vec<u8>, Option<fn(&Context<'_>) -> Result<()>>),
-    Nothing(String),
-    NeedsNetwork(String),
+/// What a source gave.
+pub struct Sourced {
+    /// Where it was, for people.
+    origin: String,
+    /// As they were there.
+    pub bytes: Vec<u8>,
+    wipe: Option<Wipe>,
 }
 
-fn source(request: &Request, context: &Context<'_>) -> Result<Sourced> {
+fn source(request: &Request, context: &Context<'_>) -> Result<Outcome<Sourced>> {
     if let Some(path) = &request.config {
-        return Ok(Sourced::Bytes(file::origin(path), file::read(path)?, None));
+        return Ok(Outcome::Found(Sourced {
+            origin: file::origin(path),
+            bytes: file::read(path)?,
+            wipe: None,
+        }));
     }
     let named = request.platform.as_deref();
     let settings = context.settings;
@@ -162,7 +159,7 @@ fn source(request: &Request, context: &Context<'_>) -> Result<Sourced> {
     let platform = match named.or(settings.platform.as_deref()) {
         Some(detect::AUTO) => match detect::platform(context) {
             Ok(name) => platform::choose(Some(name), config)?,
-            Err(why) => return Ok(Sourced::Nothing(why)),
+            Err(why) => return Ok(Outcome::Nothing(why)),
         },
         name => platform::choose(name, config)?,
     };
@@ -170,18 +167,22 @@ fn source(request: &Request, context: &Context<'_>) -> Result<Sourced> {
 }
 
 /// Asks the source of one platform.
-pub fn ask(platform: &Platform, context: &Context<'_>) -> Result<Sourced> {
-    let later = || Sourced::NeedsNetwork(format!("platform {}", platform.name));
+pub fn ask(platform: &Platform, context: &Context<'_>) -> Result<Outcome<Sourced>> {
+    let later = || Outcome::NeedsNetwork(format!("platform {}", platform.name));
     if platform.network == Network::Always && !context.online {
         return Ok(later());
     }
     Ok(match (platform.read)(context)? {
         // An empty one is how some platforms say that there is none.
         Answer::Document { bytes, from } if bytes.trim_ascii().is_empty() => {
-            Sourced::Nothing(format!("the document from {from} is empty"))
+            Outcome::Nothing(format!("the document from {from} is empty"))
         }
-        Answer::Document { bytes, from } => Sourced::Bytes(from, bytes, platform.wipe),
-        Answer::Nothing(why) => Sourced::Nothing(why),
+        Answer::Document { bytes, from } => Outcome::Found(Sourced {
+            origin: from,
+            bytes,
+            wipe: platform.wipe,
+        }),
+        Answer::Nothing(why) => Outcome::Nothing(why),
         Answer::Online => later(),
     })
 }

@@ -62,7 +62,7 @@ impl Fixture {
 
     fn fetch(&self) -> Fetched {
         match fetch(&self.request).unwrap() {
-            Outcome::Fetched(fetched) => *fetched,
+            Outcome::Found(fetched) => *fetched,
             other => panic!("{other:?}"),
         }
     }
@@ -286,7 +286,7 @@ fn an_envelope_that_writes_elsewhere_is_refused_whole() {
 #[test]
 fn looking_writes_nothing() {
     let fixture = Fixture::qemu(&cloud_config("/etc/a/b"));
-    let Outcome::Fetched(looked) = look(&fixture.request).unwrap() else {
+    let Outcome::Found(looked) = look(&fixture.request).unwrap() else {
         panic!()
     };
     assert_eq!(looked.carried, ["/etc/a/b"]);

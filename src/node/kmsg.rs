@@ -52,15 +52,12 @@ impl Log for Kmsg {
         if let Some(device) = &self.device {
             self.to_kernel(device, record.level(), &text);
         }
-        match &self.device {
-            // The kernel shows a console only what is worse than its own loglevel, which is often 4.
-            Some(_) if record.level() == Level::Warn => eprintln!("slipway: {text}"),
-            Some(_) => {}
-            // Changes are on standard output already, and `main` prints the error that ends it all.
-            None if record.level() == Level::Warn || log::max_level() >= Level::Debug => {
-                eprintln!("slipway: {text}");
-            }
-            None => {}
+        // Changes are on standard output already, and `main` prints the error that ends it all. A warning
+        // is worth both places: of its buffer, the kernel shows a console only what is worse than its
+        // own loglevel, which is often 4.
+        let asked_for = self.device.is_none() && log::max_level() >= Level::Debug;
+        if record.level() == Level::Warn || asked_for {
+            eprintln!("slipway: {text}");
         }
     }
 

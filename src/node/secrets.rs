@@ -4,6 +4,7 @@
 //! handled them would be one too many. The blob's name is the field that it is for, so that a secret
 //! sealed for one field cannot be given to another.
 
+use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read, Write};
@@ -19,8 +20,10 @@ use crate::secret::Secret;
 
 /// No secret of a document is larger.
 const MAX_BYTES: u64 = 1024 * 1024;
-/// Where systemd keeps what the machine was given.
-const SYSTEM: &str = "/run/credentials/@system";
+/// Where systemd says that a unit's credentials are.
+pub const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
+/// Where PID 1 puts those that the machine was given.
+pub const SYSTEM: &str = "/run/credentials/@system";
 /// Opens what is sealed.
 const OPENER: &str = "systemd-creds";
 
@@ -29,17 +32,16 @@ const OPENER: &str = "systemd-creds";
 pub struct Finder {
     /// Files and credentials are below it.
     pub root: PathBuf,
-    /// The credentials that the service manager gave this process (`$CREDENTIALS_DIRECTORY`).
+    /// The credentials that the service manager gave this process ([`unit_folder`]).
     pub credentials: Option<PathBuf>,
 }
 
 impl Finder {
     /// For this process.
     pub fn new(root: &Path) -> Self {
-        let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
         Self {
             root: root.to_owned(),
-            credentials,
+            credentials: unit_folder(),
         }
     }
 
@@ -61,14 +63,25 @@ impl Finder {
     }
 
     fn credential(&self, name: &str) -> Result<Secret> {
-        let system = below(&self.root, SYSTEM);
-        for folder in self.credentials.iter().chain([&system]) {
+        for folder in folders(&self.root, self.credentials.clone()) {
             if let Some(secret) = read(&folder.join(name))? {
                 return Ok(secret);
             }
         }
         bail!("no credential {name} was passed to this machine (systemd.system-credentials(7))")
     }
+}
+
+/// Where the service manager put this unit's credentials, if it gave it some.
+pub fn unit_folder() -> Option<PathBuf> {
+    env::var_os(VARIABLE).map(PathBuf::from)
+}
+
+/// Where credentials are looked for: in the unit's own folder, which is no path below `root`, because
+/// there encrypted ones are readable; then in the system's.
+pub fn folders(root: &Path, unit: Option<PathBuf>) -> impl Iterator<Item = PathBuf> {
+    let unit = unit.filter(|folder| folder.is_absolute());
+    unit.into_iter().chain([below(root, SYSTEM)])
 }
 
 fn read(path: &Path) -> Result<Option<Secret>> {

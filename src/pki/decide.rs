@@ -3,9 +3,10 @@
 use time::{Duration, OffsetDateTime};
 
 use super::Pair;
-use super::inventory::{Record, fingerprint};
+use super::inventory::Record;
 use super::issue::{self, leaf_life, names, usage};
 use super::table::{Use, Wanted};
+use crate::hash::sha256;
 use crate::secret::Secret;
 
 /// What the asset directory has of one certificate.
@@ -83,7 +84,7 @@ fn without_record(wanted: &Wanted, found: &Found) -> Decision {
 
 /// Files that are missing, replaced or do not fit each other.
 fn damage(wanted: &Wanted, found: &Found, record: &Record) -> Option<Decision> {
-    let whole = (found.cert.as_ref()).map(|cert| fingerprint(cert.as_bytes()) == record.sha256);
+    let whole = (found.cert.as_ref()).map(|cert| sha256(cert.as_bytes()) == record.sha256);
     let key = (found.key.as_ref()).map(|key| key_fits(key, record));
     let what = match (whole, key) {
         (Some(true), Some(true)) => return None,

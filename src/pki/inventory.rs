@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 
 use anyhow::{Context, Result};
-use ring::digest;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
@@ -67,15 +66,6 @@ impl Inventory {
         bytes.push(b'\n');
         Ok(bytes)
     }
-}
-
-/// SHA-256 in hexadecimal.
-pub fn fingerprint(bytes: &[u8]) -> String {
-    let hash = digest::digest(&digest::SHA256, bytes);
-    hash.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
 }
 
 /// A date as a record holds it.

@@ -10,9 +10,10 @@ use rcgen::{
 use time::{Duration, OffsetDateTime};
 
 use super::Pair;
-use super::inventory::{Record, date, fingerprint};
+use super::inventory::{Record, date};
 use super::table::{Use, Wanted};
 use crate::config::machine::AltName;
+use crate::hash::sha256;
 use crate::secret::Secret;
 
 const DAY: StdDuration = StdDuration::from_secs(24 * 60 * 60);
@@ -46,7 +47,7 @@ impl Authority {
         Ok(Self {
             key: parse_key(pem)?,
             params,
-            fingerprint: fingerprint(pair.cert.as_bytes()),
+            fingerprint: sha256(pair.cert.as_bytes()),
             not_after: record.not_after()?,
         })
     }
@@ -79,7 +80,7 @@ pub fn issue(
         names: names(wanted),
         issuer: authority.map(|authority| authority.fingerprint.clone()),
         not_after: date(params.not_after)?,
-        sha256: fingerprint(cert.as_bytes()),
+        sha256: sha256(cert.as_bytes()),
         public_key: public_key(&key),
     };
     Ok((
@@ -171,5 +172,5 @@ pub fn parse_key(pem: &str) -> Result<KeyPair> {
 
 /// Fingerprint of a key pair's public half.
 pub fn public_key(key: &KeyPair) -> String {
-    fingerprint(key.der_bytes())
+    sha256(key.der_bytes())
 }

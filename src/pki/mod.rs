@@ -22,10 +22,11 @@ use time::OffsetDateTime;
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::exit::{Exit, WithExit, fail};
+use crate::hash::sha256;
 use crate::secret::Secret;
 
 use decide::{Decision, Found};
-use inventory::{Inventory, Record, fingerprint};
+use inventory::{Inventory, Record};
 use issue::Authority;
 use table::Wanted;
 
@@ -115,13 +116,8 @@ pub fn is_due(machine: &Machine, earlier: &Assets, now: SystemTime) -> Result<bo
     let Some(old) = read_inventory(earlier)? else {
         return Ok(true);
     };
-    let mut round = Round {
-        earlier,
-        old: Some(old),
-        now,
-        issued: Vec::new(),
-        secrets: empty(Secret::new(""), String::new()),
-    };
+    let nothing = empty(Secret::new(""), String::new());
+    let mut round = Round::new(earlier, Some(old), now, nothing);
     for wanted in table::wanted(machine) {
         let reason = round.keep(&wanted);
         if reason
@@ -147,13 +143,7 @@ pub fn ensure(
     let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
     let (key, public) = service_account(given, earlier, &old)?;
-    let mut round = Round {
-        earlier,
-        old,
-        now,
-        issued: Vec::new(),
-        secrets: empty(key, public),
-    };
+    let mut round = Round::new(earlier, old, now, empty(key, public));
     for wanted in table::wanted(machine) {
         round
             .settle(&wanted)
@@ -163,7 +153,7 @@ pub fn ensure(
 }
 
 fn empty(service_account_key: Secret, service_account_pub: String) -> Secrets {
-    let service_account = fingerprint(service_account_pub.as_bytes());
+    let service_account = sha256(service_account_pub.as_bytes());
     let inventory = Inventory {
         service_account,
         certificates: BTreeMap::new(),
@@ -191,7 +181,22 @@ struct Round<'a> {
     secrets: Secrets,
 }
 
-impl Round<'_> {
+impl<'a> Round<'a> {
+    fn new(
+        earlier: &'a Assets,
+        old: Option<Inventory>,
+        now: OffsetDateTime,
+        secrets: Secrets,
+    ) -> Self {
+        Self {
+            earlier,
+            old,
+            now,
+            issued: Vec::new(),
+            secrets,
+        }
+    }
+
     fn settle(&mut self, wanted: &Wanted) -> Result<()> {
         let Some(reason) = self.keep(wanted)? else {
             return Ok(());
@@ -247,7 +252,7 @@ impl Round<'_> {
     }
 
     fn fingerprint_of(&self, name: &str) -> Result<String> {
-        Ok(fingerprint(self.secrets.pair(name)?.cert.as_bytes()))
+        Ok(sha256(self.secrets.pair(name)?.cert.as_bytes()))
     }
 
     fn authority(&self, wanted: &Wanted) -> Result<Option<Authority>> {
@@ -306,7 +311,7 @@ fn service_account(
             let public = issue::parse_key(&pem)
                 .with_context(|| format!("cannot read {SERVICE_ACCOUNT}.key"))?
                 .public_key_pem();
-            if fingerprint(public.as_bytes()) != old.service_account {
+            if sha256(public.as_bytes()) != old.service_account {
                 return refuse_service_account("is not the key that was made for this cluster");
             }
             if given.is_some_and(|(_, given)| given != public) {

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use anyhow::{Context, Result};
-use ring::digest;
 
 use crate::assets::{Asset, Assets};
+use crate::hash::sha256;
 
 /// Where the record lies in an asset directory: JSON, path to SHA-256 in hexadecimal.
 pub const RECORD: &str = ".rendered.json";
@@ -142,11 +142,7 @@ fn write_record(rendered: &Assets) -> Result<Vec<u8>> {
 }
 
 fn hash(asset: &Asset) -> String {
-    let hash = digest::digest(&digest::SHA256, asset.bytes.expose());
-    hash.as_ref()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    sha256(asset.bytes.expose())
 }
 
 #[cfg(test)]

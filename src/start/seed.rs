@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use super::plane::StaticPod;
 use crate::assets::{Asset, CONTROL_PLANE_UID};
 use crate::config::yaml;
+use crate::hash::hex;
 use crate::node::files::{self, Look};
 
 /// Where the temporary control plane reads its secrets.
@@ -71,7 +72,7 @@ pub fn new_uid() -> Result<String> {
         .map_err(|_| anyhow::anyhow!("the system has no random numbers"))?;
     bytes[6] = bytes[6] & 0x0f | 0x40;
     bytes[8] = bytes[8] & 0x3f | 0x80;
-    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = hex(&bytes);
     Ok(format!(
         "{}-{}-{}-{}-{}",
         &hex[..8],

@@ -25,9 +25,7 @@ fuzz_target!(
     init: choose(),
     |input: &[u8]| {
         if let Some(target) = TARGET.get() {
-            let before = heap::begin();
-            (target.run)(input);
-            heap::check(before, target.name);
+            heap::check(target.name, || (target.run)(input));
         }
     }
 );

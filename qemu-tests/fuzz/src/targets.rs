@@ -14,9 +14,6 @@ pub struct Target {
     pub run: fn(&[u8]),
 }
 
-/// Unpacked, a text may be so long.
-const TEXT: u64 = 4 * 1024 * 1024;
-
 pub const ALL: &[Target] = &[
     target("document", |bytes| drop(config::parse(bytes))),
     target("envelope", |bytes| drop(envelope::open(bytes, &Offline))),
@@ -25,7 +22,9 @@ pub const ALL: &[Target] = &[
         drop(cmdline::words(&line));
         drop(Settings::parse(&line));
     }),
-    target("gzip", |bytes| drop(gzip::unpack(bytes, TEXT))),
+    target("gzip", |bytes| {
+        drop(gzip::unpack(bytes, envelope::MAX_TEXT))
+    }),
     target("data-url", |bytes| {
         drop(data_url::decode(&String::from_utf8_lossy(bytes)));
     }),

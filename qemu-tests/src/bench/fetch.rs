@@ -55,8 +55,7 @@ pub fn natively(context: &Context) -> Result<Figures> {
 }
 
 fn envelope(context: &Context) -> Result<String> {
-    let path = context.repo.join("examples/single-node.yaml");
-    let document = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let document = context.example()?;
     let file = |path: &str, bytes: &[u8]| {
         let data = STANDARD.encode(bytes);
         format!("{{\"path\": \"{path}\", \"contents\": {{\"source\": \"data:;base64,{data}\"}}}}")

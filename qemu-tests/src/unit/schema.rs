@@ -1,6 +1,7 @@
 //! The JSON Schema, judged by a validator that is none of ours: it is one of draft 2020-12, every valid document
 //! passes it, and documents of a wrong shape pass neither it nor slipway.
 
+use crate::scenario::EXAMPLE;
 use crate::{cache, prereq, process, progress};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Value, json};
@@ -75,10 +76,7 @@ pub fn check(repo: &Path) -> Result<()> {
 
 /// Examples and test documents that slipway takes, the full example first.
 fn valid(repo: &Path) -> Result<Vec<Value>> {
-    let mut paths = vec![
-        repo.join("examples/full.yaml"),
-        repo.join("examples/single-node.yaml"),
-    ];
+    let mut paths = vec![repo.join("examples/full.yaml"), repo.join(EXAMPLE)];
     paths.extend(cache::files_below(&repo.join("tests/documents"))?);
     let mut documents = Vec::new();
     for path in paths {

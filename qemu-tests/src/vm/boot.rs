@@ -6,7 +6,6 @@ use super::media::Medium;
 use crate::scenario::Context;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
-use std::fs;
 
 /// Arguments of the kernel, which any image obeys: a boot takes half a minute, a launch five.
 pub const NO_LAUNCH: &str = "systemd.mask=slipway-start.service systemd.mask=kubelet.service \
@@ -17,8 +16,7 @@ const RECORDS: &str = "journalctl --boot --quiet --output=json _PID=1 UNIT=slipw
 /// Boots from a medium; the seconds that the initrd's fetch took, by PID 1's journal, and those from
 /// QEMU's start until a command is answered.
 pub fn fetch_and_boot_seconds(context: &Context, medium: Medium) -> Result<(f64, f64)> {
-    let path = context.repo.join("examples/single-node.yaml");
-    let document = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let document = context.example()?;
     let mut machine = Machine::create(&context.image, &context.work, medium, Some(&document))?;
     machine.spec.kernel = NO_LAUNCH.to_owned();
     let begun = std::time::Instant::now();

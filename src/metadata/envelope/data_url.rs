@@ -5,12 +5,11 @@
 
 use std::borrow::Cow;
 
-use anyhow::{Result, bail};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context, Result, bail};
 
 use super::invalid;
 use crate::exit::{Exit, WithExit};
+use crate::metadata::base64;
 
 /// The bytes in a URL that begins with `data:`.
 ///
@@ -45,30 +44,14 @@ pub fn describe(url: &str) -> String {
     format!("data URL of {} bytes", url.len())
 }
 
-/// Bytes in base64 (RFC 4648 §4), whose white space does not count.
+/// Bytes in base64. No error shows a piece of them.
 ///
 /// # Errors
 /// If anything else is in it, or it is cut off.
 pub fn base64(text: &[u8]) -> Result<Vec<u8>> {
-    let spaced = text.iter().any(u8::is_ascii_whitespace);
-    let bytes = match spaced {
-        true => STANDARD.decode(without_space(text)),
-        false => STANDARD.decode(text),
-    };
-    match bytes {
-        Ok(bytes) => Ok(bytes),
-        // The error would show a piece of the contents.
-        Err(_) => bail!(
-            "{} characters are not valid base64; are they cut off?",
-            text.len()
-        ),
-    }
-}
-
-fn without_space(text: &[u8]) -> Vec<u8> {
-    let mut plain = Vec::with_capacity(text.len());
-    plain.extend(text.iter().filter(|byte| !byte.is_ascii_whitespace()));
-    plain
+    let len = text.len();
+    base64::strict(text)
+        .with_context(|| format!("{len} characters are not valid base64; are they cut off?"))
 }
 
 fn percent(text: &[u8]) -> Result<Cow<'_, [u8]>> {
@@ -97,6 +80,8 @@ fn digit(byte: &u8) -> Option<u8> {
 mod tests {
     use super::*;
     use crate::exit::exit_of;
+    use ::base64::Engine;
+    use ::base64::engine::general_purpose::STANDARD;
     use proptest::prelude::*;
 
     #[test]

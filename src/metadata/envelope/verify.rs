@@ -8,19 +8,20 @@ use ring::digest::{self, Algorithm, SHA256, SHA512};
 
 use super::invalid;
 use crate::exit::{Exit, fail};
+use crate::hash::hex;
 
 /// Checks that `bytes` have the hash `expected`.
 ///
 /// # Errors
 /// [`Exit::Refused`] if they have another; [`Exit::Invalid`] if `expected` is not a hash.
 pub fn verify(bytes: &[u8], expected: &str) -> Result<()> {
-    let (name, algorithm, hex) = parse(expected)?;
-    let found = hex_of(digest::digest(algorithm, bytes).as_ref());
-    if found.eq_ignore_ascii_case(hex) {
+    let (name, algorithm, wanted) = parse(expected)?;
+    let found = hex(digest::digest(algorithm, bytes).as_ref());
+    if found.eq_ignore_ascii_case(wanted) {
         return Ok(());
     }
     let error = anyhow!(
-        "{} bytes have the hash {name}-{found}, but {name}-{hex} is expected; \
+        "{} bytes have the hash {name}-{found}, but {name}-{wanted} is expected; \
          correct the hash if the change was meant",
         bytes.len()
     );
@@ -44,10 +45,6 @@ fn parse(expected: &str) -> Result<(&'static str, &'static Algorithm, &str)> {
         )));
     }
     Ok((name, algorithm, hex))
-}
-
-fn hex_of(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -8,8 +8,6 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::Result;
 use nix::errno::Errno;
@@ -18,6 +16,7 @@ use ureq::http::Method;
 use super::disk::{Disk, Files};
 use super::service::{Meaning, Service, decoded, usual};
 use super::{Answer, Context, ovf};
+use crate::metadata::deadline::poll;
 use crate::metadata::http::Reply;
 use crate::node::files::below;
 
@@ -27,8 +26,6 @@ const METADATA: (&str, &str) = ("Metadata", "true");
 
 /// The drive's names: the ATA one of machines of generation 1, and the first of any kind.
 const DRIVES: [&str; 2] = ["/dev/disk/by-id/ata-Virtual_CD", "/dev/sr0"];
-/// How often a drive is looked for.
-const POLL: Duration = Duration::from_millis(50);
 /// Found by its drive, never by a label.
 const CD: Disk = Disk {
     labels: &[],
@@ -78,14 +75,8 @@ fn meaning(reply: &Reply) -> Meaning {
 
 /// Waits for the drive, which every machine has: one that is missing has no driver yet.
 fn wait(context: &Context<'_>) -> Drive {
-    loop {
-        let drive = drive(context.root);
-        let left = context.deadline.left();
-        if drive != Drive::Missing || left.is_zero() {
-            return drive;
-        }
-        thread::sleep(POLL.min(left));
-    }
+    let there = || Some(drive(context.root)).filter(|drive| *drive != Drive::Missing);
+    poll(context.deadline, there).unwrap_or(Drive::Missing)
 }
 
 fn drive(root: &Path) -> Drive {
@@ -131,6 +122,7 @@ mod tests {
     use super::*;
     use crate::exit::{Exit, exit_of};
     use std::fs;
+    use std::time::Duration;
 
     fn ask(limit: Duration, replies: &'static [(u16, &str)], drive: bool) -> Result<Answer> {
         let mut replies = replies.iter();

@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::testing::Machine;
 use super::testing::server::{Reply, Request, Server, answer};
 use crate::exit::{Exit, exit_of};
+use crate::metadata;
 use crate::metadata::platform::{Network, PLATFORMS, Platform};
-use crate::metadata::reading::{Sourced, ask};
+use crate::metadata::reading::ask;
 use crate::tls::testing::Authority;
 
 /// No text at all, as a compressed document is not.
@@ -297,12 +298,12 @@ fn check(platform: &Platform, behaviour: &Behaviour) {
     let (server, asked) = cloud.server(behaviour.act);
     let machine = cloud.machine(&server, limit);
     let got = match ask(platform, &machine.context()) {
-        Ok(Sourced::Bytes(_, bytes, _)) => {
-            assert_eq!(bytes, DOCUMENT);
+        Ok(metadata::Outcome::Found(found)) => {
+            assert_eq!(found.bytes, DOCUMENT);
             Outcome::Document
         }
-        Ok(Sourced::Nothing(_)) => Nothing,
-        Ok(Sourced::NeedsNetwork(what)) => panic!("{what} has it"),
+        Ok(metadata::Outcome::Nothing(_)) => Nothing,
+        Ok(metadata::Outcome::NeedsNetwork(what)) => panic!("{what} has it"),
         Err(error) => outcome(&error),
     };
     let what = format!("{}, {}", platform.name, behaviour.name);
@@ -374,7 +375,11 @@ fn without_network_nobody_is_asked() {
         let mut machine = cloud.machine(&server, Duration::from_secs(60));
         machine.online = false;
         let got = ask(platform, &machine.context()).unwrap();
-        assert!(matches!(got, Sourced::NeedsNetwork(_)), "{}", platform.name);
+        assert!(
+            matches!(got, metadata::Outcome::NeedsNetwork(_)),
+            "{}",
+            platform.name
+        );
         assert_eq!(server.requests(), []);
     }
 }

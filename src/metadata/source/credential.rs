@@ -1,11 +1,9 @@
 //! A credential of systemd: `slipway.machine`, which PID 1 took from SMBIOS, fw_cfg, vsock's host or
 //! an earlier stage, and passes to the unit (systemd.system-credentials(7), `ImportCredential=`).
 //!
-//! It is the one hand-over that all hypervisors with systemd guests share. The unit's own folder is
-//! looked at first, because there encrypted credentials are readable; by hand, outside a unit, the
-//! system's folder does.
+//! It is the one hand-over that all hypervisors with systemd guests share. By hand, outside a unit,
+//! it is the system's folder that holds it ([`folders`]).
 
-use std::env;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
@@ -13,16 +11,11 @@ use anyhow::Result;
 use super::disk::read_beneath;
 use super::{Answer, Context};
 use crate::metadata::settings::CREDENTIAL;
-use crate::node::files::below;
-
-/// Where systemd says that a unit's credentials are.
-const VARIABLE: &str = "CREDENTIALS_DIRECTORY";
-/// Where PID 1 puts those that it was given.
-const SYSTEM: &str = "/run/credentials/@system";
+use crate::node::secrets::{SYSTEM, VARIABLE, folders, unit_folder};
 
 /// Reads it.
 pub fn read(context: &Context<'_>) -> Result<Answer> {
-    match find(context.root, folder())? {
+    match find(context.root, unit_folder())? {
         Some(bytes) => Ok(Answer::document(bytes, format!("credential {CREDENTIAL}"))),
         None => Ok(Answer::Nothing(format!(
             "systemd has no credential {CREDENTIAL} (looked in ${VARIABLE} and {SYSTEM}); \
@@ -34,24 +27,11 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
 /// Whether it is there.
 pub fn is_present(context: &Context<'_>) -> bool {
     // One that cannot be read is there.
-    !matches!(find(context.root, folder()), Ok(None))
+    !matches!(find(context.root, unit_folder()), Ok(None))
 }
 
-fn folder() -> Option<PathBuf> {
-    env::var_os(VARIABLE).map(PathBuf::from)
-}
-
-/// The credential in the unit's folder, which is no path below `root`, or in the system's.
 fn find(root: &Path, unit: Option<PathBuf>) -> Result<Option<Vec<u8>>> {
-    let folders = [
-        unit.filter(|folder| folder.is_absolute()),
-        Some(below(root, SYSTEM)),
-    ];
-    for folder in folders
-        .into_iter()
-        .flatten()
-        .filter(|folder| folder.is_dir())
-    {
+    for folder in folders(root, unit).filter(|folder| folder.is_dir()) {
         let name = folder.join(CREDENTIAL);
         let found = read_beneath(&folder, CREDENTIAL, &name.display().to_string())?;
         if found.is_some() {

@@ -5,16 +5,12 @@
 //! cloud-init's ds-identify), then disks. The firmware's word is final: on a cloud that gives user
 //! data no disk is waited for, or the answer would depend on how fast one appears.
 
-use std::thread;
-use std::time::Duration;
-
 use super::{Context, configdrive, credential, fw_cfg, nocloud, smbios};
 use crate::config::duration;
+use crate::metadata::deadline::poll;
 
 /// The name that asks for it.
 pub const AUTO: &str = "auto";
-/// How often disks are looked for.
-const POLL: Duration = Duration::from_millis(50);
 
 /// What a machine shows of itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,6 +109,7 @@ fn is_ec2(facts: &Facts) -> bool {
 }
 
 impl Facts {
+    /// All but the disks, which may appear later.
     fn gather(context: &Context<'_>) -> Self {
         let field = |name| smbios::field(context.root, name);
         let serial = field("product_serial");
@@ -126,8 +123,7 @@ impl Facts {
             credential: credential::is_present(context),
             string: smbios::is_present(context),
             entry: fw_cfg::is_present(context),
-            cidata: nocloud::is_present(context),
-            config_2: configdrive::is_present(context),
+            ..Self::default()
         }
     }
 }
@@ -136,24 +132,21 @@ impl Facts {
 /// cannot be told.
 pub fn platform(context: &Context<'_>) -> Result<&'static str, String> {
     let mut facts = Facts::gather(context);
-    loop {
-        if let Some(Clue { platform, by, .. }) = identify(&facts) {
-            log::warn!("this is platform {platform}, by {by}");
-            return Ok(platform);
-        }
-        let left = context.deadline.left();
-        if left.is_zero() {
-            let waited = duration::show(context.deadline.limit());
-            let (vendor, product) = (facts.vendor, facts.product);
-            return Err(format!(
-                "nothing told the platform within {waited} (DMI vendor {vendor:?}, product \
-                 {product:?}, no disk cidata or config-2); name it with slipway.platform="
-            ));
-        }
-        thread::sleep(POLL.min(left));
+    let clue = poll(context.deadline, || {
         facts.cidata = nocloud::is_present(context);
         facts.config_2 = configdrive::is_present(context);
+        identify(&facts)
+    });
+    if let Some(Clue { platform, by, .. }) = clue {
+        log::warn!("this is platform {platform}, by {by}");
+        return Ok(platform);
     }
+    let waited = duration::show(context.deadline.limit());
+    let (vendor, product) = (facts.vendor, facts.product);
+    Err(format!(
+        "nothing told the platform within {waited} (DMI vendor {vendor:?}, product {product:?}, no \
+         disk cidata or config-2); name it with slipway.platform="
+    ))
 }
 
 #[cfg(test)]

@@ -6,8 +6,6 @@
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
 use nix::errno::Errno;
@@ -17,14 +15,13 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use super::{Answer, Context, MAX_BYTES, file};
 use crate::config::duration;
 use crate::exit::{Exit, WithExit};
+use crate::metadata::deadline::poll;
 use crate::node::files::{below, make_folder};
 
 /// Where a disk is mounted while it is read.
 const MOUNT_POINT: &str = "/run/slipway/disk";
 /// More names of a folder are not looked at.
 const MAX_NAMES: usize = 256;
-/// How often udev's links are looked at; a look is two system calls.
-const POLL: Duration = Duration::from_millis(50);
 
 /// A kind of disk.
 #[derive(Clone, Copy, Debug)]
@@ -45,19 +42,15 @@ impl Disk {
 
     /// Waits for the disk until the deadline; that it is missing can be told by nothing else.
     pub fn wait(&self, context: &Context<'_>) -> Option<PathBuf> {
-        let mut told = false;
-        loop {
+        let mut told = context.deadline.left().is_zero();
+        poll(context.deadline, || {
             let device = self.present(context.root);
-            let left = context.deadline.left();
-            if device.is_some() || left.is_zero() {
-                return device;
-            }
-            if !told {
+            if device.is_none() && !told {
                 log::warn!("waiting for a disk labelled {}", self.labels[0]);
                 told = true;
             }
-            thread::sleep(POLL.min(left));
-        }
+            device
+        })
     }
 
     /// Waits for the disk, and mounts it for as long as `look` takes.

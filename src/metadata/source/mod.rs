@@ -6,7 +6,6 @@ pub mod azure;
 mod behaviour_tests;
 pub mod configdrive;
 pub mod credential;
-pub mod decode;
 pub mod detect;
 pub mod disk;
 pub mod ec2;

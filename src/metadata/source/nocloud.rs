@@ -10,6 +10,7 @@ use super::disk::{Disk, Files};
 use super::{Answer, Context, MAX_BYTES, seed, smbios};
 use crate::exit::{Exit, WithExit};
 use crate::metadata::cmdline;
+use crate::metadata::http::shown;
 use crate::metadata::remote::Remote;
 
 const DISK: Disk = Disk {
@@ -47,7 +48,7 @@ fn url(context: &Context<'_>) -> Result<Option<String>> {
 }
 
 fn fetch(context: &Context<'_>, url: &str) -> Result<Answer> {
-    let shown = url.split('?').next().unwrap_or_default();
+    let shown = shown(url);
     Ok(match Remote::new(context).find(url, MAX_BYTES)? {
         Some(bytes) => Answer::document(bytes, format!("NoCloud seed {shown}")),
         None => Answer::Nothing(format!(

@@ -10,8 +10,9 @@ use quick_xml::Reader;
 use quick_xml::escape::{resolve_xml_entity, unescape};
 use quick_xml::events::{BytesRef, BytesStart, Event};
 
-use super::{MAX_BYTES, decode};
+use super::MAX_BYTES;
 use crate::exit::{Exit, WithExit};
+use crate::metadata::base64;
 
 /// Both environments stop at four.
 const MAX_DEPTH: usize = 16;
@@ -27,7 +28,7 @@ pub fn custom_data(xml: &[u8]) -> Result<Option<Vec<u8>>> {
     if text.trim_ascii().is_empty() {
         return Ok(None);
     }
-    decode::base64(text.as_bytes())
+    base64::lenient(text.as_bytes())
         .context("CustomData of the OVF environment is not base64")
         .exit(Exit::Invalid)
         .map(Some)

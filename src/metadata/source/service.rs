@@ -7,8 +7,9 @@
 use anyhow::{Result, anyhow};
 use ureq::http::Method;
 
-use super::{Answer, Context, MAX_BYTES, decode};
+use super::{Answer, Context, MAX_BYTES};
 use crate::exit::{Exit, WithExit};
+use crate::metadata::base64;
 use crate::metadata::deadline::{Failed, until};
 use crate::metadata::http::{Client, Reply};
 
@@ -143,7 +144,7 @@ pub fn usual(reply: &Reply) -> Meaning {
 /// # Errors
 /// [`Exit::Invalid`]; `what` is what messages call it.
 pub fn decoded(text: &[u8], what: &str) -> Result<Vec<u8>> {
-    decode::base64(text)
+    base64::lenient(text)
         .ok_or_else(|| anyhow!("{what} is not base64, as it has to be there; encode it again"))
         .exit(Exit::Invalid)
 }

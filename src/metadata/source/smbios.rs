@@ -12,8 +12,9 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
-use super::{Answer, Context, MAX_BYTES, decode, file};
+use super::{Answer, Context, MAX_BYTES, file};
 use crate::exit::{Exit, WithExit};
+use crate::metadata::base64;
 use crate::metadata::settings::CREDENTIAL;
 use crate::node::files::below;
 
@@ -92,7 +93,7 @@ fn credential(table: &[u8]) -> Result<Option<Vec<u8>>> {
     match found {
         None => Ok(None),
         Some((text, false)) => Ok(Some(text.to_owned())),
-        Some((text, true)) => decode::base64(text).map(Some).with_context(|| {
+        Some((text, true)) => base64::lenient(text).map(Some).with_context(|| {
             format!(
                 "the SMBIOS string {}{CREDENTIAL} is not base64; it may have been cut",
                 PREFIXES[1].0

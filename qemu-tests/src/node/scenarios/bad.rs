@@ -39,7 +39,11 @@ pub fn no_metadata(context: &Context) -> Result<()> {
         )
     };
     let unknown = fetch("abacus")?;
-    expect(&unknown, EXIT_NOT_FOUND, &["\"abacus\"", "qemu, ", "nocloud, "])?;
+    expect(
+        &unknown,
+        EXIT_NOT_FOUND,
+        &["\"abacus\"", "qemu, ", "nocloud, "],
+    )?;
     let qemu = fetch("qemu")?;
     expect(
         &qemu,

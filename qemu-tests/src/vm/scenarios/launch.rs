@@ -5,8 +5,7 @@ use crate::scenarios::{cluster, pods, rollout};
 use crate::vm::launch::{self, COMMAND, Launched};
 use crate::vm::machine::Machine;
 use crate::vm::media::Medium;
-use anyhow::{Context as _, Result, ensure};
-use std::fs;
+use anyhow::{Result, ensure};
 use std::time::Duration;
 
 /// Between two requests of the prober in a pod: this seldom, because each is a TLS handshake.
@@ -14,8 +13,7 @@ const IN_POD: Duration = Duration::from_secs(1);
 
 /// The example that README.md starts with, from QEMU's firmware configuration device.
 pub fn single_node(context: &Context) -> Result<()> {
-    let path = context.repo.join("examples/single-node.yaml");
-    let document = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let document = context.example()?;
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
     let mut launched = launch::launch(&mut machine, |_| {})?;

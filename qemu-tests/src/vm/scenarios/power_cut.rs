@@ -7,8 +7,7 @@ use crate::vm::launch::{self, COMMAND, stage_of};
 use crate::vm::machine::Machine;
 use crate::vm::media::Medium;
 use crate::vm::qemu::Vm;
-use anyhow::{Context as _, Result, ensure};
-use std::fs;
+use anyhow::{Result, ensure};
 use std::time::Duration;
 
 /// From QEMU's start until every object is applied, on a free machine with KVM.
@@ -21,8 +20,7 @@ const BUILD_ID: &str = "after-the-power-cut";
 /// The document comes from a NoCloud disk. The second boot runs another build of the root disk on
 /// the same /var and finishes by itself: the same cluster, not a new one.
 pub fn run(context: &Context) -> Result<()> {
-    let document = fs::read(context.repo.join("examples/single-node.yaml"))
-        .context("cannot read examples/single-node.yaml")?;
+    let document = context.example()?;
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::NoCloudIso, Some(&document))?;
     machine.add_program(&launch::kubectl())?;

@@ -32,7 +32,7 @@ pub struct Expected<'a> {
 
 /// gzip; and secrets by reference: one passed as a credential, one sealed by the machine itself.
 pub fn fw_cfg(context: &Context) -> Result<()> {
-    let mut document = example(context)?;
+    let mut document = context.example()?;
     document.extend(b"  serviceAccountKey: {secretRef: {credential: slipway.sa}}\n");
     let source = Medium::FwCfg.with(&context.work, &envelopes::gzip(&context.work, &document)?)?;
     let mut machine = machine(context, source)?;
@@ -105,7 +105,7 @@ fn sealed(machine: &Machine, vm: &mut Vm) -> Result<()> {
 
 /// A cloud-config, with a host name of its own; afterwards read from the SMBIOS tables as well.
 pub fn credential(context: &Context) -> Result<()> {
-    let document = example(context)?;
+    let document = context.example()?;
     let expected = Expected {
         hostname: HOSTNAME,
         carried: true,
@@ -130,7 +130,7 @@ pub fn credential(context: &Context) -> Result<()> {
 
 /// A MIME message.
 pub fn nocloud_iso(context: &Context) -> Result<()> {
-    let document = example(context)?;
+    let document = context.example()?;
     let expected = Expected::plain(&document, "NoCloud").carried();
     on(
         context,
@@ -153,7 +153,7 @@ pub fn nocloud_fat(context: &Context) -> Result<()> {
 
 /// An Ignition config.
 pub fn config_drive(context: &Context) -> Result<()> {
-    let document = example(context)?;
+    let document = context.example()?;
     let envelope = envelopes::ignition(&context.work, &document)?;
     let expected = Expected::plain(&document, "config").carried();
     on(context, Medium::ConfigDrive, &envelope, &expected)
@@ -161,7 +161,7 @@ pub fn config_drive(context: &Context) -> Result<()> {
 
 /// A packed cloud-config, over the network, which only this boot brings up in the initrd.
 pub fn ec2(context: &Context) -> Result<()> {
-    let document = example(context)?;
+    let document = context.example()?;
     let packed = envelopes::gzip(&context.work, &envelopes::cloud_config(&document))?;
     let imds = Imds::start(&context.work, packed)?;
     let mut machine = machine(context, Source::Ec2(imds.connect.clone()))?;
@@ -199,12 +199,6 @@ impl<'a> Expected<'a> {
             ..self
         }
     }
-}
-
-/// The document that README.md starts with.
-pub fn example(context: &Context) -> Result<Vec<u8>> {
-    let path = context.repo.join("examples/single-node.yaml");
-    fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
 }
 
 /// A machine that boots without a launch.

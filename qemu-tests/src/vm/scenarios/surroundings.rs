@@ -1,7 +1,7 @@
 //! What surrounds a fetch and is not as usual: a disk that comes late, no document at all, a clock that is
 //! years behind.
 
-use super::sources::{Expected, example, judge, machine};
+use super::sources::{Expected, judge, machine};
 use crate::scenario::Context;
 use crate::vm::console::has;
 use crate::vm::launch::{COMMAND, save_logs};
@@ -20,7 +20,7 @@ const RENDER: &str = "systemctl start slipway-render.service; \
 
 /// The disk comes when the fetch waits for it already.
 pub fn late(context: &Context) -> Result<()> {
-    let document = example(context)?;
+    let document = context.example()?;
     let full = Medium::NoCloudIso.with(&context.work, &document)?;
     let mut machine = machine(context, Medium::NoCloudIso.without())?;
     let mut vm = machine.boot()?;
@@ -57,7 +57,7 @@ pub fn none(context: &Context) -> Result<()> {
 /// A clock that is years late: the document is kept, but no certificate is made, and the console says
 /// why.
 pub fn clock(context: &Context) -> Result<()> {
-    let document = example(context)?;
+    let document = context.example()?;
     let mut machine = machine(context, Medium::FwCfg.with(&context.work, &document)?)?;
     machine.spec.clock = Some("2020-02-02");
     let judge = |vm: &mut Vm, deadline| {

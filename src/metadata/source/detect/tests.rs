@@ -2,6 +2,8 @@ use super::super::testing::Machine;
 use super::*;
 use crate::metadata::platform::PLATFORMS;
 use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
 
 fn dmi(vendor: &str, product: &str) -> Facts {
     Facts {

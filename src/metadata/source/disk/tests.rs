@@ -2,6 +2,8 @@ use super::super::testing::Machine;
 use super::*;
 use crate::exit::exit_of;
 use std::os::unix::fs::symlink;
+use std::thread;
+use std::time::Duration;
 
 const DISK: Disk = Disk {
     labels: &["cidata", "CIDATA"],

@@ -53,12 +53,12 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
 
 /// Takes our pairs out of the daemon's file. Without one, an empty file is left, because the daemon
 /// keeps the mode of a file that is there: what the host gives it again is then for root alone.
-pub fn wipe(context: &Context<'_>) -> Result<()> {
-    for root in BTreeSet::from([context.root, context.target]) {
+pub fn wipe(root: &Path, target: &Path) -> Result<()> {
+    for root in BTreeSet::from([root, target]) {
         let path = below(root, POOL);
         let there = pool_file(&path)?;
         // No daemon runs in the initrd.
-        if there.is_some() || root == context.target {
+        if there.is_some() || root == target {
             let rest = pool::without_ours(&there.unwrap_or_default());
             files::write(&path, &rest, PRIVATE)?;
         }
@@ -142,7 +142,7 @@ mod tests {
             POOL,
             pool::file(&[("a", "1"), ("slipway.machine", "x"), ("b", "2")]),
         );
-        wipe(&machine.context()).unwrap();
+        wipe(machine.root(), machine.root()).unwrap();
         assert_eq!(
             fs::read(&path).unwrap(),
             pool::file(&[("a", "1"), ("b", "2")])
@@ -153,7 +153,7 @@ mod tests {
         );
 
         fs::remove_file(&path).unwrap();
-        wipe(&machine.context()).unwrap();
+        wipe(machine.root(), machine.root()).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
         assert_eq!(
             fs::metadata(&path).unwrap().permissions().mode() & 0o7777,

@@ -12,10 +12,13 @@ mod backdoor;
 #[cfg(target_arch = "x86_64")]
 mod port;
 
+use std::path::Path;
+
 use anyhow::{Context as _, Result, anyhow};
 
-use super::{Answer, Context, decode, ovf, smbios};
+use super::{Answer, Context, ovf, smbios};
 use crate::exit::{Exit, WithExit, fail};
+use crate::metadata::base64;
 
 /// User data, cloud-init's before Ignition's.
 const KEYS: [&str; 2] = ["guestinfo.userdata", "guestinfo.ignition.config.data"];
@@ -44,17 +47,17 @@ pub trait GuestInfo {
 /// Reads the first variable that holds user data. Nothing is waited for: they were set before the
 /// machine was started.
 pub fn read(context: &Context<'_>) -> Result<Answer> {
-    find(&mut *open(context)?)
+    find(&mut *open(context.root)?)
 }
 
 /// Sets the variables that hold user data to an empty document.
-pub fn wipe(context: &Context<'_>) -> Result<()> {
-    scrub(&mut *open(context)?)
+pub fn wipe(root: &Path, _: &Path) -> Result<()> {
+    scrub(&mut *open(root)?)
 }
 
 /// The hypervisor, but only on its own machines: elsewhere the very question kills who asks.
-fn open(context: &Context<'_>) -> Result<Box<dyn GuestInfo>> {
-    let vendor = smbios::field(context.root, "sys_vendor");
+fn open(root: &Path) -> Result<Box<dyn GuestInfo>> {
+    let vendor = smbios::field(root, "sys_vendor");
     if !vendor.starts_with("VMware") {
         let next = "is slipway.platform=vmware right?";
         let error = anyhow!("this is not a VMware machine (its vendor is {vendor:?}); {next}");
@@ -106,7 +109,7 @@ fn find(info: &mut dyn GuestInfo) -> Result<Answer> {
 /// OVF tools give user data in base64 or as it is, and do not say which. Text that is base64 as a whole
 /// is no document: a document has a colon.
 fn property(value: String) -> Vec<u8> {
-    decode::base64(value.as_bytes()).unwrap_or_else(|| value.into_bytes())
+    base64::lenient(value.as_bytes()).unwrap_or_else(|| value.into_bytes())
 }
 
 /// A variable that is set to something.
@@ -123,7 +126,7 @@ fn decoded(value: Vec<u8>, encoding: &[u8]) -> Result<Vec<u8>> {
     match encoding {
         b"" => Ok(value),
         b"base64" | b"b64" | b"gzip+base64" | b"gz+b64" => {
-            decode::base64(&value).context("its encoding says base64, but it is not")
+            base64::lenient(&value).context("its encoding says base64, but it is not")
         }
         b"gzip" | b"gz" => Err(anyhow!(
             "its encoding is gzip alone, which no variable can carry; use gzip+base64"
