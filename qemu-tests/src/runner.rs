@@ -155,19 +155,23 @@ fn prepare(repo: &Path, tier: Tier) -> Result<Context> {
     })
 }
 
-/// Runs one scenario in an empty folder of its own, which is kept if it fails.
+/// Runs one scenario in an empty folder of its own, which is kept if it fails. Where the emulator broke
+/// down under it, it is run a second time, and that counts.
 fn run(scenario: &Scenario, context: &Context) -> Result<Tally> {
     let folder = context.repo.join("target/test").join(scenario.tier.name());
     let work = folder.join(scenario.name);
-    cache::empty(&work)?;
     let context = Context {
         work: work.clone(),
         ..context.clone()
     };
-    let started = Instant::now();
-    let result = catch_unwind(AssertUnwindSafe(|| (scenario.run)(&context)))
-        .unwrap_or_else(|_| Err(anyhow!("it panicked; the message stands above")));
-    let seconds = started.elapsed().as_secs_f64();
+    let (mut result, mut seconds) = attempt(scenario, &context)?;
+    if let Err(error) = &result
+        && let Some(fault) = vm::fault::find(&work)
+    {
+        let name = scenario.name;
+        println!("AGAIN {name} {seconds:.1}s: the emulator's fault: {fault}: {error:#}");
+        (result, seconds) = attempt(scenario, &context)?;
+    }
     let mut tally = Tally::default();
     match result {
         Ok(()) => {
@@ -183,6 +187,15 @@ fn run(scenario: &Scenario, context: &Context) -> Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// One run of it, and the seconds that took.
+fn attempt(scenario: &Scenario, context: &Context) -> Result<(Result<()>, f64)> {
+    cache::empty(&context.work)?;
+    let started = Instant::now();
+    let result = catch_unwind(AssertUnwindSafe(|| (scenario.run)(context)))
+        .unwrap_or_else(|_| Err(anyhow!("it panicked; the message stands above")));
+    Ok((result, started.elapsed().as_secs_f64()))
 }
 
 #[cfg(test)]

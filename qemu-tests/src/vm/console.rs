@@ -1,5 +1,6 @@
 //! A guest's serial console: its lines as they come, each with the time since QEMU was started.
 
+use super::fault;
 use anyhow::{Result, bail};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -8,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// What no line of a healthy guest contains; waiting ends at once where one does.
-const FATAL: &[&str] = &["Kernel panic", "Oops:", "emergency mode:"];
+const FATAL: &[&str] = &["Kernel panic", "Oops:", "emergency mode:", fault::TIMER];
 /// How many of the last lines an error shows.
 const SHOWN: usize = 12;
 

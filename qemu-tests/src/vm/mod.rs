@@ -7,6 +7,7 @@ mod accel;
 pub mod boot;
 mod channel;
 mod console;
+pub mod fault;
 pub mod imds;
 pub mod launch;
 pub mod machine;
