@@ -199,11 +199,10 @@ impl Client {
         if (200..300).contains(&reply.code) {
             return Ok(reply);
         }
-        Err(Error::Status(Status::parse(
-            &request.name(),
-            reply.code,
-            &reply.body,
-        )))
+        Err(Error::Status(Status {
+            retry_after: reply.retry_after,
+            ..Status::parse(&request.name(), reply.code, &reply.body)
+        }))
     }
 
     /// Sends once and reads the whole answer.

@@ -4,6 +4,7 @@
 //! the text of the error.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -72,6 +73,8 @@ pub struct Status {
     pub message: String,
     /// `details.causes`, e.g. one for every field in conflict.
     pub causes: Vec<Cause>,
+    /// How long the server wants to be left alone, if it says (`Retry-After`).
+    pub retry_after: Option<Duration>,
 }
 
 /// One of `details.causes`.
@@ -127,6 +130,7 @@ impl Status {
             reason: text(&value["reason"]),
             message: text(&value["message"]),
             causes: causes.iter().map(Cause::from_value).collect(),
+            retry_after: None,
         }
     }
 }

@@ -34,7 +34,7 @@ pub struct Failure {
     pub kind: Kind,
     /// The server's or the system's words.
     pub message: String,
-    /// Whether the same request, sent again at once, succeeded.
+    /// Whether the same request, sent again at once or when the server asked for it, succeeded.
     pub cured: bool,
 }
 
@@ -79,7 +79,7 @@ impl Series {
         }
     }
 
-    /// Notes a request. Returns whether it has to be sent again at once: it failed, and it counts.
+    /// Notes a request. Returns whether it has to be sent again: it failed, and it counts.
     pub fn note(&mut self, request: Request) -> bool {
         match request.result {
             Ok(()) => self.succeed(request.over),

@@ -119,6 +119,10 @@ fn a_busy_server_is_asked_again_when_it_says() {
     let server = Scripted::plain(vec![Answer(later)]);
     let error = server.client(quick()).get("/a").unwrap_err();
     assert_eq!(error.to_string(), "GET /a: 429: too many requests");
+    let Error::Status(status) = error else {
+        panic!("{error:?}")
+    };
+    assert_eq!(status.retry_after, Some(Duration::from_secs(60)));
 }
 
 #[test]

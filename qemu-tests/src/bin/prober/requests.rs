@@ -78,24 +78,27 @@ fn spawn(client: Client, series: Series, path: String, probe: &Probe, notes: &No
 }
 
 fn once(client: &Client, path: &str, notes: &Notes, index: usize) {
-    let request = ask(client, path);
+    let (request, pause) = ask(client, path);
     if notes.lock().series[index].note(request) {
-        let repetition = ask(client, path);
+        std::thread::sleep(pause);
+        let (repetition, _) = ask(client, path);
         notes.lock().series[index].note_repetition(&repetition);
     }
 }
 
-fn ask(client: &Client, path: &str) -> Request {
+/// Asks once. Also says for how long the server wants to be left alone: an apiserver that shuts down
+/// refuses what still reaches it, for a few milliseconds, with a 503 that wants a second, and every
+/// client of Kubernetes grants it that.
+fn ask(client: &Client, path: &str) -> (Request, Duration) {
     let sent = now();
-    let result = client
-        .get(path)
-        .map(drop)
-        .map_err(|error| (kind(&error), error.to_string()));
-    Request {
-        sent,
-        over: now(),
-        result,
-    }
+    let result = client.get(path).map(drop);
+    let over = now();
+    let pause = match &result {
+        Err(Error::Status(status)) => status.retry_after.unwrap_or_default(),
+        _ => Duration::ZERO,
+    };
+    let result = result.map_err(|error| (kind(&error), error.to_string()));
+    (Request { sent, over, result }, pause)
 }
 
 fn kind(error: &Error) -> Kind {
