@@ -18,7 +18,8 @@ Builds, launches and tests slipway. Everything is built from pinned sources and 
   ./x test [--tier unit|api|node|vm] [NAME]
                        run every test, those of one tier, or those whose name contains NAME
   ./x soak [ROUNDS]    run every scenario ROUNDS times (10)
-  ./x bench            what a launch costs: one JSON object, median and worst of five
+  ./x bench [launch|fetch|boot|size]
+                       what all that costs, or one part: JSON, median and worst of five
   ./x build [--arch x86_64|aarch64]
                        the static binary: target/slipway
   ./x install --destdir DIR
@@ -34,8 +35,8 @@ Progress goes to stderr; each step's full log lies in target/log/.
 pub enum Command {
     /// Print [`HELP`].
     Help,
-    /// Measure launches.
-    Bench,
+    /// Measure everything, or one part.
+    Bench(Option<String>),
     /// Build the binary.
     Build(Arch),
     /// Launch a machine and show it.
@@ -67,7 +68,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Command> {
     };
     match command.as_str() {
         "test" => test(&mut parser),
-        "bench" => bare(&mut parser, Command::Bench),
+        "bench" => bench(&mut parser),
         "build" => build(&mut parser),
         "demo" => demo_options(&mut parser),
         "image" => bare(&mut parser, Command::Image),
@@ -90,6 +91,18 @@ fn test(parser: &mut Parser) -> Result<Command> {
         }
     }
     Ok(Command::Test { tier, name })
+}
+
+fn bench(parser: &mut Parser) -> Result<Command> {
+    let mut part = None;
+    while let Some(arg) = parser.next()? {
+        match arg {
+            Arg::Value(value) if part.is_none() => part = Some(value.string()?),
+            Arg::Long("help") | Arg::Short('h') => return Ok(Command::Help),
+            other => return Err(other.unexpected().into()),
+        }
+    }
+    Ok(Command::Bench(part))
 }
 
 fn soak(parser: &mut Parser) -> Result<Command> {
@@ -200,6 +213,8 @@ mod tests {
             ("build", Command::Build(Arch::X86_64)),
             ("build --arch aarch64", Command::Build(Arch::Aarch64)),
             ("payload", Command::Payload),
+            ("bench", Command::Bench(None)),
+            ("bench boot", Command::Bench(Some("boot".to_owned()))),
             ("soak", Command::Soak(10)),
             ("soak 3", Command::Soak(3)),
             ("install --destdir /d", Command::Install("/d".into())),
@@ -218,6 +233,7 @@ mod tests {
             "--tier",
             "build --arch m68k",
             "payload x",
+            "bench a b",
             "soak often",
             "install",
         ] {

@@ -51,7 +51,7 @@ fn main() -> ExitCode {
 fn run(command: &Command, repo: &Path) -> Result<()> {
     match command {
         Command::Help => print!("{}", cli::HELP),
-        Command::Bench => runner::bench(repo)?,
+        Command::Bench(part) => runner::bench(repo, part.as_deref())?,
         Command::Build(arch) => println!("{}", build::slipway_for(repo, *arch)?.display()),
         Command::Demo(options) => demo::run(repo, options)?,
         Command::Image => println!("{}", image::ensure(repo)?.display()),

@@ -94,12 +94,12 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
     advisories
 }
 
-/// Measures launches on the node tier; the sizes come from the VM's image.
-pub fn bench(repo: &Path) -> Result<()> {
+/// Measures launches on the node tier, the rest on the VM's image.
+pub fn bench(repo: &Path, part: Option<&str>) -> Result<()> {
     let work = repo.join("target/test/bench");
     cache::empty(&work)?;
     let context = prepare(repo, Tier::Vm)?;
-    bench::run(&Context { work, ..context })
+    bench::run(&Context { work, ..context }, part)
 }
 
 /// Runs a tier's scenarios one after the other; they share the machine's ports and processors.

@@ -8,7 +8,7 @@ mod launch;
 mod size;
 
 use crate::scenario::Context;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,22 +19,65 @@ const RUNS: usize = 5;
 /// What one run cost, by the name of the figure.
 type Figures = BTreeMap<String, f64>;
 
-/// Measures and prints. `context.work` is the folder for the nodes' logs.
-pub fn run(context: &Context) -> Result<()> {
+/// Figures for the result, by name.
+type Results = Map<String, Value>;
+
+/// A name, and what measures it.
+type Part = (&'static str, fn(&Context) -> Result<Results>);
+
+/// What can be measured apart from the rest, and how.
+const PARTS: [Part; 4] = [
+    ("launch", launches),
+    ("fetch", |context| {
+        Ok(summary(&repeated("fetch", |_| fetch::natively(context))?))
+    }),
+    ("boot", |context| {
+        Ok(summary(&repeated("boot", |number| {
+            fetch::at_boot(context, number)
+        })?))
+    }),
+    ("size", sizes),
+];
+
+/// Measures one part, or all, and prints. `context.work` is the folder for the nodes' logs.
+pub fn run(context: &Context, part: Option<&str>) -> Result<()> {
+    let mut result = Map::new();
+    for (_, measure) in chosen(part)? {
+        result.extend(measure(context)?);
+    }
+    println!("{}", serde_json::to_string_pretty(&result)?);
+    Ok(())
+}
+
+fn chosen(part: Option<&str>) -> Result<Vec<Part>> {
+    let is_meant = |name: &str| part.is_none_or(|part| part == name);
+    let chosen: Vec<_> = PARTS
+        .into_iter()
+        .filter(|(name, _)| is_meant(name))
+        .collect();
+    let names = PARTS.map(|(name, _)| name).join(", ");
+    ensure!(
+        !chosen.is_empty(),
+        "there is no such part; there are: {names}"
+    );
+    Ok(chosen)
+}
+
+fn launches(context: &Context) -> Result<Results> {
     let launches = repeated("launch", |number| launch::run(context, number))?;
     let (stages, launches): (Vec<_>, Vec<_>) = launches.into_iter().unzip();
     let mut result = summary(&launches);
     result.insert("stages".into(), Value::Object(summary(&stages)));
-    result.extend(summary(&repeated("fetch", |_| fetch::natively(context))?));
-    result.extend(summary(&repeated("boot", |number| {
-        fetch::at_boot(context, number)
-    })?));
+    Ok(result)
+}
+
+fn sizes(context: &Context) -> Result<Results> {
     let binary = fs::metadata(&context.slipway).context("there is no binary")?;
-    result.insert("binary_bytes".into(), binary.len().into());
     let added = size::initrd_added(&context.image)?;
-    result.insert("initrd_added_bytes".into(), added.into());
-    println!("{}", serde_json::to_string_pretty(&result)?);
-    Ok(())
+    Ok(Map::from_iter([
+        ("binary_bytes".to_owned(), binary.len().into()),
+        ("initrd_added_bytes".to_owned(), added.into()),
+    ]))
 }
 
 /// Five of them.
@@ -47,7 +90,7 @@ fn repeated<T>(what: &str, mut run: impl FnMut(usize) -> Result<T>) -> Result<Ve
 }
 
 /// Median and worst of every figure; one that a run lacks is of the others.
-fn summary(runs: &[Figures]) -> Map<String, Value> {
+fn summary(runs: &[Figures]) -> Results {
     let mut columns: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
     for (name, value) in runs.iter().flatten() {
         columns.entry(name).or_default().push(*value);
@@ -71,6 +114,14 @@ fn rounded(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_part_is_chosen_by_its_name() {
+        let names = |part| chosen(part).map(|parts| parts.iter().map(|part| part.0).collect());
+        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(4));
+        assert_eq!(names(Some("size")).ok(), Some(vec!["size"]));
+        assert!(chosen(Some("si")).unwrap_err().to_string().contains("boot"));
+    }
 
     #[test]
     fn median_and_worst_of_five() {
