@@ -13,6 +13,11 @@ pub const NO_LAUNCH: &str = "systemd.mask=slipway-start.service systemd.mask=kub
 /// PID 1's records about the unit, one JSON object a line.
 const RECORDS: &str = "journalctl --boot --quiet --output=json _PID=1 UNIT=slipway-fetch.service";
 
+/// `MESSAGE_ID` of "Starting ..." and of "Finished ..." (systemd's `sd-messages.h`, UNIT_STARTING
+/// and UNIT_STARTED).
+const STARTING: &str = "7d4958e842da4a758f6c1cdc7b36dcc5";
+const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
+
 /// Boots from a medium; the seconds that the initrd's fetch took, by PID 1's journal, and those from
 /// QEMU's start until a command is answered.
 pub fn fetch_and_boot_seconds(context: &Context, medium: Medium) -> Result<(f64, f64)> {
@@ -30,26 +35,35 @@ pub fn fetch_and_boot_seconds(context: &Context, medium: Medium) -> Result<(f64,
     Ok((seconds, booted))
 }
 
-/// From the first record of a unit (it is being started) to the last (it has).
+/// From PID 1's word that the unit is being started to its word that it has. Records follow that are
+/// no part of it: the unit is stopped with the rest of the initrd, a second later.
 fn span(records: &str) -> Option<f64> {
-    let mut times = records.lines().filter_map(|line| {
-        let record: Value = serde_json::from_str(line).ok()?;
-        let micros: f64 = record["__MONOTONIC_TIMESTAMP"].as_str()?.parse().ok()?;
-        Some(micros / 1e6)
-    });
-    let first = times.next()?;
-    times.next_back().map(|last| last - first)
+    let seconds_of = |message_id: &str| {
+        records
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+            .find(|record| record["MESSAGE_ID"] == message_id)
+            .and_then(|record| record["__MONOTONIC_TIMESTAMP"].as_str()?.parse().ok())
+            .map(|micros: f64| micros / 1e6)
+    };
+    Some(seconds_of(STARTED)? - seconds_of(STARTING)?)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn record(message_id: &str, micros: u32) -> String {
+        format!("{{\"MESSAGE_ID\":\"{message_id}\",\"__MONOTONIC_TIMESTAMP\":\"{micros}\"}}\n")
+    }
+
     #[test]
-    fn a_span_needs_two_records() {
-        let record = |time| format!("{{\"__MONOTONIC_TIMESTAMP\": \"{time}\"}}\n");
-        assert_eq!(span(&(record(1_500_000) + &record(1_750_000))), Some(0.25));
-        assert_eq!(span(&record(1)), None);
+    fn a_span_ends_where_the_unit_has_started_not_where_it_is_stopped() {
+        let stopped = "9d1aaa27d60140bd96365438aad20286";
+        let starting = record(STARTING, 1_500_000);
+        let records = starting.clone() + &record(STARTED, 1_750_000) + &record(stopped, 2_900_000);
+        assert_eq!(span(&records), Some(0.25));
+        assert_eq!(span(&starting), None);
         assert_eq!(span(""), None);
     }
 }
