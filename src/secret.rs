@@ -17,6 +17,11 @@ impl Secret {
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
+
+    /// Puts more bytes behind them.
+    pub fn extend(&mut self, more: &Secret) {
+        self.0.extend(&more.0);
+    }
 }
 
 impl fmt::Debug for Secret {

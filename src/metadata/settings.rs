@@ -33,7 +33,7 @@ pub struct Settings {
     pub platform: Option<String>,
     /// `slipway.config=`: an https URL, or a path below the target.
     pub config: Option<String>,
-    /// `slipway.config.hash=sha256-HEX` (or sha512): of what the URL must give.
+    /// `slipway.config.hash=sha256-HEX` (or sha512): of what the source must give.
     pub hash: Option<String>,
     /// `slipway.document=optional`: a machine without a document boots on.
     pub optional: bool,
@@ -58,7 +58,6 @@ impl Settings {
         let words = cmdline::words(line);
         refuse_secrets(&words).map_err(|error| fail(Exit::Usage, error))?;
         let value = |key| cmdline::value(line, key);
-        let has = |key: &str| words.iter().any(|word| word == key);
         let read = || -> Result<Self> {
             Ok(Self {
                 platform: PLATFORMS.iter().find_map(|key| value(key)),
@@ -66,8 +65,8 @@ impl Settings {
                 hash: value(HASH),
                 optional: optional(value(DOCUMENT).as_deref())?,
                 timeout: value(TIMEOUT).map(|text| timeout(&text)).transpose()?,
-                refetch: has(REFETCH),
-                imds_v1: has(IMDS_V1),
+                refetch: flag(&words, REFETCH)?,
+                imds_v1: flag(&words, IMDS_V1)?,
                 seed: value("ds").filter(|seed| seed.starts_with("nocloud")),
                 unknown: unknown(&words),
             })
@@ -82,6 +81,20 @@ fn optional(value: Option<&str>) -> Result<bool> {
         Some("optional") => Ok(true),
         Some(other) => Err(anyhow!(
             "{DOCUMENT}= of the kernel command line is required or optional, not {other:?}"
+        )),
+    }
+}
+
+/// A choice that is made by its name alone, or by `=1` and its like (kernel-command-line(7)); the last
+/// word counts.
+fn flag(words: &[String], key: &str) -> Result<bool> {
+    let values = words.iter().rev().filter_map(|word| word.strip_prefix(key));
+    let mut values = values.filter(|rest| rest.is_empty() || rest.starts_with('='));
+    match values.next() {
+        None | Some("=0" | "=no" | "=false" | "=off") => Ok(false),
+        Some("" | "=1" | "=yes" | "=true" | "=on") => Ok(true),
+        Some(_) => Err(anyhow!(
+            "{key} of the kernel command line stands alone, or is 1 or 0"
         )),
     }
 }
@@ -168,6 +181,8 @@ mod tests {
             "slipway.document=maybe",
             "slipway.timeout=soon",
             "slipway.timeout=0s",
+            "slipway.refetch=always",
+            "slipway.ec2.imdsv1=",
         ] {
             assert_eq!(
                 exit_of(&Settings::parse(line).unwrap_err()),
@@ -175,6 +190,16 @@ mod tests {
                 "{line}"
             );
         }
+    }
+
+    #[test]
+    fn a_flag_stands_alone_or_has_a_value() {
+        let refetch = |line| read(line).refetch;
+        assert!(refetch("slipway.refetch"));
+        assert!(refetch("slipway.refetch=0 slipway.refetch=1"));
+        assert!(!refetch("slipway.refetch slipway.refetch=no"));
+        assert!(!refetch("slipway.refetching"));
+        assert!(read("slipway.ec2.imdsv1=yes").imds_v1);
     }
 
     #[test]

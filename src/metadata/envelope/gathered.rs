@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 
-use super::{DOCUMENT, Delivery, Entry, MAX_ENTRIES, MAX_FILES_BYTES, invalid};
+use super::{DOCUMENT, Delivery, Entry, MAX_ENTRIES, MAX_FILES_BYTES, What, invalid};
 use crate::config::names;
 use crate::metadata::HOSTNAME;
 use crate::secret::Secret;
@@ -76,7 +76,8 @@ impl Gathered {
         }
     }
 
-    /// Takes something to be written.
+    /// Takes something to be written. What appends to a file of the envelope becomes part of it: written in
+    /// two steps, it could be there twice after a power cut between them.
     ///
     /// # Errors
     /// If it is in the document's place, or one too many.
@@ -85,6 +86,18 @@ impl Gathered {
             return Err(invalid(format!(
                 "{DOCUMENT} is no file there; it must be the machine document"
             )));
+        }
+        if let What::Append(more) = &entry.what {
+            let mut before = self.entries.iter_mut().rev();
+            if let Some(last) = before.find(|last| last.path == entry.path)
+                && let What::File(bytes) | What::Append(bytes) = &mut last.what
+            {
+                bytes.extend(more);
+                last.mode = entry.mode.or(last.mode);
+                last.user = entry.user.or_else(|| last.user.take());
+                last.group = entry.group.or_else(|| last.group.take());
+                return Ok(());
+            }
         }
         if self.entries.len() == MAX_ENTRIES {
             return Err(invalid(format!(
@@ -140,7 +153,7 @@ pub fn too_much() -> anyhow::Error {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::metadata::envelope::What;
+    use crate::metadata::envelope::Id;
 
     fn folder(path: &str) -> Entry {
         Entry {
@@ -168,6 +181,33 @@ mod tests {
         let delivery = gathered.finish("x").unwrap();
         assert_eq!(delivery.document.expose(), b"a: b\nc: d\n");
         assert_eq!(delivery.hostname.as_deref(), Some("node-a"));
+    }
+
+    #[test]
+    fn what_is_appended_to_a_file_of_the_envelope_becomes_part_of_it() {
+        let mut gathered = Gathered::default();
+        let mut push = |what, mode, user| {
+            let entry = Entry {
+                what,
+                mode,
+                user,
+                ..folder("/etc/motd")
+            };
+            gathered.push(entry).unwrap();
+        };
+        push(What::File(Secret::new("a")), Some(0o600), None);
+        push(What::Append(Secret::new("b")), None, Some(Id::Number(7)));
+        push(What::Append(Secret::new("c")), Some(0o644), None);
+        push(What::File(Secret::new("d")), None, None);
+        push(What::Append(Secret::new("e")), None, None);
+        gathered.push(folder("/etc/x")).unwrap();
+        let entries = gathered.entries;
+        let whats: Vec<_> = entries.iter().map(|entry| &entry.what).collect();
+        let file = |bytes: &str| What::File(Secret::new(bytes));
+        assert_eq!(whats, [&file("abc"), &file("de"), &What::Folder]);
+        let first = entries.first().unwrap();
+        let both = (first.mode, first.user.clone());
+        assert_eq!(both, (Some(0o644), Some(Id::Number(7))));
     }
 
     #[test]

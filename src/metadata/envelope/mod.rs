@@ -113,8 +113,11 @@ impl Opener<'_> {
         let parts = mime::parse(detect::text(bytes))?;
         for (index, part) in parts.iter().enumerate() {
             let kind = &part.kind;
+            let packed = self.packed;
             self.part(part)
                 .with_context(|| format!("cannot use part {} of the message, {kind}", index + 1))?;
+            // The next part lies beside this one, not in it.
+            self.packed = packed;
         }
         Ok("the MIME message")
     }

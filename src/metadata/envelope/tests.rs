@@ -1,6 +1,8 @@
 use super::gzip::tests::pack;
 use super::*;
 use crate::exit::exit_of;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use proptest::prelude::*;
 
 const NATIVE: &[u8] = b"apiVersion: slipway.dev/v1alpha1\n";
@@ -28,6 +30,28 @@ fn packed_once_is_opened_and_twice_is_refused() {
     let error = open(&pack(&once), &Offline).unwrap_err();
     assert!(error.to_string().contains("gzip within gzip"), "{error}");
     assert_eq!(exit_of(&error), Exit::Invalid);
+}
+
+#[test]
+fn each_part_of_a_message_may_be_packed_once() {
+    let part = |bytes: &[u8]| {
+        let text = STANDARD.encode(bytes);
+        format!("--b\nContent-Type: text/plain\nContent-Transfer-Encoding: base64\n\n{text}\n")
+    };
+    let files = b"#cloud-config\nwrite_files: [{path: /etc/motd, content: hello}]\n";
+    let head = "MIME-Version: 1.0\nContent-Type: multipart/mixed; boundary=b\n\n";
+    let message = |parts: &[String]| format!("{head}{}--b--\n", parts.concat());
+
+    let both = message(&[part(&pack(NATIVE)), part(&pack(files))]);
+    let delivery = open(both.as_bytes(), &Offline).unwrap();
+    assert_eq!(delivery.document.expose(), NATIVE);
+    assert_eq!(delivery.entries.len(), 1);
+
+    let twice = message(&[part(&pack(&pack(NATIVE)))]);
+    for refused in [twice.into_bytes(), pack(both.as_bytes())] {
+        let error = format!("{:#}", open(&refused, &Offline).unwrap_err());
+        assert!(error.contains("gzip within gzip"), "{error}");
+    }
 }
 
 #[test]

@@ -61,6 +61,12 @@ fn may_be_asked(url: &str) -> Result<()> {
             "the NoCloud seed is no URL; give https://HOST/PATH/"
         ));
     };
+    if authority(rest).contains('@') {
+        return Err(anyhow!(
+            "the NoCloud seed holds a user's name, which hides the host that is meant, and a password would \
+             be for everybody to read; leave it out"
+        ));
+    }
     match scheme {
         "https" => Ok(()),
         "http" if address(rest).is_some_and(is_near) => Ok(()),
@@ -77,10 +83,14 @@ fn may_be_asked(url: &str) -> Result<()> {
     }
 }
 
-/// The address in what follows `://`, if the host is one. A user's name before it is not: nothing
-/// good needs one, and it hides which host is meant.
+/// Host and port, and whatever else stands between `://` and the path.
+fn authority(rest: &str) -> &str {
+    rest.split(['/', '?', '#', '\\']).next().unwrap_or(rest)
+}
+
+/// The address in what follows `://`, if the host is one.
 fn address(rest: &str) -> Option<IpAddr> {
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
+    let authority = authority(rest);
     if let Some(inner) = authority.strip_prefix('[') {
         let (address, _) = inner.split_once(']')?;
         return address.parse::<Ipv6Addr>().ok().map(IpAddr::V6);
@@ -159,9 +169,7 @@ mod tests {
             "172.32.0.1",
             "[2001:db8::1]",
             "[::ffff:8.8.8.8]",
-            "10.0.0.1@example.org",
             "10.0.0.1.example.org",
-            "a:b@10.0.0.1",
             "0x0a.0.0.1",
             "",
             "[10.0.0.1]",
@@ -181,6 +189,10 @@ mod tests {
             ("file:///etc/", "file:// URL"),
             ("ftp://a/", "\"ftp\""),
             ("/var/lib/seed/", "no URL"),
+            ("http://10.0.0.1@example.org/", "user's name"),
+            ("http://10.0.0.1:80@example.org/", "user's name"),
+            ("http://[fd00::1]@example.org/", "user's name"),
+            ("https://a:hunter2@example.org/", "user's name"),
         ];
         for (url, want) in cases {
             let text = user_data(&format!("nocloud;s={url}"))

@@ -20,6 +20,7 @@ use nix::libc::O_NONBLOCK;
 use super::{Answer, Context, MAX_BYTES, file};
 use crate::config::duration;
 use crate::exit::{Exit, WithExit, fail};
+use crate::metadata::deadline::poll;
 use crate::metadata::settings::CREDENTIAL;
 use crate::node::files::{self, PRIVATE, below};
 
@@ -36,7 +37,18 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
     {
         return Ok(Answer::document(document, "Hyper-V pool file"));
     }
-    let Some(mut device) = open(&below(context.root, DEVICE))? else {
+    // udev loads hv_utils, perhaps only now; who cannot have it has no such device ever.
+    let device = below(context.root, DEVICE);
+    let mut told = context.deadline.left().is_zero();
+    poll(context.deadline, || {
+        let there = device.exists().then_some(());
+        if there.is_none() && !told {
+            log::warn!("waiting for {DEVICE}");
+            told = true;
+        }
+        there
+    });
+    let Some(mut device) = open(&device)? else {
         return Ok(none("hv_kvp_daemon runs and was given no such pair"));
     };
     let pairs = channel::listen(&mut device, context.deadline, channel::QUIET)
@@ -109,6 +121,7 @@ mod tests {
     use crate::exit::exit_of;
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::thread;
     use std::time::Duration;
 
     fn machine() -> Machine {
@@ -133,6 +146,19 @@ mod tests {
         let error = read(&machine().context()).unwrap_err();
         assert_eq!(exit_of(&error), Exit::NotFound);
         assert!(error.to_string().contains("hv_utils not loaded"), "{error}");
+    }
+
+    #[test]
+    fn a_device_that_comes_late_is_waited_for() {
+        let machine = Machine::new("quiet", Duration::from_secs(60));
+        let error = thread::scope(|scope| {
+            scope.spawn(|| machine.put(DEVICE, ""));
+            read(&machine.context()).unwrap_err()
+        });
+        // It is no Hyper-V behind it, so the talk ends after the first word.
+        let asked = fs::read(below(machine.root(), DEVICE)).unwrap();
+        assert!(!asked.is_empty());
+        assert!(error.to_string().contains("cannot read pairs"), "{error}");
     }
 
     #[test]

@@ -125,14 +125,14 @@ fn held(info: &mut dyn GuestInfo, key: &str) -> Result<Option<Vec<u8>>> {
 fn decoded(value: Vec<u8>, encoding: &[u8]) -> Result<Vec<u8>> {
     match encoding {
         b"" => Ok(value),
-        b"base64" | b"b64" | b"gzip+base64" | b"gz+b64" => {
+        b"base64" | b"b64" | b"gzip+base64" | b"gz+base64" | b"gzip+b64" | b"gz+b64" => {
             base64::lenient(&value).context("its encoding says base64, but it is not")
         }
         b"gzip" | b"gz" => Err(anyhow!(
             "its encoding is gzip alone, which no variable can carry; use gzip+base64"
         )),
         _ => Err(anyhow!(
-            "its encoding is none of base64, b64, gzip+base64 and gz+b64"
+            "its encoding is neither base64 (b64) nor gzip+base64 (gz+b64)"
         )),
     }
 }

@@ -31,7 +31,7 @@ const OVF: &str = r#"<Environment><PropertySection>
 
 #[test]
 fn the_first_that_is_set_wins() {
-    let cases: [(List<'_>, &str, &str); 8] = [
+    let cases: [(List<'_>, &str, &str); 10] = [
         (
             &[("userdata", "a: b")],
             "a: b",
@@ -58,6 +58,16 @@ fn the_first_that_is_set_wins() {
             ],
             "hello",
             "VMware's guestinfo.ignition.config.data",
+        ),
+        (
+            &[("userdata", "aGVsbG8="), ("userdata.encoding", "gz+base64")],
+            "hello",
+            "VMware's guestinfo.userdata",
+        ),
+        (
+            &[("userdata", "aGVsbG8="), ("userdata.encoding", "gzip+b64")],
+            "hello",
+            "VMware's guestinfo.userdata",
         ),
         (
             &[("userdata", " "), ("ovfEnv", OVF)],
@@ -113,7 +123,7 @@ fn encodings_that_cannot_be_are_refused() {
         ("gz", "use gzip+base64"),
         ("gzip", "use gzip+base64"),
         ("base64", "says base64, but it is not"),
-        ("rot13", "none of base64"),
+        ("rot13", "neither base64"),
     ];
     for (encoding, want) in cases {
         let list = [("userdata", "hunter2!"), ("userdata.encoding", encoding)];
