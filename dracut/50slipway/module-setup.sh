@@ -26,7 +26,7 @@ install() {
     slipway_require /usr/bin/slipway
     for unit in slipway-fetch.service slipway-fetch-online.service; do
         slipway_require "$moddir/$unit" "$systemdsystemunitdir/$unit"
-        $SYSTEMCTL -q --root "$initdir" add-requires initrd.target "$unit"
+        $SYSTEMCTL -q --root "$initdir" add-requires initrd.target "$unit" || slipway_fail "cannot make initrd.target require $unit"
     done
     mkdir -p "$initdir/etc/modules-load.d"
     echo qemu_fw_cfg > "$initdir/etc/modules-load.d/slipway.conf"
@@ -34,7 +34,10 @@ install() {
 
 # dracut ignores what install() returns, and an initrd without one of these files must not be made.
 slipway_require() {
-    inst_simple "$@" && return
-    dfatal "slipway: $1 is missing; run './x install --destdir ROOT' first"
+    inst_simple "$@" || slipway_fail "$1 is missing; run './x install --destdir ROOT' first"
+}
+
+slipway_fail() {
+    dfatal "slipway: $1"
     exit 1
 }

@@ -1,13 +1,15 @@
 //! Writing what was fetched: the kept document last, because once it is there, the fetch of this
-//! machine is done.
+//! machine is done. What has to be done after it is written down before it.
 
 use std::io::{self, ErrorKind};
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
 
-use super::envelope::Delivery;
-use super::{COPY, Fetched, HOSTNAME, KEPT, NEEDS_NETWORK, Request, place};
+use super::place::{Conflict, place};
+use super::platform::Platform;
+use super::reading::Reading;
+use super::{COPY, Fetched, HOSTNAME, KEPT, KEPT_HOSTNAME, NEEDS_NETWORK, Request, TO_SCRUB};
 use crate::exit::{Exit, fail};
 use crate::node::files::{self, Look, PRIVATE, PUBLIC, below};
 
@@ -15,17 +17,34 @@ use crate::node::files::{self, Look, PRIVATE, PUBLIC, below};
 const NETWORK_UNIT: &str = "/usr/lib/systemd/system/slipway-network.service";
 
 /// Writes the envelope's files, the copy, the host name and the kept document.
-pub fn keep(request: &Request, delivery: &Delivery, fetched: &Fetched) -> Result<()> {
-    place::place(&request.target, &delivery.entries)?;
-    let name = delivery
-        .hostname
-        .as_ref()
-        .unwrap_or(&fetched.machine.node.name);
-    let hostname = format!("{name}\n");
+pub fn keep(request: &Request, reading: &Reading, fetched: &Fetched) -> Result<()> {
+    let target = &request.target;
+    let conflict = match reading.first_boot {
+        true => Conflict::Fail,
+        false => Conflict::Leave,
+    };
+    place(target, &reading.delivery.entries, conflict)?;
+    let carried = reading.delivery.hostname.as_deref();
+    let hostname = format!("{}\n", carried.unwrap_or(&fetched.machine.node.name));
     let text = fetched.text.expose();
     store(&request.root, COPY, text, PRIVATE)?;
-    store(&request.target, HOSTNAME, hostname.as_bytes(), PUBLIC)?;
-    store(&request.target, KEPT, text, PRIVATE)
+    store(target, HOSTNAME, hostname.as_bytes(), PUBLIC)?;
+    match carried {
+        Some(_) => store(target, KEPT_HOSTNAME, hostname.as_bytes(), PRIVATE)?,
+        None => drop(files::remove(&below(target, KEPT_HOSTNAME))?),
+    }
+    if let Some(platform) = reading.scrub {
+        store(target, TO_SCRUB, platform.name.as_bytes(), PRIVATE)?;
+    }
+    store(target, KEPT, text, PRIVATE)
+}
+
+/// Takes the kept document away from its platform.
+pub fn scrub(request: &Request, platform: &Platform) -> Result<()> {
+    if let Some(wipe) = platform.wipe {
+        wipe(&request.root, &request.target)?;
+    }
+    files::remove(&below(&request.target, TO_SCRUB)).map(drop)
 }
 
 /// Leaves word for the later fetch that there has to be one.

@@ -35,6 +35,10 @@ use source::file;
 
 /// The document of this machine's first boot; its absence means that this is the first boot.
 pub const KEPT: &str = "/var/lib/slipway/machine.yaml";
+/// The host name that came with the document, if one did; it is kept like that.
+pub const KEPT_HOSTNAME: &str = "/var/lib/slipway/hostname";
+/// The platform that the kept document is still to be taken away from; gone once that is done.
+pub const TO_SCRUB: &str = "/var/lib/slipway/scrub";
 /// This boot's copy.
 pub const COPY: &str = "/run/slipway/machine.yaml";
 /// The host name; the node's name, unless the envelope carries another.
@@ -129,13 +133,13 @@ pub fn fetch(request: &Request) -> Result<Outcome> {
     }
     read.and_then(|reading| {
         let fetched = reading.judge()?;
-        keep::keep(request, &reading.delivery, &fetched)?;
-        if let Some(wipe) = reading.wipe {
-            // What cannot be scrubbed is still there for root alone, or gone with this boot.
-            if let Err(error) = wipe(&request.root, &request.target) {
-                let origin = &fetched.origin;
-                log::warn!("cannot scrub the document from {origin}: {error:#}");
-            }
+        keep::keep(request, &reading, &fetched)?;
+        if let Some(platform) = reading.scrub
+            && let Err(error) = keep::scrub(request, platform)
+        {
+            // It is still there for root alone.
+            let name = platform.name;
+            log::warn!("cannot scrub the document from {name}, next boot tries again: {error:#}");
         }
         Ok(Outcome::Found(Box::new(fetched)))
     })

@@ -1,8 +1,9 @@
 //! Files, folders and links of an envelope, written below the target.
 //!
-//! Everything is judged before anything is written. The judgement is about names; that no link of the
-//! target leads elsewhere is left to the kernel, which resolves every folder beneath the target
-//! (openat2) and then keeps hold of it, so that nothing can change between the look and the write.
+//! Everything is judged by its name before anything is written. A link on the way, of the target or of the
+//! envelope itself, may make another place of that name: so the kernel resolves every folder beneath the
+//! target (openat2), and where it really is is judged once more. The folder is then held, so that
+//! nothing can change between the look and the write.
 
 mod owner;
 mod target;
@@ -23,17 +24,26 @@ use target::{Held, Target};
 
 /// Where an envelope may write: what an immutable OS keeps for its owner.
 const ROOTS: [&str; 6] = ["/etc", "/var", "/opt", "/srv", "/home", "/root"];
-/// Ours: what is kept there decides what the machine is.
+/// Ours: what is kept there decides what the machine is. On the way to it there are only folders.
 const RESERVED: &str = "/var/lib/slipway";
 /// An envelope's file keeps what was there before, up to this size, when it appends.
 const MAX_APPENDED: u64 = 16 * 1024 * 1024;
+
+/// What to do about something else that stands where an entry may not overwrite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Conflict {
+    /// The machine is new: it is an error of the image or of the envelope.
+    Fail,
+    /// The machine has lived with the envelope's entries: it stays, with a warning.
+    Leave,
+}
 
 /// Writes `entries` below `target`. What is right already is left alone, so that an interrupted
 /// fetch can be run again.
 ///
 /// # Errors
 /// [`Exit::Invalid`] with every entry that may not be written, and then none is; else what failed.
-pub fn place(target: &Path, entries: &[Entry]) -> Result<()> {
+pub fn place(target: &Path, entries: &[Entry], conflict: Conflict) -> Result<()> {
     let problems: Vec<_> = entries.iter().filter_map(judge).collect();
     if !problems.is_empty() {
         let error = anyhow!(
@@ -48,7 +58,7 @@ pub fn place(target: &Path, entries: &[Entry]) -> Result<()> {
     let names = Names::read(target)?;
     let place = Target::open(target)?;
     for entry in entries {
-        put(&place, &names, entry).map_err(|error| {
+        put(&place, &names, entry, conflict).map_err(|error| {
             let advice = keep::advice(&error, &files::below(target, &entry.path));
             error.context(advice)
         })?;
@@ -66,26 +76,29 @@ fn judge(entry: &Entry) -> Option<String> {
         } => leads_out(path, target)
             .then(|| format!("it would link to {target:?}, outside the root")),
         What::Link { target, hard: true } => {
-            forbidden(target).map(|why| format!("it would link to {target:?}: {why}"))
+            forbidden(target, false).map(|why| format!("it would link to {target:?}: {why}"))
         }
         _ => None,
     };
-    let why = forbidden(path).or(why)?;
+    let why = forbidden(path, entry.what == What::Folder).or(why)?;
     Some(format!("{path:?}: {why}"))
 }
 
-/// Why nothing may be written at a path.
-fn forbidden(path: &str) -> Option<String> {
-    let within = |root: &str| {
+/// Why nothing, or nothing but a folder, may be written at a path.
+fn forbidden(path: &str, folder: bool) -> Option<String> {
+    let is_in = |path: &str, root: &str| {
         path.strip_prefix(root)
             .is_some_and(|rest| rest.starts_with('/'))
     };
+    let within = |root| is_in(path, root);
     let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
     let rest = path.strip_prefix('/').unwrap_or_default();
     if !rest.split('/').all(plain) {
         Some("it is not a plain absolute path".to_owned())
     } else if within(RESERVED) || path == RESERVED || path == DOCUMENT {
         Some("it is slipway's own".to_owned())
+    } else if !folder && is_in(RESERVED, path) {
+        Some("slipway's own folder is below it".to_owned())
     } else if !ROOTS.iter().any(|root| within(root)) {
         Some(format!("only {} may be written", ROOTS.join(", ")))
     } else {
@@ -106,9 +119,14 @@ fn leads_out(path: &str, target: &str) -> bool {
         })
 }
 
-fn put(place: &Target, names: &Names, entry: &Entry) -> Result<()> {
+fn put(place: &Target, names: &Names, entry: &Entry, conflict: Conflict) -> Result<()> {
     let owner = names.owner(entry).exit(Exit::Invalid)?;
-    let at = place.hold(&entry.path)?;
+    let is_folder = entry.what == What::Folder;
+    let at = place.hold(&entry.path, |path| forbidden(path, is_folder))?;
+    let again = conflict == Conflict::Leave;
+    if again && !is_folder && !entry.overwrite && at.look()?.is_some() {
+        return left(&at, entry);
+    }
     let look = |mode: u32| Look {
         mode: entry.mode.unwrap_or(mode),
         owner,
@@ -116,7 +134,7 @@ fn put(place: &Target, names: &Names, entry: &Entry) -> Result<()> {
     match &entry.what {
         What::File(bytes) => file(&at, bytes.expose(), entry, look(0o644)),
         What::Append(bytes) => append(&at, bytes.expose(), entry, &look),
-        What::Folder => folder(&at, look(0o755)),
+        What::Folder => folder(&at, owner, entry.mode),
         What::Link {
             target,
             hard: false,
@@ -127,7 +145,7 @@ fn put(place: &Target, names: &Names, entry: &Entry) -> Result<()> {
             |at| symlink(target, at),
         ),
         What::Link { target, hard: true } => {
-            let other = place.hold(target)?;
+            let other = place.hold(target, |path| forbidden(path, false))?;
             let same = same_file(&other.path(), &at.path());
             link(&at, entry, |_| same, |at| fs::hard_link(other.path(), at))
         }
@@ -149,31 +167,58 @@ fn file(at: &Held, bytes: &[u8], entry: &Entry, look: Look) -> Result<()> {
     files::write(&at.path(), bytes, look).map(drop)
 }
 
+/// Says so if what stands there is not what the entry would have made of it.
+fn left(at: &Held, entry: &Entry) -> Result<()> {
+    let there = || fs::read(at.path()).unwrap_or_default();
+    let same = match &entry.what {
+        What::File(bytes) => there() == bytes.expose(),
+        What::Append(bytes) => contains(&there(), bytes.expose()),
+        What::Folder | What::Link { .. } => true,
+    };
+    if !same {
+        let path = &entry.path;
+        log::warn!("{path} is left as it is: the envelope has another, but does not say overwrite");
+    }
+    Ok(())
+}
+
+fn contains(text: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || text.windows(part.len()).any(|window| window == part)
+}
+
+/// Appends; mode and owner of a file that is there stay, unless the entry gives them.
 fn append(at: &Held, bytes: &[u8], entry: &Entry, look: &dyn Fn(u32) -> Look) -> Result<()> {
-    let (mut all, mode) = match at.look()? {
-        None => (Vec::new(), 0o644),
+    let (mut all, mode, owner) = match at.look()? {
+        None => (Vec::new(), 0o644, None),
         Some(there) if there.is_file() && there.len() <= MAX_APPENDED => (
             fs::read(at.path()).context("cannot read it")?,
             there.mode() & 0o7777,
+            Some((there.uid(), there.gid())),
         ),
         Some(_) => bail!("{} is something that cannot be appended to", entry.path),
     };
     if !all.ends_with(bytes) {
         all.extend(bytes);
     }
-    files::write(&at.path(), &all, look(mode)).map(drop)
+    let look = look(mode);
+    let owner = look.owner.or(owner);
+    files::write(&at.path(), &all, Look { owner, ..look }).map(drop)
 }
 
-fn folder(at: &Held, look: Look) -> Result<()> {
-    match at.look()? {
-        None => fs::create_dir(at.path()).context("cannot make the folder")?,
-        Some(there) if there.is_dir() => {}
+/// Makes a folder. Mode and owner of one that is there stay, unless they are given.
+fn folder(at: &Held, owner: Option<(u32, u32)>, mode: Option<u32>) -> Result<()> {
+    let is_new = match at.look()? {
+        None => fs::create_dir(at.path()).map(|()| true),
+        Some(there) if there.is_dir() => Ok(false),
         Some(_) => bail!("something else than a folder is there; remove it first"),
-    }
-    let (user, group) = look.owner.unzip();
+    };
+    let is_new = is_new.context("cannot make the folder")?;
+    let (user, group) = owner.unzip();
     chown(at.path(), user, group).context("cannot change its owner")?;
-    fs::set_permissions(at.path(), Permissions::from_mode(look.mode))
-        .context("cannot change its mode")?;
+    if let Some(mode) = mode.or(is_new.then_some(0o755)) {
+        fs::set_permissions(at.path(), Permissions::from_mode(mode))
+            .context("cannot change its mode")?;
+    }
     at.sync()
 }
 

@@ -6,25 +6,26 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::deadline::Deadline;
-use super::envelope::{self, Delivery, NeedsNetwork, Remote};
-use super::platform::{self, Network, Platform, Wipe};
+use super::envelope::{self, Delivery, NeedsNetwork, Remote, verify};
+use super::platform::{self, Network, Platform};
 use super::settings::Settings;
 use super::source::{Answer, Context, detect, file};
-use super::{Fetched, KEPT, Outcome, Request, remote};
+use super::{Fetched, KEPT, KEPT_HOSTNAME, Outcome, Request, TO_SCRUB, remote};
 use crate::config;
 use crate::config::machine::Timeouts;
-use crate::exit::{Exit, WithExit, fail};
+use crate::exit::{Exit, WithExit, exit_of, fail};
 use crate::node::files::{self, below};
 
 /// What a source gave, opened but not yet judged.
 pub struct Reading {
     /// Where it was, for people.
     pub origin: String,
-    first_boot: bool,
+    /// Whether nothing was kept before.
+    pub first_boot: bool,
     /// What it gave.
     pub delivery: Delivery,
-    /// See [`Platform`].
-    pub wipe: Option<Wipe>,
+    /// From where the document is to be taken away once it is kept.
+    pub scrub: Option<&'static Platform>,
 }
 
 impl Reading {
@@ -36,7 +37,7 @@ impl Reading {
             origin: origin.to_owned(),
             first_boot: true,
             delivery,
-            wipe: None,
+            scrub: None,
         })
     }
 
@@ -70,20 +71,32 @@ pub fn read(request: &Request) -> Result<Outcome<Reading>> {
     let kept = files::read_if_there(&below(&request.target, KEPT))?;
     let first_boot = kept.is_none();
     let mut limit = Timeouts::default().source;
-    if let Some(bytes) = kept {
+    if let Some(bytes) = &kept {
         if !request.refetch && !settings.refetch {
-            return Ok(Outcome::Found(kept_document(request, bytes)));
+            if let Some(config) = &request.config {
+                let config = config.display();
+                log::warn!(
+                    "{KEPT} is kept from an earlier boot and wins over {config}; see --refetch"
+                );
+            }
+            return kept_document(request, bytes).map(Outcome::Found);
         }
-        limit = config::parse(&bytes).map_or(limit, |machine| machine.timeouts.source);
+        limit = config::parse(bytes).map_or(limit, |machine| machine.timeouts.source);
     }
     let context = context(request, &settings, limit);
-    let remote = remote::Remote::new(&context);
-    let sourced = source(request, &context)?;
+    let sourced = source(request, &context);
+    // A boot goes on with what it has; a person who asks for the source wants an answer.
+    if let (Some(bytes), false, Some(why)) = (kept, request.refetch, absent(&sourced)) {
+        log::warn!("{why}; the document kept from an earlier boot stays");
+        return kept_document(request, &bytes).map(Outcome::Found);
+    }
+    let sourced = sourced?;
     if let Outcome::Nothing(why) = &sourced
         && !settings.optional
     {
         return Err(fail(Exit::NotFound, anyhow!(why.clone())));
     }
+    let remote = remote::Remote::new(&context);
     sourced.and_then(|found| {
         let origin = &found.origin;
         match Reading::open(origin, &found.bytes, &remote) {
@@ -92,7 +105,7 @@ pub fn read(request: &Request) -> Result<Outcome<Reading>> {
             }
             opened => Ok(Outcome::Found(Reading {
                 first_boot,
-                wipe: found.wipe,
+                scrub: found.scrub,
                 ..opened?
             })),
         }
@@ -104,17 +117,30 @@ fn needs_network(error: &anyhow::Error) -> bool {
     causes.any(|cause| cause.downcast_ref::<NeedsNetwork>().is_some())
 }
 
-fn kept_document(request: &Request, bytes: Vec<u8>) -> Reading {
-    if let Some(config) = &request.config {
-        let config = config.display();
-        log::warn!("{KEPT} is kept from an earlier boot and wins over {config}; see --refetch");
+/// Why there is no document, if it is that and no mistake of the document's author.
+fn absent(sourced: &Result<Outcome<Sourced>>) -> Option<String> {
+    match sourced {
+        Ok(Outcome::Nothing(why)) => Some(why.clone()),
+        Err(error) if exit_of(error) == Exit::NotFound => Some(format!("{error:#}")),
+        _ => None,
     }
-    Reading {
+}
+
+fn kept_document(request: &Request, bytes: &[u8]) -> Result<Reading> {
+    let text = |path| -> Result<Option<String>> {
+        let bytes = files::read_if_there(&below(&request.target, path))?;
+        Ok(bytes.map(|bytes| String::from_utf8_lossy(bytes.trim_ascii()).into_owned()))
+    };
+    let owed = text(TO_SCRUB)?;
+    Ok(Reading {
         origin: format!("kept document {KEPT}"),
         first_boot: false,
-        delivery: Delivery::of(bytes),
-        wipe: None,
-    }
+        delivery: Delivery {
+            hostname: text(KEPT_HOSTNAME)?,
+            ..Delivery::of(bytes)
+        },
+        scrub: owed.and_then(|name| platform::choose(Some(&name), None).ok()),
+    })
 }
 
 /// What the kernel command line says.
@@ -142,7 +168,7 @@ pub struct Sourced {
     origin: String,
     /// As they were there.
     pub bytes: Vec<u8>,
-    wipe: Option<Wipe>,
+    scrub: Option<&'static Platform>,
 }
 
 fn source(request: &Request, context: &Context<'_>) -> Result<Outcome<Sourced>> {
@@ -150,7 +176,7 @@ fn source(request: &Request, context: &Context<'_>) -> Result<Outcome<Sourced>> 
         return Ok(Outcome::Found(Sourced {
             origin: file::origin(path),
             bytes: file::read(path)?,
-            wipe: None,
+            scrub: None,
         }));
     }
     let named = request.platform.as_deref();
@@ -166,13 +192,17 @@ fn source(request: &Request, context: &Context<'_>) -> Result<Outcome<Sourced>> 
     ask(platform, context)
 }
 
-/// Asks the source of one platform.
-pub fn ask(platform: &Platform, context: &Context<'_>) -> Result<Outcome<Sourced>> {
+/// Asks the source of one platform. Wherever the kernel command line gives a hash, it counts.
+pub fn ask(platform: &'static Platform, context: &Context<'_>) -> Result<Outcome<Sourced>> {
     let later = || Outcome::NeedsNetwork(format!("platform {}", platform.name));
     if platform.network == Network::Always && !context.online {
         return Ok(later());
     }
-    Ok(match (platform.read)(context)? {
+    let answer = (platform.read)(context)?;
+    if let (Answer::Document { bytes, from }, Some(hash)) = (&answer, &context.settings.hash) {
+        verify::verify(bytes, hash).with_context(|| format!("{from} gives another document"))?;
+    }
+    Ok(match answer {
         // An empty one is how some platforms say that there is none.
         Answer::Document { bytes, from } if bytes.trim_ascii().is_empty() => {
             Outcome::Nothing(format!("the document from {from} is empty"))
@@ -180,7 +210,7 @@ pub fn ask(platform: &Platform, context: &Context<'_>) -> Result<Outcome<Sourced
         Answer::Document { bytes, from } => Outcome::Found(Sourced {
             origin: from,
             bytes,
-            wipe: platform.wipe,
+            scrub: platform.wipe.map(|_| platform),
         }),
         Answer::Nothing(why) => Outcome::Nothing(why),
         Answer::Online => later(),

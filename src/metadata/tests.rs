@@ -274,6 +274,110 @@ fn what_an_envelope_carries_is_written_below_the_target() {
     fs::remove_file(fixture.dir.path().join("sysroot/etc/a/b")).unwrap();
     assert_eq!(fixture.fetch().carried, Vec::<String>::new());
     assert_eq!(fixture.text("sysroot/etc/a/b"), None);
+    // So is the host name that came with it, until another document comes without one.
+    let hostname = || fixture.text("sysroot/etc/hostname");
+    assert_eq!(hostname().as_deref(), Some("other\n"));
+    fixture.put("root/proc/cmdline", "slipway.platform=qemu slipway.refetch");
+    fixture.fw_cfg(DOCUMENT, DOCUMENT.len());
+    fixture.fetch();
+    assert_eq!(hostname().as_deref(), Some("node-a\n"));
+    fixture.put("root/proc/cmdline", "slipway.platform=qemu");
+    fixture.fetch();
+    assert_eq!(hostname().as_deref(), Some("node-a\n"));
+}
+
+#[test]
+fn a_refetch_leaves_what_was_edited() {
+    let mut fixture = Fixture::qemu(&cloud_config("/etc/a/b"));
+    fixture.fetch();
+    fixture.put("sysroot/etc/a/b", "mine");
+    fixture.request.refetch = true;
+    fixture.fetch();
+    // cloud-config always overwrites; Ignition says so or does not.
+    assert_eq!(fixture.text("sysroot/etc/a/b").as_deref(), Some("x"));
+    let ignition = r#"{"ignition": {"version": "3.4.0"}, "storage": {"files": [
+        {"path": "/etc/slipway/machine.yaml", "contents": {"source": "data:,DOCUMENT"}},
+        {"path": "/etc/a/b", "contents": {"source": "data:,theirs"}}]}}"#;
+    let document: String = DOCUMENT
+        .bytes()
+        .map(|byte| format!("%{byte:02x}"))
+        .collect();
+    let ignition = ignition.replace("DOCUMENT", &document);
+    fixture.fw_cfg(&ignition, ignition.len());
+    fixture.put("sysroot/etc/a/b", "mine");
+    fixture.fetch();
+    assert_eq!(fixture.text("sysroot/etc/a/b").as_deref(), Some("mine"));
+}
+
+#[test]
+fn a_boot_that_asks_again_in_vain_goes_on_with_what_is_kept() {
+    let mut fixture = Fixture::new("slipway.platform=qemu slipway.refetch");
+    fixture.put("sysroot/var/lib/slipway/machine.yaml", DOCUMENT);
+    for there in [false, true] {
+        if there {
+            fixture.put("root/sys/firmware/qemu_fw_cfg/rev", "1\n");
+        }
+        let fetched = fixture.fetch();
+        assert!(fetched.origin.starts_with("kept"), "{}", fetched.origin);
+        fs::remove_dir_all(fixture.request.root.join("run")).unwrap();
+    }
+    // A person who asks for the source is told about it, and so is the author of a broken document.
+    fixture.request.refetch = true;
+    assert_eq!(fixture.refusal().0, Exit::NotFound);
+    fixture.request.refetch = false;
+    fixture.fw_cfg("kind: Cluster\n", 14);
+    assert_eq!(fixture.refusal().0, Exit::Invalid);
+}
+
+#[test]
+fn a_document_is_scrubbed_until_that_worked_once() {
+    let mut fixture = Fixture::new("slipway.platform=hyperv");
+    let pool = |text: &str| source::hyperv::pool::file(&[("slipway.machine", text), ("a", "1")]);
+    let at = "root/var/lib/hyperv/.kvp_pool_0";
+    let write = |bytes: &[u8]| {
+        let path = fixture.dir.path().join(at);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    };
+    write(&pool(DOCUMENT));
+    let ours = |fixture: &Fixture| {
+        let bytes = fs::read(fixture.dir.path().join(at)).unwrap();
+        source::hyperv::pool::document(&bytes).unwrap().is_some()
+    };
+    let owed = |fixture: &Fixture| fixture.text("sysroot/var/lib/slipway/scrub");
+    // A file where the target's folder would be.
+    fixture.put("sysroot/var/lib/hyperv", "");
+    fixture.fetch();
+    assert_eq!(owed(&fixture).as_deref(), Some("hyperv"));
+    fs::remove_file(fixture.dir.path().join("sysroot/var/lib/hyperv")).unwrap();
+    fixture.put("root/proc/cmdline", "quiet");
+    fixture.fetch();
+    assert_eq!((owed(&fixture), ours(&fixture)), (None, false));
+    // What the host gives later is another's affair, until somebody asks for it.
+    let path = fixture.dir.path().join(at);
+    fs::write(path, pool(DOCUMENT)).unwrap();
+    fixture.fetch();
+    assert!(ours(&fixture));
+    fixture.request.refetch = true;
+    fixture.request.platform = Some("hyperv".to_owned());
+    fixture.fetch();
+    assert_eq!((owed(&fixture), ours(&fixture)), (None, false));
+}
+
+#[test]
+fn a_hash_on_the_command_line_counts_for_every_source() {
+    let hash = "slipway.config.hash=sha256-b019b410b95bd72d261faf6e1da0634a28febe3f09d115f449b6b40646612cf1";
+    for platform in [
+        "slipway.platform=qemu",
+        "slipway.config=/etc/slipway/machine.yaml",
+    ] {
+        let fixture = Fixture::qemu(DOCUMENT);
+        fixture.put("root/proc/cmdline", &format!("{platform} {hash}"));
+        fixture.put("sysroot/etc/slipway/machine.yaml", DOCUMENT);
+        let (exit, text) = fixture.refusal();
+        assert_eq!(exit, Exit::Refused, "{text}");
+        assert!(text.contains("gives another document"), "{text}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -26,24 +26,53 @@ impl Target {
             .map(Self)
     }
 
-    /// Holds the folder of an absolute plain path, making it if need be.
+    /// Holds the folder of an absolute plain path, making it if need be. `forbidden` says why nothing may
+    /// be written at a path, if so; it is asked about the one without links that `path` leads to.
     ///
     /// # Errors
-    /// [`Exit::Refused`] if a link leads out of the target.
-    pub fn hold(&self, path: &str) -> Result<Held> {
+    /// [`Exit::Refused`] if a link leads out of the target, or to where it is forbidden.
+    pub fn hold(&self, path: &str, forbidden: impl Fn(&str) -> Option<String>) -> Result<Held> {
         let (folder, name) = path.rsplit_once('/').context("the path has no folder")?;
         let folder = folder.trim_start_matches('/');
+        let judge = |held: &OwnedFd, rest: &str| {
+            let real = format!("{}/{rest}", self.place(held)?);
+            match forbidden(&real) {
+                None => Ok(()),
+                Some(why) => Err(fail(Exit::Refused, anyhow!("it leads to {real:?}: {why}"))),
+            }
+        };
         let mut held = self.folder(".")?.context("the target is gone")?;
         for (end, _) in folder.match_indices('/').chain([(folder.len(), "")]) {
             let (part, _) = folder.split_at(end);
             held = match self.folder(part)? {
                 Some(next) => next,
-                None => self.make(&held, part)?,
+                None => {
+                    let above = part.rfind('/').map_or(0, |slash| slash + 1);
+                    let (_, rest) = path.trim_start_matches('/').split_at(above);
+                    judge(&held, rest)?;
+                    self.make(&held, part)?
+                }
             };
         }
+        judge(&held, name)?;
         Ok(Held {
             folder: held,
             name: name.to_owned(),
+        })
+    }
+
+    /// The path of a folder below the target, free of links; empty for the target itself.
+    fn place(&self, folder: &impl AsRawFd) -> Result<String> {
+        let path = |fd| fs::read_link(in_proc(fd)).context("cannot tell where a folder is");
+        let (target, folder) = (path(self.0.as_raw_fd())?, path(folder.as_raw_fd())?);
+        let inside = folder.strip_prefix(&target).with_context(|| {
+            let (folder, target) = (folder.display(), target.display());
+            format!("{folder} is not below {target}; was it moved?")
+        })?;
+        let inside = inside.to_str().context("a folder's name is not UTF-8")?;
+        Ok(match inside {
+            "" => String::new(),
+            inside => format!("/{inside}"),
         })
     }
 
@@ -106,6 +135,11 @@ impl Held {
     }
 
     fn folder_path(&self) -> PathBuf {
-        format!("/proc/self/fd/{}", self.folder.as_raw_fd()).into()
+        in_proc(self.folder.as_raw_fd())
     }
+}
+
+/// The kernel's own name of what is held open.
+fn in_proc(fd: RawFd) -> PathBuf {
+    format!("/proc/self/fd/{fd}").into()
 }

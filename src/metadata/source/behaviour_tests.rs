@@ -286,7 +286,7 @@ fn networked() -> impl Iterator<Item = &'static Platform> {
         .filter(|platform| platform.network != Network::Never)
 }
 
-fn check(platform: &Platform, behaviour: &Behaviour) {
+fn check(platform: &'static Platform, behaviour: &Behaviour) {
     let cloud = cloud(platform);
     let mut except = behaviour.except.iter();
     let except = except.find(|(name, _)| *name == platform.name);
