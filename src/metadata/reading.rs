@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 
 use super::deadline::Deadline;
-use super::envelope::{self, Delivery, NeedsNetwork, Remote, verify};
+use super::envelope::{self, Delivery, NeedsNetwork, NoDocument, Remote, verify};
 use super::platform::{self, Network, Platform};
 use super::settings::Settings;
 use super::source::{Answer, Context, detect, file};
@@ -83,25 +83,29 @@ pub fn read(request: &Request) -> Result<Outcome<Reading>> {
         }
         limit = config::parse(bytes).map_or(limit, |machine| machine.timeouts.source);
     }
-    let context = context(request, &settings, limit);
-    let sourced = source(request, &context);
+    let fresh = fresh(request, &context(request, &settings, limit), first_boot);
     // A boot goes on with what it has; a person who asks for the source wants an answer.
-    if let (Some(bytes), false, Some(why)) = (kept, request.refetch, absent(&sourced)) {
+    if let (Some(bytes), false, Some(why)) = (kept, request.refetch, absent(&fresh)) {
         log::warn!("{why}; the document kept from an earlier boot stays");
         return kept_document(request, &bytes).map(Outcome::Found);
     }
-    let sourced = sourced?;
-    if let Outcome::Nothing(why) = &sourced
-        && !settings.optional
-    {
-        return Err(fail(Exit::NotFound, anyhow!(why.clone())));
+    match fresh? {
+        Outcome::Nothing(why) if !settings.optional => Err(fail(Exit::NotFound, anyhow!(why))),
+        outcome => Ok(outcome),
     }
-    let remote = remote::Remote::new(&context);
-    sourced.and_then(|found| {
+}
+
+/// What the source gives, its envelope taken off.
+fn fresh(request: &Request, context: &Context<'_>, first_boot: bool) -> Result<Outcome<Reading>> {
+    let remote = remote::Remote::new(context);
+    source(request, context)?.and_then(|found| {
         let origin = &found.origin;
         match Reading::open(origin, &found.bytes, &remote) {
-            Err(error) if needs_network(&error) => {
+            Err(error) if is::<NeedsNetwork>(&error) => {
                 Ok(Outcome::NeedsNetwork(format!("what {origin} holds")))
+            }
+            Err(error) if context.settings.optional && is::<NoDocument>(&error) => {
+                Ok(Outcome::Nothing(format!("{error:#}")))
             }
             opened => Ok(Outcome::Found(Reading {
                 first_boot,
@@ -112,14 +116,15 @@ pub fn read(request: &Request) -> Result<Outcome<Reading>> {
     })
 }
 
-fn needs_network(error: &anyhow::Error) -> bool {
+/// Whether an error has that cause.
+fn is<E: std::error::Error + 'static>(error: &anyhow::Error) -> bool {
     let mut causes = error.chain();
-    causes.any(|cause| cause.downcast_ref::<NeedsNetwork>().is_some())
+    causes.any(|cause| cause.downcast_ref::<E>().is_some())
 }
 
 /// Why there is no document, if it is that and no mistake of the document's author.
-fn absent(sourced: &Result<Outcome<Sourced>>) -> Option<String> {
-    match sourced {
+fn absent(fresh: &Result<Outcome<Reading>>) -> Option<String> {
+    match fresh {
         Ok(Outcome::Nothing(why)) => Some(why.clone()),
         Err(error) if exit_of(error) == Exit::NotFound => Some(format!("{error:#}")),
         _ => None,

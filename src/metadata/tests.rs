@@ -327,6 +327,35 @@ fn a_boot_that_asks_again_in_vain_goes_on_with_what_is_kept() {
     fixture.request.refetch = false;
     fixture.fw_cfg("kind: Cluster\n", 14);
     assert_eq!(fixture.refusal().0, Exit::Invalid);
+    // What the envelope points to may be as unreachable as the source itself.
+    let config =
+        r#"{"ignition": {"version": "3.4.0", "config": {"merge": [{"source": "https://a/b"}]}}}"#;
+    fixture.fw_cfg(config, config.len());
+    assert!(fixture.fetch().origin.starts_with("kept"));
+}
+
+#[test]
+fn an_envelope_without_a_document_is_none_where_none_is_required() {
+    for envelope in [
+        "#cloud-config\nusers: []\n",
+        r#"{"ignition": {"version": "3.4.0"}}"#,
+    ] {
+        let fixture = Fixture::qemu(envelope);
+        let (exit, text) = fixture.refusal();
+        assert_eq!(exit, Exit::Invalid, "{text}");
+        fixture.put(
+            "root/proc/cmdline",
+            "slipway.platform=qemu slipway.document=optional",
+        );
+        let Outcome::Nothing(why) = fetch(&fixture.request).unwrap() else {
+            panic!("{envelope}")
+        };
+        assert!(
+            why.contains("carries no /etc/slipway/machine.yaml"),
+            "{why}"
+        );
+        assert_eq!(fixture.text("sysroot/var/lib/slipway/machine.yaml"), None);
+    }
 }
 
 #[test]

@@ -3,10 +3,14 @@
 //! One of these goes through every part and every nested config of a delivery, so that the limits
 //! hold for all of them together: an envelope cannot be split to hold more.
 
+use std::error::Error;
+use std::fmt;
+
 use anyhow::Result;
 
 use super::{DOCUMENT, Delivery, Entry, MAX_ENTRIES, MAX_FILES_BYTES, What, invalid};
 use crate::config::names;
+use crate::exit::{Exit, fail};
 use crate::metadata::HOSTNAME;
 use crate::secret::Secret;
 
@@ -126,12 +130,11 @@ impl Gathered {
     /// The delivery. `carrier` is what the envelope is, for people.
     ///
     /// # Errors
-    /// If it holds no machine document.
+    /// [`NoDocument`] if it holds none, and then [`Exit::Invalid`].
     pub fn finish(self, carrier: &str) -> Result<Delivery> {
         let missing = || {
-            invalid(format!(
-                "{carrier} carries no {DOCUMENT}; add the machine document as a file of that path"
-            ))
+            let cause = format!("{carrier} carries no {DOCUMENT}");
+            fail(Exit::Invalid, anyhow::Error::new(NoDocument).context(cause))
         };
         Ok(Delivery {
             document: Secret::new(self.document.ok_or_else(missing)?),
@@ -141,6 +144,19 @@ impl Gathered {
         })
     }
 }
+
+/// Marks the error of an envelope that is as it should be but carries no machine document: on a machine
+/// that needs none it is no mistake.
+#[derive(Debug)]
+pub struct NoDocument;
+
+impl fmt::Display for NoDocument {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("add the machine document as a file of that path")
+    }
+}
+
+impl Error for NoDocument {}
 
 /// The error for an envelope that holds more than is taken.
 pub fn too_much() -> anyhow::Error {
@@ -233,7 +249,7 @@ mod tests {
         gathered.document(Vec::new()).unwrap();
         assert!(gathered.document(Vec::new()).is_err());
         let error = Gathered::default().finish("the box").unwrap_err();
-        let want = "the box carries no /etc/slipway/machine.yaml";
-        assert!(error.to_string().starts_with(want), "{error}");
+        let want = "the box carries no /etc/slipway/machine.yaml: add the machine document";
+        assert!(format!("{error:#}").starts_with(want), "{error:#}");
     }
 }

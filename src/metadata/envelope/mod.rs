@@ -18,7 +18,7 @@ mod remote;
 pub mod verify;
 
 pub use delivery::{DOCUMENT, Delivery, Entry, Id, MAX_ENTRIES, MAX_FILES_BYTES, What};
-pub use gathered::Gathered;
+pub use gathered::{Gathered, NoDocument};
 pub use remote::{NeedsNetwork, Offline, Remote};
 
 use std::fmt::Display;
