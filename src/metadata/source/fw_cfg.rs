@@ -1,17 +1,21 @@
 //! QEMU's firmware configuration device: `-fw_cfg name=opt/dev.slipway/machine,file=machine.yaml`.
 //!
 //! The kernel shows each entry as a folder with its `size` and its `raw` bytes (Linux
-//! Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg). Every read of `raw` starts the device at
-//! offset 0 again, so that many small reads cost the square of the size: the buffer is made as large as
-//! `size` says, plus one byte that proves the end.
+//! Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg). A read of `raw` gives one page at most, and starts
+//! the device at offset 0 again, byte by byte (its driver, fw_cfg_read_blob), so that the time grows with
+//! the square of the size: under KVM 256 KiB take seconds and 4 MiB most of an hour. So the deadline is
+//! looked at between pages, and the end is known by `size` and never asked for.
 
 use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, anyhow};
 
 use super::{Answer, Context, MAX_BYTES, file};
+use crate::config::duration;
 use crate::exit::{Exit, WithExit, fail};
+use crate::metadata::deadline::Deadline;
 use crate::node::files::below;
 
 /// The entry's name on QEMU's command line.
@@ -32,7 +36,7 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
         let why = format!("QEMU passes no fw_cfg entry {ENTRY}; {start}");
         return Ok(Answer::Nothing(why));
     }
-    raw(&entry).map(|bytes| Answer::document(bytes, "fw_cfg"))
+    raw(&entry, context.deadline).map(|bytes| Answer::document(bytes, "fw_cfg"))
 }
 
 /// Whether QEMU passes the entry.
@@ -41,19 +45,42 @@ pub fn is_present(context: &Context<'_>) -> bool {
     folder.join("by_name").join(ENTRY).is_dir()
 }
 
-fn raw(entry: &Path) -> Result<Vec<u8>> {
+fn raw(entry: &Path, deadline: Deadline) -> Result<Vec<u8>> {
     let size = size(&entry.join("size")).exit(Exit::NotFound)?;
     if size > MAX_BYTES {
         return Err(file::too_large(ENTRY, MAX_BYTES));
     }
     let raw = entry.join("raw");
-    let opened = File::open(&raw).with_context(|| format!("cannot open {}", raw.display()));
-    let bytes = file::read_at_most(opened.exit(Exit::NotFound)?, MAX_BYTES, ENTRY)?;
-    if bytes.len() as u64 != size {
-        let got = bytes.len();
-        let error = anyhow!("fw_cfg entry {ENTRY} says {size} bytes but gives {got}; fetch again");
-        return Err(fail(Exit::NotFound, error));
+    File::open(&raw)
+        .with_context(|| format!("cannot open {}", raw.display()))
+        .and_then(|raw| pages(raw, size, deadline))
+        .exit(Exit::NotFound)
+}
+
+/// Reads `size` bytes, a page at a time; at least one, however late it is.
+fn pages(mut raw: impl Read, size: u64, deadline: Deadline) -> Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(usize::try_from(size)?);
+    let mut page = [0; 4096];
+    while (bytes.len() as u64) < size {
+        let got = raw
+            .read(&mut page)
+            .with_context(|| format!("cannot read the fw_cfg entry {ENTRY}"))?;
+        bytes.extend_from_slice(page.get(..got).unwrap_or_default());
+        let have = bytes.len() as u64;
+        if got == 0 {
+            return Err(anyhow!(
+                "fw_cfg entry {ENTRY} says {size} bytes but gives {have}; fetch again"
+            ));
+        }
+        if have < size && deadline.left().is_zero() {
+            let limit = duration::show(deadline.limit());
+            return Err(anyhow!(
+                "fw_cfg entry {ENTRY} gave {have} of {size} bytes within {limit}; compress the document, or \
+                 put it on a disk"
+            ));
+        }
     }
+    bytes.truncate(usize::try_from(size)?);
     Ok(bytes)
 }
 
@@ -63,4 +90,51 @@ fn size(path: &Path) -> Result<u64> {
     text.trim()
         .parse()
         .with_context(|| format!("{} holds no size: {text:?}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    /// A device that gives a page at a time and keeps count.
+    struct Device {
+        left: usize,
+        reads: usize,
+    }
+
+    impl Read for Device {
+        fn read(&mut self, page: &mut [u8]) -> std::io::Result<usize> {
+            let count = self.left.min(page.len());
+            self.left -= count;
+            self.reads += 1;
+            Ok(count)
+        }
+    }
+
+    fn read(left: usize, size: u64, limit: Duration) -> (usize, Result<Vec<u8>>) {
+        let mut device = Device { left, reads: 0 };
+        let bytes = pages(&mut device, size, Deadline::after(limit));
+        (device.reads, bytes)
+    }
+
+    #[test]
+    fn the_end_is_not_asked_for() {
+        let far = Duration::from_secs(60);
+        for (size, reads) in [(0, 0), (1, 1), (4096, 1), (4097, 2), (10_000, 3)] {
+            let (seen, bytes) = read(size, size as u64, far);
+            assert_eq!((seen, bytes.unwrap().len()), (reads, size));
+        }
+        let error = read(5000, 5001, far).1.unwrap_err().to_string();
+        assert!(error.contains("says 5001 bytes but gives 5000"), "{error}");
+    }
+
+    #[test]
+    fn a_deadline_ends_it_between_two_pages() {
+        let (reads, bytes) = read(10_000, 10_000, Duration::ZERO);
+        let error = bytes.unwrap_err().to_string();
+        assert!(error.contains("gave 4096 of 10000 bytes within"), "{error}");
+        assert_eq!(reads, 1);
+        assert_eq!(read(4096, 4096, Duration::ZERO).1.unwrap().len(), 4096);
+    }
 }
