@@ -16,6 +16,8 @@ use crate::exit::{Exit, WithExit};
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
 /// No pause is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Nor is one that a service asks for: what it says is not proven, and the deadline comes.
+const LONGEST_WANTED: Duration = Duration::from_secs(30);
 
 /// The pause between two looks of [`poll`].
 const POLL: Duration = Duration::from_millis(50);
@@ -88,7 +90,7 @@ pub fn until<T>(
                 .with_context(|| format!("gave up waiting for {what} after {limit}"))
                 .exit(Exit::NotFound);
         }
-        thread::sleep(pause.max(wanted).min(left));
+        thread::sleep(pause.max(wanted.min(LONGEST_WANTED)).min(left));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }

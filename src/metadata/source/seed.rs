@@ -61,7 +61,7 @@ fn may_be_asked(url: &str) -> Result<()> {
             "the NoCloud seed is no URL; give https://HOST/PATH/"
         ));
     };
-    if authority(rest).contains('@') {
+    if has_user(url) {
         return Err(anyhow!(
             "the NoCloud seed holds a user's name, which hides the host that is meant, and a password would \
              be for everybody to read; leave it out"
@@ -81,6 +81,12 @@ fn may_be_asked(url: &str) -> Result<()> {
             "the NoCloud seed's scheme {scheme:?} is not supported; give https"
         )),
     }
+}
+
+/// Whether a URL names a user, and maybe a password.
+pub fn has_user(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    authority(rest).contains('@')
 }
 
 /// Host and port, and whatever else stands between `://` and the path.

@@ -5,7 +5,7 @@
 
 use anyhow::{Result, anyhow};
 
-use super::{Answer, Context, MAX_BYTES};
+use super::{Answer, Context, MAX_BYTES, seed};
 use crate::exit::{Exit, fail};
 use crate::metadata::envelope::Remote as _;
 use crate::metadata::http::shown;
@@ -17,7 +17,7 @@ pub const HTTPS: &str = "https://";
 /// Fetches it, if the command line also gives its hash.
 ///
 /// # Errors
-/// [`Exit::Usage`] if the URL or its hash is missing; else as [`Remote::get`](crate::metadata::envelope::Remote::get).
+/// [`Exit::Usage`] if the URL or its hash is missing, or it holds a password; else as [`Remote::get`](crate::metadata::envelope::Remote::get).
 pub fn read(context: &Context<'_>) -> Result<Answer> {
     let usage = |text: &str| fail(Exit::Usage, anyhow!("{text} on the kernel command line"));
     let settings = context.settings;
@@ -26,6 +26,10 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
         .as_deref()
         .filter(|url| url.starts_with(HTTPS))
         .ok_or_else(|| usage("platform url needs slipway.config=https://..."))?;
+    if seed::has_user(url) {
+        let text = "slipway.config= must not hold a user's name or password, which all may read";
+        return Err(usage(text));
+    }
     if settings.hash.is_none() {
         let text =
             "slipway.config= with a URL needs slipway.config.hash=sha256-HEX (or sha512-HEX)";
@@ -92,10 +96,12 @@ mod tests {
             "",
             "slipway.config=http://a/b",
             "slipway.config=/etc/m.yaml",
+            "slipway.config=https://me:hunter2@a/b slipway.config.hash=sha256-00",
         ] {
             let machine = Machine::new(line, Duration::ZERO);
             let error = read(&machine.context()).unwrap_err();
             assert_eq!(exit_of(&error), Exit::Usage, "{line}");
+            assert!(!error.to_string().contains("hunter2"), "{error}");
         }
     }
 }
