@@ -20,8 +20,17 @@ use crate::node::files::{below, make_folder};
 
 /// Where a disk is mounted while it is read.
 const MOUNT_POINT: &str = "/run/slipway/disk";
+/// There as long as udev has something to do (systemd's `udev_queue_is_empty`).
+pub const QUEUE: &str = "/run/udev/queue";
 /// More names of a folder are not looked at.
 const MAX_NAMES: usize = 256;
+
+/// Waits until udev has seen what the machine came with, as `udevadm settle` does: afterwards a disk
+/// that is not there is late, or does not exist.
+pub fn settle(context: &Context<'_>) {
+    let queue = below(context.root, QUEUE);
+    poll(context.deadline, || (!queue.exists()).then_some(()));
+}
 
 /// A kind of disk.
 #[derive(Clone, Copy, Debug)]

@@ -1,15 +1,15 @@
 //! OpenStack: the config drive if there is one, else the metadata service.
 //!
 //! A cloud offers either or both, with the same user data, and nothing says which. The drive needs no
-//! network and cannot be imitated by a neighbour, so it goes first; but disks appear when they like,
-//! so it is looked for again whenever the service is asked. Ignition asks both at once, and takes
-//! what comes first.
+//! network and cannot be imitated by a neighbour, so it goes first, once udev has seen all that is there; but
+//! disks appear when they like, so it is looked for again whenever the service is asked. Ignition asks
+//! both at once, and takes what comes first.
 
 use anyhow::Result;
 use ureq::http::Method;
 
 use super::service::{Service, usual};
-use super::{Answer, Context, configdrive};
+use super::{Answer, Context, configdrive, disk};
 use crate::metadata::deadline::Failed;
 
 /// Nova's metadata API ("Metadata service" of its user guide).
@@ -21,6 +21,7 @@ const USER_DATA: &str = "/openstack/latest/user_data";
 /// As [`configdrive::read`] and [`Service::until`].
 pub fn read(context: &Context<'_>) -> Result<Answer> {
     if !context.online {
+        disk::settle(context);
         let drive = configdrive::read_if_present(context)?;
         return Ok(drive.unwrap_or(Answer::Online));
     }
@@ -43,6 +44,7 @@ mod tests {
     use super::super::testing::server::{Server, answer};
     use super::*;
     use std::fs;
+    use std::thread;
     use std::time::Duration;
 
     const DRIVE: &str = "/dev/disk/by-label/config-2";
@@ -69,6 +71,22 @@ mod tests {
             assert_drive_was_tried(&machine);
             assert_eq!(server.requests(), []);
         }
+    }
+
+    #[test]
+    fn a_drive_that_udev_is_about_to_show_needs_no_network() {
+        let server = Server::start(|_| answer(200, &[], "kind: Machine"));
+        let mut machine = machine(&server);
+        machine.online = false;
+        let queue = machine.put(disk::QUEUE, "");
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                machine.put(DRIVE, "");
+                fs::remove_file(&queue).unwrap();
+            });
+            assert_drive_was_tried(&machine);
+        });
+        assert_eq!(server.requests(), []);
     }
 
     #[test]
