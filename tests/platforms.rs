@@ -8,7 +8,7 @@ mod cases;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use slipway::metadata::platform::{Evidence, Network, PLATFORMS, Platform};
+use slipway::metadata::platform::{Evidence, Limit, Network, PLATFORMS, Platform};
 
 const BEGIN: &str = "<!-- the table of src/metadata/platform/table.rs; UPDATE_GOLDEN=1 cargo test rewrites it -->\n";
 const END: &str = "<!-- end of the table -->\n";
@@ -39,9 +39,10 @@ fn row(platform: &Platform) -> String {
         Network::Always => "yes",
     };
     let limit = match platform.limit {
-        None => "4 MiB (ours)".to_owned(),
-        Some(bytes) if bytes % 1024 == 0 => format!("{} KiB", bytes / 1024),
-        Some(bytes) => format!("{bytes} bytes"),
+        Limit::Ours => "4 MiB (ours)".to_owned(),
+        Limit::Bytes(bytes) if bytes % 1024 == 0 => format!("{} KiB", bytes / 1024),
+        Limit::Bytes(bytes) => format!("{bytes} bytes"),
+        Limit::Part(bytes) => format!("{bytes} bytes a part, 4 MiB (ours)"),
     };
     let tested = match platform.evidence {
         Evidence::Vm => "a virtual machine",

@@ -94,6 +94,11 @@ pub fn print_schema() -> Result<()> {
 pub fn convert(words: &Words) -> Result<()> {
     let form = form(words.text("to")?)?;
     let fetched = metadata::document(Path::new(words.argument()?))?;
+    warn(&fetched);
+    if !fetched.carried.is_empty() {
+        let carried = fetched.carried.join(", ");
+        log::warn!("only the machine document is wrapped; left out: {carried}");
+    }
     let folder = words.path("output-dir");
     if form == Form::NoCloud && folder.is_none() {
         let error = anyhow!("a NoCloud disk has two files: give --output-dir DIR");

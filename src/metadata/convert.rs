@@ -10,7 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
 
 use super::envelope::DOCUMENT;
-use super::platform::PLATFORMS;
+use super::platform::{Limit, PLATFORMS};
+use super::source::MAX_BYTES;
 
 /// The oldest version that has all that is needed, so that every Ignition of today reads it.
 const IGNITION: &str = "3.0.0";
@@ -79,18 +80,28 @@ fn cloud_config(document: &[u8]) -> Vec<u8> {
     .into_bytes()
 }
 
-/// Which platforms do not take user data of that many bytes; one sentence each.
+/// Which platforms do not take user data of that many bytes, or not in one piece; one sentence each.
 pub fn too_large_for(bytes: usize) -> Vec<String> {
     let bytes = bytes as u64;
+    if bytes > MAX_BYTES {
+        return vec![format!(
+            "{bytes} bytes are too many for slipway, which reads {MAX_BYTES}"
+        )];
+    }
     PLATFORMS
         .iter()
         .filter_map(|platform| {
-            Some((
-                platform.name,
-                platform.limit.filter(|limit| bytes > *limit)?,
-            ))
+            let name = platform.name;
+            match platform.limit {
+                Limit::Bytes(limit) if bytes > limit => Some(format!(
+                    "{bytes} bytes are too many for {name}, which takes {limit}"
+                )),
+                Limit::Part(limit) if bytes > limit => Some(format!(
+                    "{bytes} bytes are too many for one part of {name}; give it in parts of {limit}"
+                )),
+                _ => None,
+            }
         })
-        .map(|(name, limit)| format!("{bytes} bytes are too many for {name}, which takes {limit}"))
         .collect()
 }
 
@@ -125,9 +136,30 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_those_of_the_platforms() {
+    fn each_platform_warns_of_the_first_byte_too_many() {
+        let limits = [
+            ("hyperv", 1023),
+            ("ec2", 16 * 1024),
+            ("hetzner", 32 * 1024),
+            ("openstack", 49_149),
+            ("azure", 64 * 1024),
+            ("digitalocean", 64 * 1024),
+            ("gce", 256 * 1024),
+            ("vmware", 512 * 1024),
+            ("credential", 1024 * 1024),
+        ];
+        for (name, limit) in limits {
+            let warns = |bytes| {
+                let sentences = too_large_for(bytes);
+                sentences
+                    .iter()
+                    .any(|text| text.contains(&format!(" {name}")))
+            };
+            assert!(!warns(limit) && warns(limit + 1), "{name}");
+        }
+        assert_eq!(too_large_for(4 * 1024 * 1024).len(), limits.len());
         assert!(too_large_for(0).is_empty());
-        let all = PLATFORMS.iter().filter(|platform| platform.limit.is_some());
-        assert_eq!(too_large_for(usize::MAX).len(), all.count());
+        let all = too_large_for(4 * 1024 * 1024 + 1);
+        assert!(all[0].contains("too many for slipway"), "{all:?}");
     }
 }

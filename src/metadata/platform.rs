@@ -26,8 +26,8 @@ pub struct Platform {
     pub source: &'static str,
     /// Whether the source can be read only with the network up.
     pub network: Network,
-    /// The largest document in bytes that the platform takes, if it says.
-    pub limit: Option<u64>,
+    /// How much the platform takes.
+    pub limit: Limit,
     /// How it was tested.
     pub evidence: Evidence,
     /// Reads the source.
@@ -45,6 +45,17 @@ impl Platform {
     pub fn can_wipe(&self) -> bool {
         self.wipe.is_some()
     }
+}
+
+/// How much a platform takes, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
+    /// It does not say; more than [`MAX_BYTES`](super::source::MAX_BYTES) is not read.
+    Ours,
+    /// So much, and a larger document is refused where it is given.
+    Bytes(u64),
+    /// So much in one part, of which there may be many.
+    Part(u64),
 }
 
 /// Whether a source needs the network.
