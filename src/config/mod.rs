@@ -58,3 +58,34 @@ pub fn masked(text: &[u8]) -> Result<serde_json::Value, Problems> {
     }
     Ok(root)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const WITHOUT: &str = "apiVersion: slipway.dev/v1alpha1\nkind: Machine\n\
+        node: {name: a, address: 10.0.2.15}\ncluster:\n  name: harbour\n";
+
+    fn masked_key(key: &str) -> serde_json::Value {
+        let text = format!("{WITHOUT}{key}");
+        parse(text.as_bytes()).unwrap();
+        let mut root = masked(text.as_bytes()).unwrap();
+        assert_eq!(root["cluster"]["name"], "harbour");
+        root["cluster"]["serviceAccountKey"].take()
+    }
+
+    #[test]
+    fn a_secret_is_masked_and_a_reference_is_not() {
+        assert_eq!(
+            masked_key("  serviceAccountKey: hunter2\n"),
+            json!("(secret)")
+        );
+        let lines = "  serviceAccountKey: |\n    hunter2\n    hunter3\n";
+        assert_eq!(masked_key(lines), json!("(secret)"));
+        let reference = json!({"secretRef": {"credential": "slipway.sa"}});
+        let text = format!("  serviceAccountKey: {reference}\n");
+        assert_eq!(masked_key(&text), reference);
+        assert_eq!(masked_key(""), json!(null));
+    }
+}

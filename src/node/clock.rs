@@ -143,7 +143,8 @@ fn facts(root: &Path) -> Facts {
     }
 }
 
-/// The kernel's own word (adjtimex(2)): daemons clear STA_UNSYNC when they have set the clock.
+/// The kernel's own word (adjtimex(2)): daemons clear STA_UNSYNC when they have set the clock, chrony only
+/// if its configuration says `rtcsync`, as distributions' do.
 fn synchronised() -> bool {
     // SAFETY: timex is plain numbers, for all of which zero is a value.
     let mut timex: libc::timex = unsafe { std::mem::zeroed() };
@@ -213,6 +214,18 @@ mod tests {
             error.to_string().contains("before the image was built"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_daemon_is_known_by_its_folder() {
+        let root = tempfile::tempdir().unwrap();
+        assert!(!facts(root.path()).daemon);
+        for folder in DAEMONS {
+            let folder = below(root.path(), folder);
+            fs::create_dir_all(&folder).unwrap();
+            assert!(facts(root.path()).daemon, "{}", folder.display());
+            fs::remove_dir(&folder).unwrap();
+        }
     }
 
     #[test]
