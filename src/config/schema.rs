@@ -174,9 +174,21 @@ const FIELDS: [Field; 19] = [
     ),
 ];
 
+/// What the sections of the document are about.
+const SECTIONS: [(&str, &str); 5] = [
+    ("node", "This machine."),
+    ("cluster", "The cluster that it belongs to."),
+    ("api", "How the API server is reached."),
+    ("kubernetes", "What is launched."),
+    (
+        "timeouts",
+        "How long each wait may take, e.g. 90s or 1m30s.",
+    ),
+];
+
 /// The schema.
 pub fn schema() -> Value {
-    let mut root = section();
+    let mut root = section("");
     for field in &FIELDS {
         insert(&mut root, field.path, field);
     }
@@ -194,12 +206,15 @@ pub fn schema() -> Value {
 }
 
 /// A mapping with no field yet. A key without a value counts as left out.
-fn section() -> Map<String, Value> {
-    let Value::Object(section) = json!({
+fn section(name: &str) -> Map<String, Value> {
+    let Value::Object(mut section) = json!({
         "type": ["object", "null"], "properties": {}, "required": [], "additionalProperties": false,
     }) else {
         return Map::new();
     };
+    if let Some((_, about)) = SECTIONS.iter().find(|(section, _)| *section == name) {
+        section.insert("description".to_owned(), (*about).into());
+    }
     section
 }
 
@@ -221,7 +236,7 @@ fn insert(section: &mut Map<String, Value>, path: &str, field: &Field) {
     }
     let inner = properties
         .entry(key)
-        .or_insert_with(|| Value::Object(self::section()));
+        .or_insert_with(|| Value::Object(self::section(key)));
     if let Value::Object(inner) = inner {
         insert(inner, rest, field);
         if matches!(field.need, Required) {
@@ -255,8 +270,8 @@ fn value(field: &Field) -> Value {
 
 fn sensitive() -> Value {
     let mut kinds = Map::new();
-    for (kind, about) in KINDS {
-        let text = json!({"type": "string", "minLength": 1, "description": about});
+    for (kind, about, pattern) in KINDS {
+        let text = json!({"type": "string", "pattern": pattern, "description": about});
         kinds.insert(kind.to_owned(), text);
     }
     let reference = json!({
@@ -272,7 +287,7 @@ fn sensitive() -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::document;
+    use crate::config::{self, document};
 
     #[test]
     fn the_fields_are_those_that_the_reader_asks_for() {
@@ -281,6 +296,54 @@ mod tests {
         fields.sort_unstable();
         asked.sort_unstable();
         assert_eq!(fields.to_vec(), asked);
+    }
+
+    #[test]
+    fn every_section_and_field_is_described() {
+        fn undescribed(schema: &Value, path: &str, found: &mut Vec<String>) {
+            let properties = schema["properties"].as_object();
+            for (key, inner) in properties.into_iter().flatten() {
+                let path = format!("{path}/{key}");
+                undescribed(inner, &path, found);
+                if inner["description"].as_str().is_none_or(str::is_empty) {
+                    found.push(path);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        undescribed(&schema(), "", &mut found);
+        assert_eq!(found, [""; 0]);
+    }
+
+    #[test]
+    fn defaults_are_what_the_reader_takes_in_their_place() {
+        let mut document = json!({
+            "apiVersion": API_VERSION, "kind": KIND,
+            "node": {"name": "a", "address": "10.0.2.15"}, "cluster": {"name": "harbour"},
+        });
+        let plain = config::parse(document.to_string().as_bytes()).unwrap();
+        for field in &FIELDS {
+            let (section, key) = field.path.split_once('.').unwrap_or(("", field.path));
+            if let Default(_) = field.need {
+                let default = value(field)["default"].clone();
+                match section {
+                    "" => document[key] = default,
+                    section => document[section][key] = default,
+                }
+            }
+        }
+        let spelled = document.to_string();
+        assert!(spelled.contains("handover") && spelled.contains("6443"));
+        assert_eq!(config::parse(spelled.as_bytes()).unwrap(), plain);
+    }
+
+    #[test]
+    fn what_may_be_a_secret_is_what_is_masked() {
+        let sensitive = FIELDS
+            .iter()
+            .filter(|field| matches!(field.shape, Sensitive));
+        let paths: Vec<_> = sensitive.map(|field| field.path).collect();
+        assert_eq!(paths, document::SENSITIVE);
     }
 
     #[test]

@@ -11,16 +11,18 @@ use crate::secret::Secret;
 
 /// The key under which a reference stands in place of a text.
 pub const REF: &str = "secretRef";
-/// What a reference may name, and what each kind is.
-pub const KINDS: [(&str, &str); 3] = [
+/// What a reference may name: the kind, what it is, and a pattern that all of the kind match.
+pub const KINDS: [(&str, &str, &str); 3] = [
     (
         "credential",
         "the name of a systemd credential, which begins with \"slipway.\"",
+        "^slipway\\.[0-9A-Za-z._-]+$",
     ),
-    ("file", "the absolute path of a file on the node"),
+    ("file", "the absolute path of a file on the node", "^/"),
     (
         "sealed",
         "what `systemd-creds encrypt` printed on this machine, in base64",
+        "^[0-9A-Za-z+/=\\s]+$",
     ),
 ];
 
@@ -80,7 +82,7 @@ fn only(entries: &Map<String, Value>) -> Option<(&str, &Value)> {
 }
 
 fn kinds() -> String {
-    KINDS.map(|(kind, _)| kind).join(", ")
+    KINDS.map(|(kind, ..)| kind).join(", ")
 }
 
 /// The units of slipway import only names that begin like this.

@@ -29,6 +29,18 @@ fn wrong() -> Vec<(&'static str, Value)> {
             "/cluster/serviceAccountKey",
             json!({"secretRef": {"file": "/a", "sealed": "b"}}),
         ),
+        (
+            "/cluster/serviceAccountKey",
+            json!({"secretRef": {"credential": "machine.sa"}}),
+        ),
+        (
+            "/cluster/serviceAccountKey",
+            json!({"secretRef": {"file": "etc/key"}}),
+        ),
+        (
+            "/cluster/serviceAccountKey",
+            json!({"secretRef": {"sealed": "not base64!"}}),
+        ),
         ("/api/port", json!("6443")),
         ("/api/port", json!(65_536)),
         ("/api/altNames", json!(["a", "a"])),
