@@ -14,21 +14,27 @@ depends() {
 
 # The network cards of the platforms that slipway knows. A kernel without one of them is no error.
 installkernel() {
-    hostonly='' instmods virtio_net e1000 e1000e ena gve hv_netvsc vmxnet3 af_packet
+    hostonly='' instmods virtio_net e1000 e1000e ena gve hv_netvsc vmxnet3 xen-netfront af_packet
 }
 
 install() {
     local file user
     for file in slipway-network.service:"$systemdsystemunitdir" 99-slipway.network:/usr/lib/systemd/network; do
-        inst_simple "$moddir/${file%%:*}" "${file#*:}/${file%%:*}" || exit 1
+        inst_simple "$moddir/${file%%:*}" "${file#*:}/${file%%:*}" || network_fail "${file%%:*} is missing; run './x install --destdir ROOT' first"
     done
     inst_multiple systemctl "$systemdutildir/systemd-networkd" "$systemdutildir/systemd-resolved" \
         "$systemdsystemunitdir/systemd-networkd.service" "$systemdsystemunitdir/systemd-networkd.socket" \
-        "$systemdsystemunitdir/systemd-resolved.service" || exit 1
+        "$systemdsystemunitdir/systemd-resolved.service" || network_fail "the image lacks systemd-networkd or systemd-resolved"
     # Both programs give up root for users of their own.
     for user in systemd-network systemd-resolve; do
-        grep "^$user:" "$dracutsysrootdir/etc/passwd" >> "$initdir/etc/passwd" || exit 1
-        grep "^$user:" "$dracutsysrootdir/etc/group" >> "$initdir/etc/group" || exit 1
+        grep "^$user:" "$dracutsysrootdir/etc/passwd" >> "$initdir/etc/passwd" || network_fail "the image has no user $user"
+        grep "^$user:" "$dracutsysrootdir/etc/group" >> "$initdir/etc/group" || network_fail "the image has no group $user"
     done
     ln -sfn ../run/systemd/resolve/resolv.conf "$initdir/etc/resolv.conf"
+}
+
+# dracut ignores what install() returns, and an initrd without one of these files must not be made.
+network_fail() {
+    dfatal "slipway-network: $1"
+    exit 1
 }

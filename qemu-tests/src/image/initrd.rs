@@ -13,8 +13,9 @@ use std::process::Command;
 /// systemd alone, no shell and none of dracut's hooks: half the size and half the time to boot.
 const MODULES: &str = "systemd systemd-initrd systemd-journald systemd-modules-load \
     systemd-tmpfiles systemd-udevd udev-rules kernel-modules image-state";
-/// What the root and state disks need: with a list, kernel-modules brings these and no others.
-const DRIVERS: &str = "virtio_blk virtio_scsi virtio_net erofs overlay";
+/// What the root and state disks need, and the controllers that discs with metadata hang on: with a list,
+/// kernel-modules brings these and no others.
+const DRIVERS: &str = "virtio_blk virtio_scsi virtio_net erofs overlay ata_piix ahci hv_storvsc";
 
 /// Runs "$@" in the tree with the kernel's file systems bound in; unshare keeps them out of sight.
 const IN_TREE: &str = r#"set -e; tree=$1; shift
@@ -30,33 +31,45 @@ pub fn build(tree: &Path, to: &Path, with_slipway: bool, log: &Log) -> Result<()
     } else {
         MODULES.to_owned()
     };
-    let mut command = Command::new("unshare");
+    let mut command = dracut(tree);
     command
-        .args([
-            "--mount",
-            "--propagation",
-            "private",
-            "--",
-            "sh",
-            "-c",
-            IN_TREE,
-            "sh",
-        ])
-        .arg(tree)
-        .args([
-            "dracut",
-            "--force",
-            "--reproducible",
-            "--no-hostonly",
-            "--no-hostonly-cmdline",
-        ])
-        .args(["--no-compress", "--modules", &modules, "--drivers", DRIVERS])
-        .args(["--kver", &kernel_release(tree)?, "/tmp/initrd"])
-        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        .args(["--modules", &modules, "--drivers", DRIVERS])
+        .args(["--kver", &kernel_release(tree)?, "/tmp/initrd"]);
     process::run(&mut command, log).context("dracut failed")?;
     let made = tree.join(".initrd");
     fs::copy(&made, to).with_context(|| format!("cannot write {}", to.display()))?;
     fs::remove_file(&made).with_context(|| format!("cannot remove {}", made.display()))
+}
+
+/// The names of what an initrd of a tree holds, without a kernel's modules: with these of dracut's modules, or
+/// with those that dracut chooses by itself. The error has dracut's own words.
+pub fn names(tree: &Path, modules: Option<&str>) -> Result<Vec<String>> {
+    let mut command = dracut(tree);
+    if let Some(modules) = modules {
+        command.args(["--modules", modules]);
+    }
+    process::output(command.args(["--no-kernel", "/tmp/initrd"])).context("dracut failed")?;
+    let made = tree.join(".initrd");
+    let listed = process::output(
+        Command::new("cpio")
+            .args(["-t", "--quiet", "-F"])
+            .arg(&made),
+    )?;
+    fs::remove_file(&made).with_context(|| format!("cannot remove {}", made.display()))?;
+    Ok(listed.lines().map(str::to_owned).collect())
+}
+
+/// dracut in the tree; what it makes at /tmp/initrd ends up at `.initrd` of the tree.
+fn dracut(tree: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command
+        .args(["--mount", "--propagation", "private", "--"])
+        .args(["sh", "-c", IN_TREE, "sh"])
+        .arg(tree)
+        .args(["dracut", "--force", "--reproducible", "--no-compress"])
+        .args(["--no-hostonly", "--no-hostonly-cmdline"])
+        .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
 }
 
 /// The release of the one kernel in the tree, e.g. `6.12.117+deb13-cloud-amd64`.

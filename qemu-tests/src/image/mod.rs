@@ -14,9 +14,11 @@ mod tree;
 use crate::progress::{self, Log};
 use crate::{build, cache, install, payload, prereq};
 use anyhow::{Context, Result};
+pub use initrd::names as initrd_names;
 pub use rootfs::rootfs;
 use std::fs;
 use std::path::{Path, PathBuf};
+pub use tree::linked;
 
 /// What an image is made of.
 #[derive(Clone, Debug)]

@@ -64,14 +64,19 @@ fn copy_rootfs(rootfs: &Path, tree: &Path, log: &Log) -> Result<()> {
     process::run(&mut copy, log).context("cannot copy the root file system")
 }
 
-/// A copy of the finished tree whose os-release has another BUILD_ID.
-pub fn copy_of(tree: &Path, to: &Path, build_id: &str, log: &Log) -> Result<()> {
+/// A copy of a tree that shares its files: one must be replaced, never written to.
+pub fn linked(tree: &Path, to: &Path, log: &Log) -> Result<()> {
     cache::empty(to)?;
     let mut copy = Command::new("cp");
     copy.args(["--archive", "--link"])
         .arg(tree.join("."))
         .arg(to);
-    process::run(&mut copy, log).context("cannot copy the image's tree")?;
+    process::run(&mut copy, log).with_context(|| format!("cannot copy {}", tree.display()))
+}
+
+/// A copy of the finished tree whose os-release has another BUILD_ID.
+pub fn copy_of(tree: &Path, to: &Path, build_id: &str, log: &Log) -> Result<()> {
+    linked(tree, to, log)?;
     let path = to.join("usr/lib/os-release");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

@@ -1,6 +1,6 @@
 //! The checks of the unit tier that are no `cargo test`: form, lints, licences, scripts, units.
 
-use super::schema;
+use super::{dracut, schema};
 use crate::build::{self, Arch, cargo};
 use crate::{cache, image, install, prereq, process, progress};
 use anyhow::{Context, Result};
@@ -19,6 +19,7 @@ pub const CHECKS: &[Check] = &[
     ("cargo-deny", deny),
     ("schema", schema::check),
     ("systemd-units", units),
+    ("dracut", dracut::check),
     ("aarch64", aarch64),
 ];
 

@@ -2,6 +2,7 @@
 //! is added to theirs.
 
 mod checks;
+mod dracut;
 mod fuzz;
 mod schema;
 
