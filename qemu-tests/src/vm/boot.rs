@@ -3,15 +3,17 @@
 use super::launch::COMMAND;
 use super::machine::Machine;
 use super::media::Medium;
+use super::qemu::Vm;
 use crate::scenario::Context;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
+use std::time::Duration;
 
 /// Arguments of the kernel, which any image obeys: a boot takes half a minute, a launch five.
 pub const NO_LAUNCH: &str = "systemd.mask=slipway-start.service systemd.mask=kubelet.service \
     systemd.mask=containerd.service systemd.mask=image-import.service";
-/// PID 1's records about the unit, one JSON object a line.
-const RECORDS: &str = "journalctl --boot --quiet --output=json _PID=1 UNIT=slipway-fetch.service";
+/// PID 1's records about a unit, one JSON object a line.
+const RECORDS: &str = "journalctl --boot --quiet --output=json _PID=1 UNIT=";
 
 /// `MESSAGE_ID` of "Starting ..." and of "Finished ..." (systemd's `sd-messages.h`, UNIT_STARTING
 /// and UNIT_STARTED).
@@ -30,23 +32,36 @@ pub fn fetch_and_boot_seconds(context: &Context, medium: Medium) -> Result<(f64,
     vm.channel
         .expect("systemctl start multi-user.target", deadline)?;
     let booted = begun.elapsed().as_secs_f64();
-    let records = vm.channel.expect(RECORDS, deadline)?.text();
+    let records = records(&mut vm, "slipway-fetch.service", deadline)?;
     let seconds = span(&records).with_context(|| format!("no start and end in {records:?}"))?;
     Ok((seconds, booted))
+}
+
+/// Whether PID 1 has started a unit in this boot, in the initrd or after it. One whose condition does not
+/// hold has only been looked at.
+pub fn has_started(vm: &mut Vm, unit: &str, deadline: Duration) -> Result<bool> {
+    Ok(moment(&records(vm, unit, deadline)?, STARTED).is_some())
+}
+
+fn records(vm: &mut Vm, unit: &str, deadline: Duration) -> Result<String> {
+    let answer = vm.channel.expect(&format!("{RECORDS}{unit}"), deadline)?;
+    Ok(answer.text())
 }
 
 /// From PID 1's word that the unit is being started to its word that it has. Records follow that are
 /// no part of it: the unit is stopped with the rest of the initrd, a second later.
 fn span(records: &str) -> Option<f64> {
-    let seconds_of = |message_id: &str| {
-        records
-            .lines()
-            .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-            .find(|record| record["MESSAGE_ID"] == message_id)
-            .and_then(|record| record["__MONOTONIC_TIMESTAMP"].as_str()?.parse().ok())
-            .map(|micros: f64| micros / 1e6)
-    };
-    Some(seconds_of(STARTED)? - seconds_of(STARTING)?)
+    Some(moment(records, STARTED)? - moment(records, STARTING)?)
+}
+
+/// The moment of the first record with this `MESSAGE_ID`, in seconds since the kernel's start.
+fn moment(records: &str, message_id: &str) -> Option<f64> {
+    records
+        .lines()
+        .filter_map(|line| serde_json::from_str::<Value>(line).ok())
+        .find(|record| record["MESSAGE_ID"] == message_id)
+        .and_then(|record| record["__MONOTONIC_TIMESTAMP"].as_str()?.parse().ok())
+        .map(|micros: f64| micros / 1e6)
 }
 
 #[cfg(test)]

@@ -74,7 +74,13 @@ fn answer(stream: UnixStream, user_data: &[u8], log: &Mutex<Vec<String>>) -> io:
             .iter()
             .any(|line| *line == header.to_ascii_lowercase())
     };
+    let lives = |line: &String| {
+        let seconds = line.strip_prefix("x-aws-ec2-metadata-token-ttl-seconds: ");
+        let seconds = seconds.and_then(|text| text.parse::<u32>().ok());
+        seconds.is_some_and(|seconds| (1..=21_600).contains(&seconds))
+    };
     let (code, body) = match request.as_str() {
+        "PUT /latest/api/token HTTP/1.1" if !headers.iter().any(lives) => (400, &b""[..]),
         "PUT /latest/api/token HTTP/1.1" => (200, TOKEN.as_bytes()),
         _ if !has(&format!("x-aws-ec2-metadata-token: {TOKEN}")) => (401, &b""[..]),
         "GET /2021-07-15/user-data HTTP/1.1" => (200, user_data),
@@ -126,9 +132,12 @@ mod tests {
         let imds = Imds::start(work.path(), b"data".to_vec()).unwrap();
         let get = "GET /2021-07-15/user-data HTTP/1.1\r\n";
         assert!(ask(work.path(), &format!("{get}\r\n")).starts_with("HTTP/1.1 401"));
-        assert!(ask(work.path(), "PUT /latest/api/token HTTP/1.1\r\n\r\n").ends_with(TOKEN));
+        let put = "PUT /latest/api/token HTTP/1.1\r\n";
+        assert!(ask(work.path(), &format!("{put}\r\n")).starts_with("HTTP/1.1 400"));
+        let ttl = "X-aws-ec2-metadata-token-ttl-seconds: 21600\r\n";
+        assert!(ask(work.path(), &format!("{put}{ttl}\r\n")).ends_with(TOKEN));
         let with = format!("{get}X-aws-ec2-metadata-token: {TOKEN}\r\n\r\n");
         assert!(ask(work.path(), &with).ends_with("\r\n\r\ndata"));
-        assert_eq!(imds.seen().len(), 3);
+        assert_eq!(imds.seen().len(), 4);
     }
 }

@@ -21,6 +21,8 @@ pub enum Medium {
     Credential,
     /// A disk labelled `cidata`, ISO 9660.
     NoCloudIso,
+    /// The same in a CD-ROM drive.
+    NoCloudCd,
     /// A disk labelled `CIDATA`, FAT.
     NoCloudFat,
     /// A disk labelled `config-2`, ISO 9660.
@@ -31,7 +33,7 @@ impl Medium {
     /// A source that holds nothing.
     pub fn without(self) -> Source {
         match self {
-            Self::NoCloudIso | Self::NoCloudFat => Source::Disk("nocloud", None),
+            Self::NoCloudIso | Self::NoCloudCd | Self::NoCloudFat => Source::Disk("nocloud", None),
             Self::ConfigDrive => Source::Disk("configdrive", None),
             Self::FwCfg | Self::Credential => Source::FwCfg(None),
         }
@@ -43,6 +45,7 @@ impl Medium {
             Self::FwCfg => Source::FwCfg(Some(write(work, "user-data", user_data)?)),
             Self::Credential => Source::Credential(credential(work, user_data)?),
             Self::NoCloudIso => Source::Disk("nocloud", Some(nocloud_iso(work, user_data)?)),
+            Self::NoCloudCd => Source::Cd("nocloud", nocloud_iso(work, user_data)?),
             Self::NoCloudFat => Source::Disk("nocloud", Some(nocloud_fat(work, user_data)?)),
             Self::ConfigDrive => Source::Disk("configdrive", Some(config_drive(work, user_data)?)),
         })

@@ -22,6 +22,8 @@ pub enum Source {
     Credential(PathBuf),
     /// A disk of a platform; `None`: it is not there, or not yet.
     Disk(&'static str, Option<PathBuf>),
+    /// A disc of a platform in a CD-ROM drive on the IDE bus.
+    Cd(&'static str, PathBuf),
     /// EC2's metadata service on a link of its own; the program is started for each connection.
     Ec2(PathBuf),
 }
@@ -32,7 +34,7 @@ impl Source {
         match self {
             Self::FwCfg(_) => "qemu",
             Self::Credential(_) => "credential",
-            Self::Disk(platform, _) => platform,
+            Self::Disk(platform, _) | Self::Cd(platform, _) => platform,
             Self::Ec2(_) => "ec2",
         }
     }
@@ -163,6 +165,12 @@ impl Spec {
             }
             Source::Credential(text) => line.path("-smbios", "type=11,path=", text),
             Source::Disk(_, Some(disk)) => line.disk(METADATA, disk, "readonly=on"),
+            Source::Cd(_, disc) => {
+                let drive =
+                    format!("if=none,id={METADATA},format=raw,media=cdrom,readonly=on,file=");
+                line.path("-drive", &drive, disc);
+                line.text(&format!("-device ide-cd,drive={METADATA},bus=ide.1"));
+            }
             Source::Ec2(connect) => {
                 let connect = connect.display();
                 line.text(&format!("-netdev {LINK_LOCAL}-cmd:{connect}"));
@@ -235,6 +243,8 @@ mod tests {
         assert!(!line(Source::FwCfg(None)).contains("dev.slipway/machine"));
         let nocloud = line(Source::Disk("nocloud", Some("/s".into())));
         assert!(nocloud.contains("file=/s") && nocloud.contains("slipway.platform=nocloud"));
+        let cd = line(Source::Cd("nocloud", "/s".into()));
+        assert!(cd.contains("media=cdrom") && cd.contains("slipway.platform=nocloud"));
         let ec2 = line(Source::Ec2("/c".into()));
         assert!(ec2.contains("169.254.169.254:80-cmd:/c ") && ec2.contains("slipway.platform=ec2"));
         let smbios = line(Source::Credential("/t".into()));

@@ -11,6 +11,8 @@ use std::time::Duration;
 
 /// From QEMU's start to the message, on a free machine with KVM.
 const INITRD: Duration = Duration::from_secs(60);
+/// From there the real root would answer in less, likewise.
+const STAYS: Duration = Duration::from_secs(3);
 
 /// Two mistakes, on lines 4 and 5.
 const INVALID: &str = "apiVersion: slipway.dev/v1alpha1
@@ -31,13 +33,29 @@ pub fn missing(context: &Context) -> Result<()> {
     )
 }
 
-/// Exit code 3, every problem with its line, and nothing written.
+/// Exit code 3, and every problem with its line.
 pub fn invalid(context: &Context) -> Result<()> {
     let console = refused(context, Some(INVALID.as_bytes()))?;
     says(
         &console,
         &["status=3", "line 4", "nane", "line 5", "node.address"],
-    )?;
+    )
+}
+
+/// Boots with the document; what the console said when the boot ended in emergency mode. It stays there, and
+/// nothing was kept.
+fn refused(context: &Context, document: Option<&[u8]>) -> Result<String> {
+    let mut machine = Machine::create(&context.image, &context.work, Medium::FwCfg, document)?;
+    let mut vm = machine.boot()?;
+    vm.console
+        .wait(has("emergency mode:"), machine.accel.scale(INITRD))?;
+    let said = vm.console.text();
+    ensure!(
+        vm.channel.run("true", machine.accel.scale(STAYS)).is_err(),
+        "the real root has started after all:\n{}",
+        vm.console.text()
+    );
+    vm.cut_power()?;
     let disk = context.work.join("var.img");
     // Replays what the file system's journal holds; 1 means that it did.
     let _ = Command::new("e2fsck").arg("-fp").arg(&disk).output();
@@ -47,16 +65,7 @@ pub fn invalid(context: &Context) -> Result<()> {
         !listed.contains("machine.yaml"),
         "the document was kept: {listed}"
     );
-    Ok(())
-}
-
-/// Boots with the document; what the console said when the boot ended in emergency mode.
-fn refused(context: &Context, document: Option<&[u8]>) -> Result<String> {
-    let mut machine = Machine::create(&context.image, &context.work, Medium::FwCfg, document)?;
-    let vm = machine.boot()?;
-    vm.console
-        .wait(has("emergency mode:"), machine.accel.scale(INITRD))?;
-    Ok(vm.console.text())
+    Ok(said)
 }
 
 fn says(console: &str, expected: &[&str]) -> Result<()> {

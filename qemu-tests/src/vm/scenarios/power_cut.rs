@@ -29,9 +29,16 @@ pub fn run(context: &Context) -> Result<()> {
         .inspect_err(|_| launch::save_logs(&machine, &mut vm))?;
     vm.cut_power()?;
 
+    // The disk with the document is gone: what counts now is what was kept.
+    machine.spec.source = Medium::NoCloudIso.without();
     machine.spec.root = work.join("root.erofs");
     image::rebuilt(&context.image, BUILD_ID, &machine.spec.root)?;
     let mut launched = launch::launch(&mut machine, |_| {})?;
+    let console = launched.vm.console.text();
+    ensure!(
+        console.contains("kept document") && console.contains("(later boot)"),
+        "the kept document was not used:\n{console}"
+    );
     cluster::wait_until_ready(&launched)?;
     let now = launched.get("/api/v1/namespaces/kube-system")?;
     ensure!(

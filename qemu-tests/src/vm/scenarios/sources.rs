@@ -5,7 +5,7 @@
 
 use super::envelopes::{self, CARRIED, HOSTNAME};
 use crate::scenario::Context;
-use crate::vm::boot::NO_LAUNCH;
+use crate::vm::boot::{self, NO_LAUNCH};
 use crate::vm::imds::Imds;
 use crate::vm::launch::{COMMAND, save_logs};
 use crate::vm::machine::Machine;
@@ -17,6 +17,7 @@ use rcgen::KeyPair;
 use std::fs;
 
 const NODE: &str = "node-a";
+const ADDRESS: &str = "10.0.2.15";
 
 /// What a machine should have become.
 pub struct Expected<'a> {
@@ -28,6 +29,8 @@ pub struct Expected<'a> {
     carried: bool,
     /// What the fetch says of the document's source.
     origin: &'a str,
+    /// Whether the source needed the network, in the initrd.
+    online: bool,
 }
 
 /// gzip; and secrets by reference: one passed as a credential, one sealed by the machine itself.
@@ -128,13 +131,13 @@ pub fn credential(context: &Context) -> Result<()> {
     })
 }
 
-/// A MIME message.
+/// A MIME message, in a CD-ROM drive, as Proxmox and libvirt attach it.
 pub fn nocloud_iso(context: &Context) -> Result<()> {
     let document = context.example()?;
     let expected = Expected::plain(&document, "NoCloud").carried();
     on(
         context,
-        Medium::NoCloudIso,
+        Medium::NoCloudCd,
         &envelopes::mime(&document),
         &expected,
     )
@@ -168,6 +171,7 @@ pub fn ec2(context: &Context) -> Result<()> {
     let expected = Expected {
         hostname: HOSTNAME,
         carried: true,
+        online: true,
         ..Expected::plain(&document, "EC2")
     };
     run(&mut machine, &expected, |_, vm| {
@@ -190,6 +194,7 @@ impl<'a> Expected<'a> {
             hostname: NODE,
             carried: false,
             origin,
+            online: false,
         }
     }
 
@@ -236,8 +241,12 @@ pub fn judge(machine: &Machine, vm: &mut Vm, expected: &Expected) -> Result<()> 
     );
     let modes = ask("stat -c %a /var/lib/slipway/machine.yaml /run/slipway/machine.yaml")?.text();
     ensure!(modes == "600\n600", "modes of the document: {modes}");
+    let manifests = "/var/lib/slipway/assets/bootstrap-manifests";
+    ask(&format!(
+        "grep -q advertise-address={ADDRESS} {manifests}/bootstrap-apiserver.yaml"
+    ))?;
     ask("test -s /var/lib/slipway/assets/manifests/kube-apiserver.yaml")?;
-    ask("test -s /etc/kubernetes/manifests/etcd.yaml")?;
+    ask("cmp /var/lib/slipway/assets/etcd/etcd.yaml /etc/kubernetes/manifests/etcd.yaml")?;
     let names = ask("cat /etc/hostname /proc/sys/kernel/hostname")?.text();
     let hostname = expected.hostname;
     ensure!(
@@ -249,6 +258,13 @@ pub fn judge(machine: &Machine, vm: &mut Vm, expected: &Expected) -> Result<()> 
         let there = ask(&format!("stat -c %a {path} && cat {path}"))?.text();
         ensure!(there == format!("640\n{}", text.trim()), "{path}: {there}");
     }
+    let asked = vm.channel.run("test -e /run/slipway/neednet", deadline)?;
+    let started = boot::has_started(vm, "slipway-network.service", deadline)?;
+    let needed = (asked.code == 0, started);
+    ensure!(
+        needed == (expected.online, expected.online),
+        "the initrd's network was asked for and brought up: {needed:?}"
+    );
     let console = vm.console.text();
     let said = console.lines().any(|line| {
         line.contains("(first boot)")
