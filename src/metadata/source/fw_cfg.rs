@@ -3,8 +3,8 @@
 //! The kernel shows each entry as a folder with its `size` and its `raw` bytes (Linux
 //! Documentation/ABI/testing/sysfs-firmware-qemu_fw_cfg). A read of `raw` gives one page at most, and starts
 //! the device at offset 0 again, byte by byte (its driver, fw_cfg_read_blob), so that the time grows with
-//! the square of the size: under KVM 256 KiB take seconds and 4 MiB most of an hour. So the deadline is
-//! looked at between pages, and the end is known by `size` and never asked for.
+//! the square of the size: at a microsecond a byte 256 KiB take 8 s and 1 MiB two minutes. So the deadline
+//! is looked at between pages, and the end is known by `size` and never asked for.
 
 use std::fs::{self, File};
 use std::io::Read;
