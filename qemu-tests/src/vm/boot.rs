@@ -37,10 +37,10 @@ pub fn fetch_and_boot_seconds(context: &Context, medium: Medium) -> Result<(f64,
     Ok((seconds, booted))
 }
 
-/// Whether PID 1 has started a unit in this boot, in the initrd or after it. One whose condition does not
-/// hold has only been looked at.
+/// Whether PID 1 has begun to start a unit in this boot, in the initrd or after it. Of one whose condition does
+/// not hold it says in the end that it has started (`job_emit_done_message`), but never that it begins.
 pub fn has_started(vm: &mut Vm, unit: &str, deadline: Duration) -> Result<bool> {
-    Ok(moment(&records(vm, unit, deadline)?, STARTED).is_some())
+    Ok(moment(&records(vm, unit, deadline)?, STARTING).is_some())
 }
 
 fn records(vm: &mut Vm, unit: &str, deadline: Duration) -> Result<String> {
