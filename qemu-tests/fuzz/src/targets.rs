@@ -42,6 +42,13 @@ pub const ALL: &[Target] = &[
     target("ovf", |bytes| {
         drop(ovf::custom_data(bytes));
         drop(ovf::property(bytes, "user-data"));
+        if let Ok(Some(rest)) = ovf::without(bytes, &["user-data"]) {
+            let left = ovf::property(rest.as_bytes(), "user-data");
+            assert!(
+                matches!(left, Ok(None)),
+                "a property is left, or cut in two"
+            );
+        }
     }),
     target("kvp", |bytes| {
         drop(pool::document(bytes));

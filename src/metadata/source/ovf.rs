@@ -3,7 +3,9 @@
 //!
 //! It is read as a stream, because no tree of it is needed and none then takes memory. Elements are
 //! known by their local names, since every vendor binds another prefix. A document type is refused:
-//! entities of a document's own are how a small text becomes a large one.
+//! entities of a document's own are how a small text becomes a large one. Properties are taken out by
+//! cutting the text where they begin and end: what writes events again would also have to keep quotes,
+//! spaces and empty elements of what is others'.
 
 use anyhow::{Context as _, Result, anyhow};
 use quick_xml::Reader;
@@ -43,6 +45,15 @@ pub fn property(xml: &[u8], key: &str) -> Result<Option<String>> {
     find_property(xml, key).exit(Exit::Invalid)
 }
 
+/// The environment without all properties of these keys that [`property`] could find, `None` if there
+/// are none. Nothing else changes, not even the spaces around them.
+///
+/// # Errors
+/// As [`property`], but to the end of the environment.
+pub fn without(xml: &[u8], keys: &[&str]) -> Result<Option<String>> {
+    cut_properties(xml, keys).exit(Exit::Invalid)
+}
+
 fn find_custom_data(xml: &[u8]) -> Result<String> {
     let mut walk = Walk::new(xml)?;
     let (mut text, mut inside) = (String::new(), false);
@@ -76,8 +87,32 @@ fn find_property(xml: &[u8], key: &str) -> Result<Option<String>> {
     }
 }
 
+fn cut_properties(xml: &[u8], keys: &[&str]) -> Result<Option<String>> {
+    let mut walk = Walk::new(xml)?;
+    let (mut rest, mut copied) = (String::new(), 0);
+    loop {
+        let begin = walk.position();
+        let start = match walk.next()? {
+            Event::Eof => break,
+            Event::Start(start) if walk.at_property() => start,
+            _ => continue,
+        };
+        if attribute(&start, "key")?.is_some_and(|key| keys.contains(&&*key)) {
+            walk.leave()?;
+            rest.push_str(walk.between(copied, begin));
+            copied = walk.position();
+        }
+    }
+    if copied == 0 {
+        return Ok(None);
+    }
+    rest.push_str(walk.between(copied, walk.text.len()));
+    Ok(Some(rest))
+}
+
 /// A walk through a document that knows which elements it is in.
 struct Walk<'a> {
+    text: &'a str,
     reader: Reader<&'a [u8]>,
     /// The local names of the open elements.
     path: Vec<String>,
@@ -94,6 +129,7 @@ impl<'a> Walk<'a> {
         let mut reader = Reader::from_str(text.trim_start_matches('\u{feff}'));
         reader.config_mut().expand_empty_elements = true;
         Ok(Self {
+            text,
             reader,
             path: Vec::new(),
         })
@@ -125,6 +161,27 @@ impl<'a> Walk<'a> {
             _ => {}
         }
         Ok(event)
+    }
+
+    /// Walks to the end of the element that has just begun.
+    fn leave(&mut self) -> Result<()> {
+        let outside = self.path.len().saturating_sub(1);
+        while self.path.len() > outside {
+            self.next()?;
+        }
+        Ok(())
+    }
+
+    /// Bytes of the text before what the next event is about. The reader's own count leaves out the
+    /// byte order mark.
+    fn position(&self) -> usize {
+        let left = self.reader.get_ref().len();
+        self.text.len().saturating_sub(left)
+    }
+
+    /// The text between two positions.
+    fn between(&self, begin: usize, end: usize) -> &'a str {
+        self.text.get(begin..end).unwrap_or_default()
     }
 
     /// Whether the element that has just begun is a property of this machine: the environment's own

@@ -96,11 +96,83 @@ fn many_attributes_take_no_time() {
     assert_eq!(property(xml.as_bytes(), "user-data").unwrap(), None);
 }
 
+#[test]
+fn properties_are_taken_out_and_nothing_else() {
+    let ours = [
+        r#"<Property oe:key="bare"/>"#,
+        "<Property oe:value=\"x&#58;\n &lt;y&gt;\" oe:key=\"user-data\"></Property>",
+    ];
+    let pruned = ours.iter().fold(VMWARE.to_owned(), |xml, property| {
+        assert!(xml.contains(property));
+        xml.replace(property, "")
+    });
+    for mark in ["", "\u{feff}"] {
+        let xml = format!("{mark}{VMWARE}");
+        let got = without(xml.as_bytes(), &["user-data", "bare", "missing"]).unwrap();
+        assert_eq!(got, Some(format!("{mark}{pruned}")));
+    }
+    assert_eq!(without(VMWARE.as_bytes(), &["missing"]).unwrap(), None);
+}
+
+#[test]
+fn an_environment_that_cannot_be_walked_through_is_not_cut() {
+    let property = "<E><PropertySection><Property key='k' value='hunter2'/>";
+    for broken in [
+        "",
+        "</E>",
+        "<a b='&hunter2;'><",
+        "<Property key='&hunter2;'/>",
+    ] {
+        let error = without(format!("{property}{broken}").as_bytes(), &["k"]).unwrap_err();
+        let text = format!("{error:#}");
+        assert_eq!(exit_of(&error), Exit::Invalid);
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+}
+
+/// What a section may hold, and whether it is a property of key `k`.
+const PIECES: [(&str, bool); 13] = [
+    ("<Property key='k' value='&lt;'/>", true),
+    ("<Property oe:key=\"&#107;\">\r\n</Property >", true),
+    (
+        "<a:Property v='>' key='k'><Property key='k'/>&amp;<x/></a:Property>",
+        true,
+    ),
+    ("<Property key='kk' value=\"k\" />", false),
+    (
+        "<Property\tkey='other'><Property key='k'/></Property>",
+        false,
+    ),
+    ("<Property value='k'/>", false),
+    ("<x><Property key='k'/></x>", false),
+    ("<!-- <Property key='k'/> -->", false),
+    ("<![CDATA[<Property key='k'/>]]>", false),
+    ("<?p <Property key='k'/>?>", false),
+    ("&#60;é&gt;", false),
+    (" \n", false),
+    ("<x/>", false),
+];
+
 proptest! {
+    #[test]
+    fn every_other_byte_stays(list in proptest::collection::vec(0..PIECES.len(), 0..12)) {
+        let join = |keep: fn(bool) -> bool| {
+            let kept = list.iter().map(|at| PIECES[*at]).filter(|(_, ours)| keep(*ours));
+            let inner: String = kept.map(|(piece, _)| piece).collect();
+            format!("<?xml version='1.0'?>\n<E><PropertySection>{inner}</PropertySection></E>\n")
+        };
+        let (whole, rest) = (join(|_| true), join(|ours| !ours));
+        let got = without(whole.as_bytes(), &["k"]).unwrap();
+        prop_assert_eq!(got, (whole != rest).then(|| rest.clone()));
+        prop_assert_eq!(without(rest.as_bytes(), &["k"]).unwrap(), None);
+        prop_assert_eq!(property(rest.as_bytes(), "k").unwrap(), None);
+    }
+
     #[test]
     fn never_panics(xml in "(<|>|&|;|/|!|\\[|'|\"|=| |CustomData|Property|PropertySection|E|\\PC){0,60}") {
         let _ = custom_data(xml.as_bytes());
         let _ = property(xml.as_bytes(), "E");
+        let _ = without(xml.as_bytes(), &["E"]);
     }
 
     #[test]

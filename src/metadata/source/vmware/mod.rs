@@ -4,8 +4,8 @@
 //! The names are cloud-init's (its documentation, "VMware") and Ignition's, each with `.encoding`
 //! beside it; a machine made from an OVF template has its user data among the properties of the OVF
 //! environment instead. The usual crate, vmw_backdoor, can only read, but a document is to be taken
-//! away after it was kept; so the protocol is spoken here ([`backdoor`]). The OVF environment stays:
-//! it belongs to vSphere, which writes it anew at every start.
+//! away after it was kept, because any process of the machine may ask; so the protocol is spoken here
+//! ([`backdoor`]). Of the OVF environment only those properties go, as in Ignition: the rest is others'.
 
 #[cfg(target_arch = "x86_64")]
 mod backdoor;
@@ -50,7 +50,8 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
     find(&mut *open(context.root)?)
 }
 
-/// Sets the variables that hold user data to an empty document.
+/// Sets the variables that hold user data to an empty document, and takes it out of the OVF
+/// environment.
 pub fn wipe(root: &Path, _: &Path) -> Result<()> {
     scrub(&mut *open(root)?)
 }
@@ -147,6 +148,11 @@ fn scrub(info: &mut dyn GuestInfo) -> Result<()> {
             info.set(key, WIPED)?;
             info.set(&encoding(key), "")?;
         }
+    }
+    if let Some(xml) = held(info, ENVIRONMENT)?
+        && let Some(rest) = ovf::without(&xml, &PROPERTIES)?
+    {
+        info.set(ENVIRONMENT, &rest)?;
     }
     Ok(())
 }

@@ -159,6 +159,28 @@ fn what_was_taken_away_is_not_there_any_more() {
 }
 
 #[test]
+fn the_ovf_environment_keeps_what_is_no_document() {
+    let before = "<E><PropertySection><Property key='guestinfo.userdata' value='b'/>
+ <Property key='a' value='1'/> <Property key='user-data' value='hunter2'/></PropertySection></E>";
+    let after = "<E><PropertySection>
+ <Property key='a' value='1'/> </PropertySection></E>";
+    for others in [&[][..], &[("userdata", "x")]] {
+        let mut info = variables(&[others, &[("ovfEnv", before)]].concat());
+        scrub(&mut info).unwrap();
+        assert_eq!(info["guestinfo.ovfEnv"], after.as_bytes());
+        assert!(matches!(find(&mut info).unwrap(), Answer::Nothing(_)));
+    }
+}
+
+#[test]
+fn a_broken_ovf_environment_does_not_keep_a_variable_from_being_taken_away() {
+    let mut info = variables(&[("userdata", "hunter2"), ("ovfEnv", "<E>")]);
+    let text = format!("{:#}", scrub(&mut info).unwrap_err());
+    assert!(text.contains("breaks off"), "{text}");
+    assert_eq!(info["guestinfo.userdata"], b"---");
+}
+
+#[test]
 fn other_machines_are_not_asked() {
     for vendor in ["QEMU", ""] {
         let machine = Machine::new("quiet", Duration::ZERO);
