@@ -135,7 +135,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform {
         name: "vmware",
         aliases: &[],
-        source: "`guestinfo.userdata`, `guestinfo.ignition.config.data`, or `user-data` of the OVF environment",
+        source: "`guestinfo.userdata` or `guestinfo.ignition.config.data`, or these or `user-data` in the OVF environment",
         network: Network::Never,
         limit: Limit::Bytes(512 * KIB),
         evidence: Evidence::Fixtures,

@@ -21,10 +21,12 @@ use crate::exit::{Exit, WithExit, fail};
 use crate::metadata::base64;
 
 /// User data, cloud-init's before Ignition's.
-const KEYS: [&str; 2] = ["guestinfo.userdata", "guestinfo.ignition.config.data"];
-/// The OVF environment, and the properties that hold user data.
+const KEYS: [&str; 2] = ["guestinfo.userdata", IGNITION];
+const IGNITION: &str = "guestinfo.ignition.config.data";
+/// The OVF environment, and the properties that hold user data. Only Ignition's has an encoding beside
+/// it.
 const ENVIRONMENT: &str = "guestinfo.ovfEnv";
-const PROPERTIES: [&str; 2] = ["user-data", "guestinfo.userdata"];
+const PROPERTIES: [&str; 3] = ["user-data", "guestinfo.userdata", IGNITION];
 /// What takes the place of user data that was taken away, as in cloud-init: an empty YAML document,
 /// because a variable cannot be removed.
 const WIPED: &str = "---";
@@ -90,21 +92,36 @@ fn find(info: &mut dyn GuestInfo) -> Result<Answer> {
             return Ok(Answer::document(bytes, format!("VMware's {key}")));
         }
     }
-    if let Some(xml) = held(info, ENVIRONMENT)? {
-        for key in PROPERTIES {
-            if let Some(value) = ovf::property(&xml, key)?.filter(|value| !value.is_empty()) {
-                return Ok(Answer::document(
-                    property(value),
-                    format!("OVF property {key}"),
-                ));
-            }
-        }
+    if let Some(xml) = held(info, ENVIRONMENT)?
+        && let Some(answer) = find_property(&xml)?
+    {
+        return Ok(answer);
     }
     Ok(Answer::Nothing(format!(
         "VMware has no {}; set it to the machine document in base64, and {} to base64",
         KEYS[0],
         encoding(KEYS[0])
     )))
+}
+
+fn find_property(xml: &[u8]) -> Result<Option<Answer>> {
+    for key in PROPERTIES {
+        let value = ovf::property(xml, key)?;
+        let Some(value) = value.filter(|value| !value.is_empty()) else {
+            continue;
+        };
+        let bytes = if key == IGNITION {
+            let encoding = ovf::property(xml, &encoding(key))?.unwrap_or_default();
+            decoded(value.into_bytes(), encoding.as_bytes())
+                .with_context(|| format!("cannot read OVF property {key}"))
+                .exit(Exit::Invalid)?
+        } else {
+            property(value)
+        };
+        let answer = Answer::document(bytes, format!("OVF property {key}"));
+        return Ok(Some(answer));
+    }
+    Ok(None)
 }
 
 /// OVF tools give user data in base64 or as it is, and do not say which. Text that is base64 as a whole
@@ -149,8 +166,14 @@ fn scrub(info: &mut dyn GuestInfo) -> Result<()> {
             info.set(&encoding(key), "")?;
         }
     }
+    scrub_properties(info)
+}
+
+fn scrub_properties(info: &mut dyn GuestInfo) -> Result<()> {
+    let encoding = encoding(IGNITION);
+    let keys: Vec<_> = PROPERTIES.into_iter().chain([&*encoding]).collect();
     if let Some(xml) = held(info, ENVIRONMENT)?
-        && let Some(rest) = ovf::without(&xml, &PROPERTIES)?
+        && let Some(rest) = ovf::without(&xml, &keys)?
     {
         info.set(ENVIRONMENT, &rest)?;
     }
