@@ -30,6 +30,8 @@ const PROPERTIES: [&str; 3] = ["user-data", "guestinfo.userdata", IGNITION];
 /// What takes the place of user data that was taken away, as in cloud-init: an empty YAML document,
 /// because a variable cannot be removed.
 const WIPED: &str = "---";
+/// What Ignition leaves there instead, once it is decoded.
+const IGNITION_WIPED: &str = "{}";
 
 /// The variables of a virtual machine.
 pub trait GuestInfo {
@@ -89,7 +91,9 @@ fn find(info: &mut dyn GuestInfo) -> Result<Answer> {
             let bytes = decoded(value, &encoding.unwrap_or_default())
                 .with_context(|| format!("cannot read {key}"))
                 .exit(Exit::Invalid)?;
-            return Ok(Answer::document(bytes, format!("VMware's {key}")));
+            if holds(&bytes) {
+                return Ok(Answer::document(bytes, format!("VMware's {key}")));
+            }
         }
     }
     if let Some(xml) = held(info, ENVIRONMENT)?
@@ -107,7 +111,7 @@ fn find(info: &mut dyn GuestInfo) -> Result<Answer> {
 fn find_property(xml: &[u8]) -> Result<Option<Answer>> {
     for key in PROPERTIES {
         let value = ovf::property(xml, key)?;
-        let Some(value) = value.filter(|value| !value.is_empty()) else {
+        let Some(value) = value.filter(|value| holds(value.as_bytes())) else {
             continue;
         };
         let bytes = if key == IGNITION {
@@ -118,8 +122,10 @@ fn find_property(xml: &[u8]) -> Result<Option<Answer>> {
         } else {
             property(value)
         };
-        let answer = Answer::document(bytes, format!("OVF property {key}"));
-        return Ok(Some(answer));
+        if holds(&bytes) {
+            let answer = Answer::document(bytes, format!("OVF property {key}"));
+            return Ok(Some(answer));
+        }
     }
     Ok(None)
 }
@@ -133,10 +139,15 @@ fn property(value: String) -> Vec<u8> {
 /// A variable that is set to something.
 fn held(info: &mut dyn GuestInfo, key: &str) -> Result<Option<Vec<u8>>> {
     let value = info.get(key).exit(Exit::NotFound)?;
-    Ok(value.filter(|value| {
-        let text = value.trim_ascii();
-        !text.is_empty() && text != WIPED.as_bytes()
-    }))
+    Ok(value.filter(|value| holds(value)))
+}
+
+/// Whether a value, encoded or not, is more than what says that there is none.
+fn holds(value: &[u8]) -> bool {
+    let text = value.trim_ascii();
+    ["", WIPED, IGNITION_WIPED]
+        .iter()
+        .all(|nothing| text != nothing.as_bytes())
 }
 
 /// Whatever is below the base64 is the envelope's.

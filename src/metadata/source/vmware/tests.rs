@@ -47,8 +47,8 @@ fn the_first_that_is_set_wins() {
             "VMware's guestinfo.userdata",
         ),
         (
-            &[("userdata", "---"), ("ignition.config.data", "{}")],
-            "{}",
+            &[("userdata", "---"), ("ignition.config.data", "{a}")],
+            "{a}",
             "VMware's guestinfo.ignition.config.data",
         ),
         (
@@ -165,6 +165,40 @@ fn none_is_explained() {
             panic!("{list:?}")
         };
         assert!(why.contains("no guestinfo.userdata; set it"), "{why}");
+    }
+}
+
+#[test]
+fn what_says_that_there_is_none_hides_nothing() {
+    let cases = [
+        ("e30K", "base64"),
+        ("e30=", "gzip+base64"),
+        ("{}", ""),
+        // A person's, who left the encoding as it was.
+        ("{}\n", "base64"),
+        ("LS0t", "b64"),
+        ("---", "base64"),
+        (" ", "gzip"),
+        ("", "base64"),
+    ];
+    for (value, with) in cases {
+        for key in KEYS {
+            let mut info = variables(&[]);
+            info.insert(key.to_owned(), value.into());
+            info.insert(encoding(key), with.into());
+            let got = find(&mut info).unwrap();
+            assert!(matches!(got, Answer::Nothing(_)), "{key}: {value:?}");
+            info.insert(ENVIRONMENT.to_owned(), OVF.into());
+            let want = Answer::document("hello", "OVF property user-data");
+            assert_eq!(find(&mut info).unwrap(), want, "{key}: {value:?}");
+        }
+        let properties = [("user-data", value), (DATA, value), (ENCODING, with)];
+        let got = find(&mut variables(&[("ovfEnv", &environment(&properties))])).unwrap();
+        assert!(matches!(got, Answer::Nothing(_)), "{value:?}");
+        let properties = [("user-data", value), (DATA, "a: b")];
+        let got = find(&mut variables(&[("ovfEnv", &environment(&properties))])).unwrap();
+        let want = Answer::document("a: b", format!("OVF property {DATA}"));
+        assert_eq!(got, want, "{value:?}");
     }
 }
 
