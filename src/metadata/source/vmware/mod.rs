@@ -23,15 +23,16 @@ use crate::metadata::base64;
 /// User data, cloud-init's before Ignition's.
 const KEYS: [&str; 2] = ["guestinfo.userdata", IGNITION];
 const IGNITION: &str = "guestinfo.ignition.config.data";
+/// What takes the place of each that was taken away, and of its encoding. A variable can neither be
+/// removed nor be empty, so it is what cloud-init (DataSourceVMware.py, guestinfo_redact_keys) and
+/// Ignition (vmware_amd64.go, delConfig) write there themselves, and can read.
+const WIPED: [(&str, &str); 2] = [("---", " "), ("e30K", "base64")];
 /// The OVF environment, and the properties that hold user data. Only Ignition's has an encoding beside
 /// it.
 const ENVIRONMENT: &str = "guestinfo.ovfEnv";
 const PROPERTIES: [&str; 3] = ["user-data", "guestinfo.userdata", IGNITION];
-/// What takes the place of user data that was taken away, as in cloud-init: an empty YAML document,
-/// because a variable cannot be removed.
-const WIPED: &str = "---";
-/// What Ignition leaves there instead, once it is decoded.
-const IGNITION_WIPED: &str = "{}";
+/// Text, encoded or not, that says that there is no user data.
+const NOTHING: [&str; 3] = ["", "---", "{}"];
 
 /// The variables of a virtual machine.
 pub trait GuestInfo {
@@ -41,7 +42,7 @@ pub trait GuestInfo {
     /// If the hypervisor cannot be asked.
     fn get(&mut self, key: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Sets a variable, for as long as the machine runs.
+    /// Sets a variable, for as long as the machine runs. The value may not be empty.
     ///
     /// # Errors
     /// If the hypervisor refuses.
@@ -54,8 +55,8 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
     find(&mut *open(context.root)?)
 }
 
-/// Sets the variables that hold user data to an empty document, and takes it out of the OVF
-/// environment.
+/// Sets the variables that hold user data to an empty document, each in the form that its other reader
+/// understands, and takes it out of the OVF environment.
 pub fn wipe(root: &Path, _: &Path) -> Result<()> {
     scrub(&mut *open(root)?)
 }
@@ -142,17 +143,15 @@ fn held(info: &mut dyn GuestInfo, key: &str) -> Result<Option<Vec<u8>>> {
     Ok(value.filter(|value| holds(value)))
 }
 
-/// Whether a value, encoded or not, is more than what says that there is none.
+/// Whether a value, encoded or not, is more than [`NOTHING`].
 fn holds(value: &[u8]) -> bool {
     let text = value.trim_ascii();
-    ["", WIPED, IGNITION_WIPED]
-        .iter()
-        .all(|nothing| text != nothing.as_bytes())
+    NOTHING.iter().all(|nothing| text != nothing.as_bytes())
 }
 
 /// Whatever is below the base64 is the envelope's.
 fn decoded(value: Vec<u8>, encoding: &[u8]) -> Result<Vec<u8>> {
-    match encoding {
+    match encoding.trim_ascii() {
         b"" => Ok(value),
         b"base64" | b"b64" | b"gzip+base64" | b"gz+base64" | b"gzip+b64" | b"gz+b64" => {
             base64::lenient(&value).context("its encoding says base64, but it is not")
@@ -171,10 +170,12 @@ fn encoding(key: &str) -> String {
 }
 
 fn scrub(info: &mut dyn GuestInfo) -> Result<()> {
-    for key in KEYS {
-        if held(info, key)?.is_some() {
-            info.set(key, WIPED)?;
-            info.set(&encoding(key), "")?;
+    for (key, (value, with)) in KEYS.into_iter().zip(WIPED) {
+        // What says that there is none is written again: its encoding may be missing.
+        let set = info.get(key)?.unwrap_or_default();
+        if !set.trim_ascii().is_empty() {
+            info.set(key, value)?;
+            info.set(&encoding(key), with)?;
         }
     }
     scrub_properties(info)

@@ -31,7 +31,7 @@ const OVF: &str = r#"<Environment><PropertySection>
 
 #[test]
 fn the_first_that_is_set_wins() {
-    let cases: [(List<'_>, &str, &str); 10] = [
+    let cases: [(List<'_>, &str, &str); 11] = [
         (
             &[("userdata", "a: b")],
             "a: b",
@@ -90,6 +90,12 @@ fn the_first_that_is_set_wins() {
         (
             &[("userdata", "aGVsbG8="), ("userdata.encoding", "")],
             "aGVsbG8=",
+            "VMware's guestinfo.userdata",
+        ),
+        (
+            // An encoding that was taken away, by us or cloud-init.
+            &[("userdata", "a: b"), ("userdata.encoding", " ")],
+            "a: b",
             "VMware's guestinfo.userdata",
         ),
     ];
@@ -226,21 +232,66 @@ fn encodings_that_cannot_be_are_refused() {
 }
 
 #[test]
-fn what_was_taken_away_is_not_there_any_more() {
-    let list = [
-        ("userdata", "aGVsbG8="),
-        ("userdata.encoding", "base64"),
-        ("ovfEnv", "<E/>"),
+fn what_was_taken_away_leaves_what_its_reader_knows() {
+    let cases: [(List<'_>, List<'_>); 6] = [
+        (
+            &[
+                ("userdata", "aGVsbG8="),
+                ("userdata.encoding", "base64"),
+                ("ovfEnv", "<E/>"),
+            ],
+            &[
+                ("userdata", "---"),
+                ("userdata.encoding", " "),
+                ("ovfEnv", "<E/>"),
+            ],
+        ),
+        (
+            &[("ignition.config.data", "{a}"), ("hostname", "a")],
+            &[
+                ("ignition.config.data", "e30K"),
+                ("ignition.config.data.encoding", "base64"),
+                ("hostname", "a"),
+            ],
+        ),
+        // What cannot be read is taken away all the same.
+        (
+            &[
+                ("ignition.config.data", "x"),
+                ("ignition.config.data.encoding", "gzip"),
+            ],
+            &[
+                ("ignition.config.data", "e30K"),
+                ("ignition.config.data.encoding", "base64"),
+            ],
+        ),
+        // Half of it was written before.
+        (
+            &[
+                ("ignition.config.data", "e30K"),
+                ("ignition.config.data.encoding", "gz+b64"),
+            ],
+            &[
+                ("ignition.config.data", "e30K"),
+                ("ignition.config.data.encoding", "base64"),
+            ],
+        ),
+        (
+            &[("userdata", " "), ("userdata.encoding", "b64")],
+            &[("userdata", " "), ("userdata.encoding", "b64")],
+        ),
+        (&[], &[]),
     ];
-    let mut info = variables(&list);
-    scrub(&mut info).unwrap();
-    let want = [
-        ("userdata", "---"),
-        ("userdata.encoding", ""),
-        ("ovfEnv", "<E/>"),
-    ];
-    assert_eq!(info, variables(&want));
-    assert!(matches!(find(&mut info).unwrap(), Answer::Nothing(_)));
+    for (before, after) in cases {
+        let mut info = variables(before);
+        // The second time, nothing is left to do.
+        for _ in 0..2 {
+            scrub(&mut info).unwrap();
+            assert_eq!(info, variables(after), "{before:?}");
+            assert!(matches!(find(&mut info).unwrap(), Answer::Nothing(_)));
+        }
+    }
+    assert_eq!(decoded(b"e30K".to_vec(), b"base64").unwrap(), b"{}\n");
 }
 
 #[test]
