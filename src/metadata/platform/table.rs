@@ -115,7 +115,7 @@ pub const PLATFORMS: &[Platform] = &[
     Platform {
         name: "hetzner",
         aliases: &[],
-        source: "user data of Hetzner's metadata service",
+        source: "user data of Hetzner's metadata service, also gzip in base64",
         network: Network::Always,
         limit: Limit::Bytes(32 * KIB),
         evidence: Evidence::Server,
