@@ -137,7 +137,7 @@ pub fn fetch(request: &Request) -> Result<Outcome> {
         if let Some(platform) = reading.scrub
             && let Err(error) = keep::scrub(request, platform)
         {
-            // It is still there for root alone.
+            // It is still there: for root alone, on VMware for every process.
             let name = platform.name;
             log::warn!("cannot scrub the document from {name}, next boot tries again: {error:#}");
         }
