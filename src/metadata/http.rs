@@ -135,7 +135,9 @@ impl Client {
         max: u64,
         left: Duration,
     ) -> Result<Reply, Failed> {
-        let request = headers.iter().fold(
+        // Without it, ureq sends the body that is none in chunks, which small services do not read.
+        let length = (method == Method::PUT).then_some(("Content-Length", "0"));
+        let request = headers.iter().chain(&length).fold(
             Request::builder().method(method).uri(url),
             |request, (name, value)| request.header(*name, *value),
         );

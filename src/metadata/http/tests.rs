@@ -41,6 +41,20 @@ fn every_part_has_its_time() {
 }
 
 #[test]
+fn a_request_carries_nothing_and_says_so() {
+    let server = Server::start(|_| answer(200, &[], ""));
+    for (method, length) in [(Method::GET, None), (Method::PUT, Some("0"))] {
+        let (client, left) = (Client::plain(), Duration::from_secs(60));
+        client
+            .call(method, &server.url("/x"), &[], 16, left)
+            .unwrap();
+        let request = server.requests().pop().unwrap();
+        assert_eq!(request.header("content-length"), length);
+        assert_eq!(request.header("transfer-encoding"), None);
+    }
+}
+
+#[test]
 fn a_body_has_its_size() {
     let server = Server::start(|_| answer(200, &[], [b'a'; 16]));
     assert_eq!(get(&server, 16, TIMES).unwrap().body.len(), 16);
