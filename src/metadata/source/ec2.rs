@@ -37,21 +37,20 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
     let service = Service::new("EC2", context);
     let mut known = None;
     let found = service.until(|| {
-        let access = match known.take() {
+        let access = match &known {
             Some(access) => access,
-            None => access(&service, context.settings.imds_v1)?,
+            None => known.insert(access(&service, context.settings.imds_v1)?),
         };
-        let reply = match &access {
-            Access::Token(token) => {
-                service.ask(Method::GET, USER_DATA, &[(TOKEN_HEADER, token)])?
-            }
-            Access::Open => service.ask(Method::GET, USER_DATA, &[])?,
+        let token = match access {
+            Access::Token(token) => Some((TOKEN_HEADER, &**token)),
+            Access::Open => None,
         };
-        if reply.code == 401 && matches!(access, Access::Token(_)) {
+        let reply = service.ask(Method::GET, USER_DATA, token.as_slice())?;
+        if reply.code == 401 && token.is_some() {
+            known = None;
             let error = anyhow!("the metadata service of EC2 no longer takes its own token");
             return Err(Failed::Again(error));
         }
-        known = Some(access);
         let meaning = usual(&reply);
         service.judge(reply, "user data", meaning)
     });
