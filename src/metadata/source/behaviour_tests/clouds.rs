@@ -1,7 +1,6 @@
 //! The clouds, healthy as their platforms' documentation has them.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use super::super::testing::Machine;
@@ -14,6 +13,10 @@ use crate::tls::testing::Authority;
 pub const DOCUMENT: &[u8] = b"\x1f\x8b\0document\xff";
 const DOCUMENT_HASH: &str =
     "sha256-9c0a56524e21c3a5421cf8e2bf8ca3ab3f405ef3cd3b831377896e8b7445dc3b";
+
+/// Where EC2 gives a token, and what that column of the table is called.
+pub const TOKEN: &str = "/latest/api/token";
+pub const EC2_TOKEN: &str = "ec2 token";
 
 /// A healthy service as its platform's documentation has it.
 pub struct Cloud {
@@ -94,7 +97,7 @@ impl Cloud {
     /// What a healthy service says to a request for anything.
     fn healthy(&self, request: &Request) -> Reply {
         let token = request.header("x-aws-ec2-metadata-token-ttl-seconds") == Some("21600");
-        if request.method == "PUT" && request.path == "/latest/api/token" && token {
+        if request.method == "PUT" && request.path == TOKEN && token {
             return answer(200, &[], "token-1\n");
         }
         let mut needed = self.request.iter();
@@ -107,21 +110,16 @@ impl Cloud {
         }
     }
 
-    pub fn server(&'static self, act: fn(usize) -> Option<Reply>) -> (Server, Arc<AtomicUsize>) {
-        let count = Arc::new(AtomicUsize::new(0));
-        let asked = count.clone();
-        let route = move |request: &Request| {
-            if request.path != self.path {
-                return self.healthy(request);
-            }
-            let n = asked.fetch_add(1, Ordering::SeqCst);
-            act(n).unwrap_or_else(|| self.healthy(request))
-        };
-        let server = match self.platform {
+    /// One that is healthy wherever `act` has no answer.
+    pub fn server(
+        &'static self,
+        mut act: impl FnMut(&Request) -> Option<Reply> + Send + 'static,
+    ) -> Server {
+        let route = move |request: &Request| act(request).unwrap_or_else(|| self.healthy(request));
+        match self.platform {
             "url" => Server::tls(AUTHORITY.open_server("127.0.0.1"), route),
             _ => Server::start(route),
-        };
-        (server, count)
+        }
     }
 
     pub fn machine(&self, server: &Server, limit: Duration) -> Machine {
@@ -150,4 +148,29 @@ pub fn networked() -> impl Iterator<Item = &'static Platform> {
     PLATFORMS
         .iter()
         .filter(|platform| platform.network != Network::Never)
+}
+
+/// A column of the table: what the service of a platform may misbehave at.
+#[derive(Clone, Copy)]
+pub struct Column {
+    pub name: &'static str,
+    pub platform: &'static Platform,
+    pub path: &'static str,
+}
+
+/// The document of every platform, and the token that EC2 wants to be asked for before.
+pub fn columns() -> impl Iterator<Item = Column> {
+    let document = |platform: &'static Platform| Column {
+        name: platform.name,
+        platform,
+        path: cloud(platform).path,
+    };
+    let token = |column: Column| Column {
+        name: EC2_TOKEN,
+        path: TOKEN,
+        ..column
+    };
+    let documents = || networked().map(document);
+    let ec2 = documents().filter(|column| column.name == "ec2");
+    documents().chain(ec2.map(token))
 }

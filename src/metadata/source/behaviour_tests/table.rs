@@ -2,8 +2,9 @@
 
 use std::sync::LazyLock;
 
-use super::super::testing::server::{Reply, Server, answer};
+use super::super::testing::server::{Reply, Request, Server, answer};
 use super::SECRET;
+use super::clouds::EC2_TOKEN;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
@@ -16,14 +17,26 @@ pub enum Outcome {
 }
 use Outcome::{GaveUp, Nothing, Refused};
 
-/// What a service does when it is asked for the document for the nth time, from 0; `None` is what
-/// a healthy one does.
+/// What a service does when it is asked for the nth time, from 0; `None` is what a healthy one does.
 #[derive(Clone, Copy)]
 pub struct Behaviour {
     pub name: &'static str,
     pub act: fn(usize) -> Option<Reply>,
     pub outcome: Outcome,
+    /// By the names of columns.
     pub except: &'static [(&'static str, Outcome)],
+    /// The requests that it is about.
+    pub to: fn(&Request) -> bool,
+    /// How many tokens EC2 is asked for on the way to an outcome.
+    pub tokens: usize,
+}
+
+impl Behaviour {
+    pub fn outcome_of(&self, column: &str) -> Outcome {
+        let mut except = self.except.iter();
+        let except = except.find(|(name, _)| *name == column);
+        except.map_or(self.outcome, |(_, outcome)| *outcome)
+    }
 }
 
 const fn row(name: &'static str, outcome: Outcome, act: fn(usize) -> Option<Reply>) -> Behaviour {
@@ -32,6 +45,8 @@ const fn row(name: &'static str, outcome: Outcome, act: fn(usize) -> Option<Repl
         act,
         outcome,
         except: &[],
+        to: |_| true,
+        tokens: 1,
     }
 }
 
@@ -39,15 +54,15 @@ const fn but(except: &'static [(&'static str, Outcome)], row: Behaviour) -> Beha
     Behaviour { except, ..row }
 }
 
-pub const BEHAVIOURS: [Behaviour; 32] = [
+pub const BEHAVIOURS: [Behaviour; 34] = [
     row("healthy", Outcome::Document, |_| None),
     // An empty document has another hash; on Azure the CD is looked at, which is none here.
     but(
-        &[("url", Refused), ("azure", Refused)],
+        &[("url", Refused), ("azure", Refused), (EC2_TOKEN, Refused)],
         row("empty", Nothing, |_| Some(answer(200, &GOOGLE, ""))),
     ),
     but(
-        &[("azure", GaveUp), ("url", Refused)],
+        &[("azure", GaveUp), ("url", Refused), (EC2_TOKEN, Refused)],
         row("404", Nothing, |_| code(404)),
     ),
     row("408 at first", Outcome::Document, |n| first(n, 408)),
@@ -66,6 +81,20 @@ pub const BEHAVIOURS: [Behaviour; 32] = [
     row("400", Refused, |_| code(400)),
     // An expired token is the one thing to which EC2 answers so.
     but(&[("ec2", GaveUp)], row("401", Refused, |_| code(401))),
+    Behaviour {
+        tokens: 2,
+        ..but(
+            &[("ec2", Outcome::Document)],
+            row("401 at first", Refused, |n| first(n, 401)),
+        )
+    },
+    Behaviour {
+        to: |request| request.header("x-aws-ec2-metadata-token").is_none(),
+        ..but(
+            &[("ec2", Outcome::Document)],
+            row("401 without a token", Refused, |_| code(401)),
+        )
+    },
     row("403", Refused, |_| code(403)),
     row("405", Refused, |_| code(405)),
     but(&[("azure", GaveUp)], row("410", Refused, |_| code(410))),
