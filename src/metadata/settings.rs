@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Result, anyhow};
 
 use super::cmdline;
+use super::envelope::verify;
 use crate::config::duration;
 use crate::exit::{Exit, fail};
 
@@ -62,7 +63,7 @@ impl Settings {
             Ok(Self {
                 platform: PLATFORMS.iter().find_map(|key| value(key)),
                 config: value(CONFIG),
-                hash: value(HASH),
+                hash: value(HASH).map(hash).transpose()?,
                 optional: optional(value(DOCUMENT).as_deref())?,
                 timeout: value(TIMEOUT).map(|text| timeout(&text)).transpose()?,
                 refetch: flag(&words, REFETCH)?,
@@ -96,6 +97,14 @@ fn flag(words: &[String], key: &str) -> Result<bool> {
         Some(_) => Err(anyhow!(
             "{key} of the kernel command line stands alone, or is 1 or 0"
         )),
+    }
+}
+
+/// Judged before any source is asked: what can be no hash would refuse every document.
+fn hash(text: String) -> Result<String> {
+    match verify::check_form(&text) {
+        Ok(()) => Ok(text),
+        Err(why) => Err(anyhow!("{HASH}= of the kernel command line: {why}")),
     }
 }
 
@@ -154,12 +163,15 @@ mod tests {
 
     #[test]
     fn every_choice() {
-        let line = "slipway.config=https://a/b slipway.config.hash=sha256-00 slipway.refetch \
-            slipway.document=optional slipway.timeout=90s slipway.ec2.imdsv1 \"ds=nocloud;s=https://c/\"";
+        let hash = format!("sha256-{}", "0".repeat(64));
+        let line = format!(
+            "slipway.config=https://a/b slipway.config.hash={hash} slipway.refetch \
+             slipway.document=optional slipway.timeout=90s slipway.ec2.imdsv1 \"ds=nocloud;s=https://c/\""
+        );
         let want = Settings {
             platform: None,
             config: Some("https://a/b".to_owned()),
-            hash: Some("sha256-00".to_owned()),
+            hash: Some(hash),
             optional: true,
             timeout: Some(Duration::from_secs(90)),
             refetch: true,
@@ -167,7 +179,7 @@ mod tests {
             seed: Some("nocloud;s=https://c/".to_owned()),
             unknown: Vec::new(),
         };
-        assert_eq!(read(line), want);
+        assert_eq!(read(&line), want);
         assert_eq!(read("ds=ec2 quiet"), Settings::default());
     }
 
@@ -181,6 +193,7 @@ mod tests {
             "slipway.document=maybe",
             "slipway.timeout=soon",
             "slipway.timeout=0s",
+            "slipway.config.hash=sha256-00",
             "slipway.refetch=always",
             "slipway.ec2.imdsv1=",
         ] {

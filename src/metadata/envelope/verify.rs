@@ -28,6 +28,14 @@ pub fn verify(bytes: &[u8], expected: &str) -> Result<()> {
     Err(fail(Exit::Refused, error))
 }
 
+/// Checks that `expected` can be the hash of something.
+///
+/// # Errors
+/// [`Exit::Invalid`] if it cannot.
+pub fn check_form(expected: &str) -> Result<()> {
+    parse(expected).map(drop)
+}
+
 fn parse(expected: &str) -> Result<(&'static str, &'static Algorithm, &str)> {
     let (name, hex) = expected.split_once('-').unwrap_or((expected, ""));
     let (name, algorithm) = match name {
