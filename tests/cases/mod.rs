@@ -4,6 +4,7 @@
 #![allow(dead_code)]
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 /// What is in a folder of the repository, sorted.
@@ -37,4 +38,37 @@ pub fn judge(folder: &str, verdict: impl Fn(&Path) -> String) {
         wrong.is_empty(),
         "differs (UPDATE_GOLDEN=1 rewrites):\n{wrong}"
     );
+}
+
+/// Copies a tree, with its links as they are; of one that is not there, an empty folder is made.
+pub fn copy(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).into_iter().flatten() {
+        let entry = entry.unwrap();
+        let (from, to) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().unwrap();
+        if kind.is_dir() {
+            copy(&from, &to);
+        } else if kind.is_symlink() {
+            symlink(fs::read_link(from).unwrap(), to).unwrap();
+        } else {
+            fs::write(to, fs::read(from).unwrap()).unwrap();
+        }
+    }
+}
+
+/// The paths of what is in a tree and is no folder, from its top, sorted.
+pub fn files(tree: &Path) -> Vec<String> {
+    let (mut folders, mut files) = (vec![tree.to_owned()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            match path.is_dir() && !path.is_symlink() {
+                true => folders.push(path),
+                false => files.push(format!("/{}", path.strip_prefix(tree).unwrap().display())),
+            }
+        }
+    }
+    files.sort();
+    files
 }
