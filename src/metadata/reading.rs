@@ -170,7 +170,7 @@ fn context<'a>(request: &'a Request, settings: &'a Settings, limit: Duration) ->
 /// What a source gave.
 pub struct Sourced {
     /// Where it was, for people.
-    origin: String,
+    pub origin: String,
     /// As they were there.
     pub bytes: Vec<u8>,
     scrub: Option<&'static Platform>,
@@ -199,11 +199,18 @@ fn source(request: &Request, context: &Context<'_>) -> Result<Outcome<Sourced>> 
 
 /// Asks the source of one platform. Wherever the kernel command line gives a hash, it counts.
 pub fn ask(platform: &'static Platform, context: &Context<'_>) -> Result<Outcome<Sourced>> {
-    let later = || Outcome::NeedsNetwork(format!("platform {}", platform.name));
     if platform.network == Network::Always && !context.online {
-        return Ok(later());
+        return settle(platform, context, Answer::Online);
     }
-    let answer = (platform.read)(context)?;
+    settle(platform, context, (platform.read)(context)?)
+}
+
+/// What a platform's answer comes to.
+pub fn settle(
+    platform: &'static Platform,
+    context: &Context<'_>,
+    answer: Answer,
+) -> Result<Outcome<Sourced>> {
     if let (Answer::Document { bytes, from }, Some(hash)) = (&answer, &context.settings.hash) {
         verify::verify(bytes, hash).with_context(|| format!("{from} gives another document"))?;
     }
@@ -218,6 +225,6 @@ pub fn ask(platform: &'static Platform, context: &Context<'_>) -> Result<Outcome
             scrub: platform.wipe.map(|_| platform),
         }),
         Answer::Nothing(why) => Outcome::Nothing(why),
-        Answer::Online => later(),
+        Answer::Online => Outcome::NeedsNetwork(format!("platform {}", platform.name)),
     })
 }

@@ -94,7 +94,7 @@ fn drive(root: &Path) -> Drive {
     }
 }
 
-fn custom_data(cd: &Files) -> Result<Answer> {
+pub(super) fn custom_data(cd: &Files) -> Result<Answer> {
     let environment = cd.read(ENVIRONMENT)?;
     let inside = match environment {
         Some(xml) => ovf::custom_data(&xml)?,
@@ -174,34 +174,6 @@ mod tests {
             fs::create_dir_all(path.parent().unwrap()).unwrap();
             fs::write(&path, "").unwrap();
             assert_eq!(drive(root.path()), Drive::Holds(path));
-        }
-    }
-
-    #[test]
-    fn custom_data_of_the_environment_wins_over_the_file() {
-        let xml = |data: &str| format!("<E><S><CustomData>{data}</CustomData></S></E>");
-        let cases: [(Option<String>, Option<&str>, Option<&str>); 5] = [
-            (Some(xml("a2luZDogTQ==")), Some("other"), Some("kind: M")),
-            (Some(xml("")), Some("other"), Some("other")),
-            (None, Some("other"), Some("other")),
-            (Some("<E/>".to_owned()), None, None),
-            (None, None, None),
-        ];
-        for (environment, file, want) in cases {
-            let cd = tempfile::tempdir().unwrap();
-            let put = |name: &str, text: &str| fs::write(cd.path().join(name), text).unwrap();
-            environment.iter().for_each(|text| put(ENVIRONMENT, text));
-            file.iter().for_each(|text| put(CUSTOM_DATA, text));
-            match custom_data(&Files::of(cd.path())).unwrap() {
-                Answer::Document { bytes, .. } => {
-                    assert_eq!(Some(&*bytes), want.map(str::as_bytes))
-                }
-                Answer::Nothing(why) => {
-                    assert_eq!(want, None);
-                    assert!(why.contains("the CD in /dev/vdb holds:"), "{why}");
-                }
-                Answer::Online => panic!(),
-            }
         }
     }
 }

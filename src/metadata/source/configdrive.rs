@@ -37,7 +37,7 @@ pub fn is_present(context: &Context<'_>) -> bool {
     DISK.present(context.root).is_some()
 }
 
-fn user_data(disk: &Files) -> Result<Answer> {
+pub(super) fn user_data(disk: &Files) -> Result<Answer> {
     let mut versions = disk.names_in(VERSIONS)?;
     if versions.iter().any(|name| name == LATEST) {
         versions.retain(|name| name == LATEST);
@@ -71,74 +71,7 @@ fn is_version(name: &str) -> bool {
 mod tests {
     use super::super::testing::Machine;
     use super::*;
-    use std::fs;
     use std::time::Duration;
-
-    /// What is read of a disk with these files, each holding its own path.
-    fn answer(files: &[&str]) -> Answer {
-        let disk = tempfile::tempdir().unwrap();
-        for file in files {
-            let path = disk.path().join(file);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, file).unwrap();
-        }
-        user_data(&Files::of(disk.path())).unwrap()
-    }
-
-    #[test]
-    fn latest_wins_then_the_newest_that_has_any() {
-        let cases: [(&[&str], Option<&str>); 7] = [
-            (
-                &[
-                    "openstack/latest/user_data",
-                    "openstack/2099-01-01/user_data",
-                ],
-                Some("openstack/latest/user_data"),
-            ),
-            (
-                &[
-                    "openstack/2012-08-10/user_data",
-                    "openstack/2018-08-27/user_data",
-                    "openstack/2020-10-14/meta_data.json",
-                    "openstack/newest/user_data",
-                ],
-                Some("openstack/2018-08-27/user_data"),
-            ),
-            (
-                &[
-                    "openstack/latest/meta_data.json",
-                    "openstack/2018-08-27/user_data",
-                ],
-                None,
-            ),
-            (&["openstack/2018-8-27/user_data"], None),
-            (&["openstack/20180827ab/user_data"], None),
-            (&["ec2/latest/user_data"], None),
-            (&[], None),
-        ];
-        for (files, want) in cases {
-            match (answer(files), want) {
-                (Answer::Document { bytes, from }, Some(want)) => {
-                    assert_eq!((&*bytes, &*from), (want.as_bytes(), "config drive"));
-                }
-                (Answer::Nothing(why), None) => {
-                    assert!(
-                        why.contains("openstack/latest/user_data on /dev/vdb"),
-                        "{why}"
-                    );
-                }
-                (got, want) => panic!("{files:?}: {got:?} in place of {want:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn what_else_is_there_is_named() {
-        let Answer::Nothing(why) = answer(&["user-data", "ec2/x"]) else {
-            panic!()
-        };
-        assert!(why.contains("found: ec2, user-data"), "{why}");
-    }
 
     #[test]
     fn no_disk_is_waited_for_only_when_asked() {

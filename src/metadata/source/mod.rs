@@ -8,6 +8,8 @@ pub mod configdrive;
 pub mod credential;
 pub mod detect;
 pub mod disk;
+#[cfg(test)]
+mod disk_contents_tests;
 pub mod ec2;
 pub mod file;
 pub mod fw_cfg;

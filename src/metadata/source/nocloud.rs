@@ -62,7 +62,7 @@ pub fn is_present(context: &Context<'_>) -> bool {
     DISK.present(context.root).is_some()
 }
 
-fn user_data(disk: &Files) -> Result<Answer> {
+pub(super) fn user_data(disk: &Files) -> Result<Answer> {
     Ok(match disk.read(USER_DATA)? {
         Some(bytes) => Answer::document(bytes, "NoCloud disk"),
         None => {
@@ -79,7 +79,6 @@ mod tests {
     use super::super::testing::Machine;
     use super::*;
     use crate::exit::exit_of;
-    use std::fs;
     use std::io::{Read, Write};
     use std::net::TcpListener;
     use std::thread;
@@ -113,23 +112,6 @@ mod tests {
             panic!()
         };
         assert!(why.contains("within 60ms; attach a disk"), "{why}");
-    }
-
-    #[test]
-    fn a_disk_without_user_data_is_described() {
-        let disk = tempfile::tempdir().unwrap();
-        fs::write(disk.path().join("meta-data"), "").unwrap();
-        let files = Files::of(disk.path());
-        let Answer::Nothing(why) = user_data(&files).unwrap() else {
-            panic!()
-        };
-        assert!(
-            why.contains("no user-data on /dev/vdb") && why.contains("found: meta-data"),
-            "{why}"
-        );
-        fs::write(disk.path().join(USER_DATA), "x").unwrap();
-        let want = Answer::document(b"x".to_vec(), "NoCloud disk");
-        assert_eq!(user_data(&files).unwrap(), want);
     }
 
     #[test]
