@@ -2,7 +2,8 @@
 //! a URL in place of the disk, which the kernel command line or the machine's serial number names.
 //!
 //! cloud-init's format (its documentation, "NoCloud"), as Proxmox, libvirt and KubeVirt make it:
-//! iso9660 or FAT, whose labels are upper case.
+//! iso9660 or FAT, whose labels are upper case. Proxmox fills `user-data` with a cloud-config of its own,
+//! so that people give theirs as `vendor-data`; Ignition looks there too (its provider proxmoxve).
 
 use anyhow::Result;
 
@@ -10,6 +11,7 @@ use super::disk::{Disk, Files};
 use super::{Answer, Context, MAX_BYTES, seed, smbios};
 use crate::exit::{Exit, WithExit};
 use crate::metadata::cmdline;
+use crate::metadata::envelope::DOCUMENT;
 use crate::metadata::http::shown;
 use crate::metadata::remote::Remote;
 
@@ -18,6 +20,7 @@ const DISK: Disk = Disk {
     file_systems: &["iso9660", "vfat"],
 };
 const USER_DATA: &str = "user-data";
+const VENDOR_DATA: &str = "vendor-data";
 
 /// Asks the URL if a seed names one; else waits for the disk and reads its `user-data`.
 pub fn read(context: &Context<'_>) -> Result<Answer> {
@@ -63,7 +66,14 @@ pub fn is_present(context: &Context<'_>) -> bool {
 }
 
 pub(super) fn user_data(disk: &Files) -> Result<Answer> {
-    Ok(match disk.read(USER_DATA)? {
+    let bytes = disk.read(USER_DATA)?;
+    if bytes.as_deref().is_none_or(is_another_programs)
+        && let Some(bytes) = disk.read(VENDOR_DATA)?
+        && !is_another_programs(&bytes)
+    {
+        return Ok(Answer::document(bytes, "NoCloud disk (vendor-data)"));
+    }
+    Ok(match bytes {
         Some(bytes) => Answer::document(bytes, "NoCloud disk"),
         None => {
             let (device, found) = (disk.device().display(), disk.names());
@@ -72,6 +82,15 @@ pub(super) fn user_data(disk: &Files) -> Result<Answer> {
             ))
         }
     })
+}
+
+/// Whether it is nothing, or a cloud-config that does not even name the machine document.
+fn is_another_programs(bytes: &[u8]) -> bool {
+    let names_it = || {
+        let mut windows = bytes.windows(DOCUMENT.len());
+        windows.any(|window| window == DOCUMENT.as_bytes())
+    };
+    bytes.trim_ascii().is_empty() || bytes.starts_with(b"#cloud-config") && !names_it()
 }
 
 #[cfg(test)]

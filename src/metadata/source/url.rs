@@ -96,8 +96,9 @@ mod tests {
             "",
             "slipway.config=http://a/b",
             "slipway.config=/etc/m.yaml",
-            "slipway.config=https://me:hunter2@a/b slipway.config.hash=sha256-00",
+            "slipway.config=https://me:hunter2@a/b",
         ] {
+            let line = &format!("{line} slipway.config.hash={HASH}");
             let machine = Machine::new(line, Duration::ZERO);
             let error = read(&machine.context()).unwrap_err();
             assert_eq!(exit_of(&error), Exit::Usage, "{line}");
