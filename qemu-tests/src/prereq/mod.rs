@@ -57,6 +57,7 @@ pub fn image() -> Result<()> {
         "zstd",
         "cpio",
         "xorriso",
+        "genisoimage",
         "mtools",
         "dosfstools",
     ])?;

@@ -93,6 +93,27 @@ fn iso(work: &Path, label: &str, folder: &Path) -> Result<PathBuf> {
     Ok(disk)
 }
 
+/// The disc that Azure provisions a machine with: UDF, with an OVF environment that has the document as
+/// custom data.
+pub fn azure_disc(work: &Path, custom_data: &[u8]) -> Result<PathBuf> {
+    let text = format!(
+        "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n\
+         <ns0:Environment xmlns:ns0=\"http://schemas.dmtf.org/ovf/environment/1\" \
+         xmlns:ns1=\"http://schemas.microsoft.com/windowsazure\"><ns1:ProvisioningSection>\
+         <ns1:Version>1.0</ns1:Version><ns1:LinuxProvisioningConfigurationSet>\
+         <ns1:HostName>elsewhere</ns1:HostName><ns1:CustomData>{}</ns1:CustomData>\
+         </ns1:LinuxProvisioningConfigurationSet></ns1:ProvisioningSection></ns0:Environment>\n",
+        STANDARD.encode(custom_data)
+    );
+    write(work, "azure/ovf-env.xml", text.as_bytes())?;
+    let disc = work.join("azure.iso");
+    let mut make = Command::new("genisoimage");
+    make.args(["-quiet", "-udf", "-V", "rd_rdfe_stable.161209-1816", "-o"]);
+    process::output(make.arg(&disc).arg(work.join("media/azure")))
+        .context("cannot make Azure's disc")?;
+    Ok(disc)
+}
+
 /// As libvirt and Proxmox make it where they do not make an ISO; labels of FAT are upper case.
 fn nocloud_fat(work: &Path, user_data: &[u8]) -> Result<PathBuf> {
     let folder = nocloud_files(work, user_data)?;

@@ -26,6 +26,8 @@ pub enum Source {
     Cd(&'static str, PathBuf),
     /// EC2's metadata service on a link of its own; the program is started for each connection.
     Ec2(PathBuf),
+    /// Azure's metadata service, likewise, and the disc in the drive.
+    Azure(PathBuf, PathBuf),
 }
 
 impl Source {
@@ -36,6 +38,7 @@ impl Source {
             Self::Credential(_) => "credential",
             Self::Disk(platform, _) | Self::Cd(platform, _) => platform,
             Self::Ec2(_) => "ec2",
+            Self::Azure(..) => "azure",
         }
     }
 }
@@ -165,16 +168,11 @@ impl Spec {
             }
             Source::Credential(text) => line.path("-smbios", "type=11,path=", text),
             Source::Disk(_, Some(disk)) => line.disk(METADATA, disk, "readonly=on"),
-            Source::Cd(_, disc) => {
-                let drive =
-                    format!("if=none,id={METADATA},format=raw,media=cdrom,readonly=on,file=");
-                line.path("-drive", &drive, disc);
-                line.text(&format!("-device ide-cd,drive={METADATA},bus=ide.1"));
-            }
-            Source::Ec2(connect) => {
-                let connect = connect.display();
-                line.text(&format!("-netdev {LINK_LOCAL}-cmd:{connect}"));
-                line.text("-device virtio-net-pci,netdev=n1");
+            Source::Cd(_, disc) => line.disc(disc),
+            Source::Ec2(connect) => line.link_local(connect),
+            Source::Azure(connect, disc) => {
+                line.link_local(connect);
+                line.disc(disc);
             }
         }
     }
@@ -204,6 +202,20 @@ impl Line {
             file,
         );
         self.text(&format!("-device virtio-blk-pci,drive={id},serial={id}"));
+    }
+
+    /// A disc in a CD-ROM drive.
+    fn disc(&mut self, disc: &Path) {
+        let drive = format!("if=none,id={METADATA},format=raw,media=cdrom,readonly=on,file=");
+        self.path("-drive", &drive, disc);
+        self.text(&format!("-device ide-cd,drive={METADATA},bus=ide.1"));
+    }
+
+    /// A second card, on whose link the service answers that `connect` leads to.
+    fn link_local(&mut self, connect: &Path) {
+        let connect = connect.display();
+        self.text(&format!("-netdev {LINK_LOCAL}-cmd:{connect}"));
+        self.text("-device virtio-net-pci,netdev=n1");
     }
 }
 
@@ -247,6 +259,9 @@ mod tests {
         assert!(cd.contains("media=cdrom") && cd.contains("slipway.platform=nocloud"));
         let ec2 = line(Source::Ec2("/c".into()));
         assert!(ec2.contains("169.254.169.254:80-cmd:/c ") && ec2.contains("slipway.platform=ec2"));
+        let azure = line(Source::Azure("/c".into(), "/s".into()));
+        assert!(azure.contains("-cmd:/c ") && azure.contains("media=cdrom"));
+        assert!(azure.contains("slipway.platform=azure"));
         let smbios = line(Source::Credential("/t".into()));
         assert!(
             smbios.contains("type=11,path=/t") && smbios.contains("slipway.platform=credential")

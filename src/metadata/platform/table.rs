@@ -98,7 +98,7 @@ pub const PLATFORMS: &[Platform] = &[
         source: "user data of Azure's metadata service, else custom data on the provisioning disc",
         network: Network::Always,
         limit: Limit::Bytes(64 * KIB),
-        evidence: Evidence::Server,
+        evidence: Evidence::Vm,
         read: azure::read,
         wipe: None,
     },

@@ -21,6 +21,7 @@ pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-nocloud-fat", sources::nocloud_fat),
     vm("metadata-config-drive", sources::config_drive),
     vm("metadata-ec2", sources::ec2),
+    vm("metadata-azure", sources::azure),
     vm("metadata-late", surroundings::late),
     vm("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),

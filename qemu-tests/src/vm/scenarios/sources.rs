@@ -9,7 +9,7 @@ use crate::vm::boot::{self, NO_LAUNCH};
 use crate::vm::imds::Imds;
 use crate::vm::launch::{COMMAND, save_logs};
 use crate::vm::machine::Machine;
-use crate::vm::media::Medium;
+use crate::vm::media::{self, Medium};
 use crate::vm::qemu::Vm;
 use crate::vm::spec::Source;
 use anyhow::{Context as _, Result, ensure};
@@ -166,7 +166,7 @@ pub fn config_drive(context: &Context) -> Result<()> {
 pub fn ec2(context: &Context) -> Result<()> {
     let document = context.example()?;
     let packed = envelopes::gzip(&context.work, &envelopes::cloud_config(&document))?;
-    let imds = Imds::start(&context.work, packed)?;
+    let imds = Imds::ec2(&context.work, packed)?;
     let mut machine = machine(context, Source::Ec2(imds.connect.clone()))?;
     let expected = Expected {
         hostname: HOSTNAME,
@@ -182,6 +182,23 @@ pub fn ec2(context: &Context) -> Result<()> {
         );
         let seen = imds.seen();
         ensure!(seen.len() == 2, "not one token and one document: {seen:?}");
+        Ok(())
+    })
+}
+
+/// The document itself as custom data, on the disc that counts once the service says that there is no user data.
+pub fn azure(context: &Context) -> Result<()> {
+    let document = context.example()?;
+    let imds = Imds::azure(&context.work)?;
+    let disc = media::azure_disc(&context.work, &document)?;
+    let mut machine = machine(context, Source::Azure(imds.connect.clone(), disc))?;
+    let expected = Expected {
+        online: true,
+        ..Expected::plain(&document, "Azure custom data")
+    };
+    run(&mut machine, &expected, |_, _| {
+        let seen = imds.seen();
+        ensure!(seen.len() == 1, "the service was not asked once: {seen:?}");
         Ok(())
     })
 }
