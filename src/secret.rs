@@ -18,9 +18,9 @@ impl Secret {
         &self.0
     }
 
-    /// Puts more bytes behind them.
-    pub fn extend(&mut self, more: &Secret) {
-        self.0.extend(&more.0);
+    /// The bytes themselves, for whoever puts more behind them.
+    pub fn expose_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
     }
 }
 

@@ -12,6 +12,7 @@ use ureq::tls::TlsConfig;
 use ureq::{Agent, Timeout};
 
 use super::deadline::Failed;
+use super::room;
 use crate::tls;
 
 /// How long the parts of an exchange may take.
@@ -155,25 +156,23 @@ impl Client {
         let mut response = self.agent.run(request).map_err(failed)?;
         let code = response.status().as_u16();
         let headers = response.headers().clone();
-        let body = response
-            .body_mut()
-            .with_config()
-            .limit(max + 1)
-            .read_to_vec();
+        let reader = response.body_mut().with_config().limit(max + 1).reader();
+        let mut body = Vec::new();
+        let all = room::read(reader, &mut body, max);
+        if !all.map_err(|error| failed(error.into()))? {
+            return Err(Failed::Finally(too_large(&place, max)));
+        }
         let reply = Reply {
             code,
             headers,
-            body: body.map_err(failed)?,
+            body,
         };
-        acceptable(reply, &place, max).map_err(Failed::Finally)
+        acceptable(reply, &place).map_err(Failed::Finally)
     }
 }
 
 /// What no metadata service may answer.
-fn acceptable(reply: Reply, url: &str, max: u64) -> Result<Reply> {
-    if reply.body.len() as u64 > max {
-        return Err(too_large(url, max));
-    }
+fn acceptable(reply: Reply, url: &str) -> Result<Reply> {
     if (300..400).contains(&reply.code) {
         let to = shown(reply.header("location"));
         return Err(anyhow!(

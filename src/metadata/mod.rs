@@ -19,6 +19,7 @@ mod place;
 pub mod platform;
 mod reading;
 mod remote;
+mod room;
 pub mod settings;
 pub mod source;
 

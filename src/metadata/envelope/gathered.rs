@@ -11,7 +11,7 @@ use anyhow::Result;
 use super::{DOCUMENT, Delivery, Entry, MAX_ENTRIES, MAX_FILES_BYTES, What, invalid};
 use crate::config::names;
 use crate::exit::{Exit, fail};
-use crate::metadata::HOSTNAME;
+use crate::metadata::{HOSTNAME, room};
 use crate::secret::Secret;
 
 /// A delivery in the making.
@@ -66,7 +66,8 @@ impl Gathered {
             DOCUMENT if !append => self.document(bytes).map(|()| None),
             DOCUMENT => {
                 self.spend(bytes.len())?;
-                self.document.get_or_insert_default().extend(bytes);
+                let document = self.document.get_or_insert_default();
+                room::append(document, &bytes, MAX_FILES_BYTES);
                 Ok(None)
             }
             HOSTNAME => {
@@ -96,7 +97,7 @@ impl Gathered {
             if let Some(last) = before.find(|last| last.path == entry.path)
                 && let What::File(bytes) | What::Append(bytes) = &mut last.what
             {
-                bytes.extend(more);
+                room::append(bytes.expose_mut(), more.expose(), MAX_FILES_BYTES);
                 last.mode = entry.mode.or(last.mode);
                 last.user = entry.user.or_else(|| last.user.take());
                 last.group = entry.group.or_else(|| last.group.take());

@@ -1,12 +1,13 @@
 //! gzip (RFC 1952): unpacked whole, up to a limit that the caller sets, because a bomb of a few
 //! kilobytes unpacks to gigabytes.
 
-use std::io::{self, ErrorKind, Read};
+use std::io::{self, ErrorKind};
 
 use anyhow::{Error, Result};
 use flate2::bufread::GzDecoder;
 
 use super::invalid;
+use crate::metadata::room;
 
 /// Members of one file; each empty one costs 20 bytes and the time to set up a decoder.
 const MAX_MEMBERS: usize = 1024;
@@ -20,13 +21,9 @@ pub fn unpack(bytes: &[u8], max: u64) -> Result<Vec<u8>> {
     let mut plain = Vec::new();
     let mut rest = bytes;
     for _ in 0..MAX_MEMBERS {
-        let left = max.saturating_sub(plain.len() as u64);
         let mut member = GzDecoder::new(rest);
-        (&mut member)
-            .take(left.saturating_add(1))
-            .read_to_end(&mut plain)
-            .map_err(|error| broken(bytes.len(), &error))?;
-        if plain.len() as u64 > max {
+        let all = room::read(&mut member, &mut plain, max);
+        if !all.map_err(|error| broken(bytes.len(), &error))? {
             return Err(invalid(format!(
                 "gzip unpacks to more than {} KiB, which is all that is taken",
                 max / 1024

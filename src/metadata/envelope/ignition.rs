@@ -14,8 +14,9 @@ mod model;
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
-use super::{Entry, Gathered, Id, Remote, What, invalid};
+use super::{Entry, Gathered, Id, MAX_FILES_BYTES, Remote, What, invalid};
 use crate::config::quote;
+use crate::metadata::room;
 use crate::secret::Secret;
 use fetch::Fetcher;
 use merge::{Kind, Resolver, Tree};
@@ -141,7 +142,7 @@ fn file(node: &Node, path: &str, fetcher: &mut Fetcher<'_>) -> Result<Option<Wha
     };
     for more in &node.append.0 {
         let more = fetcher.get(more, bytes.len())?;
-        bytes.extend(more);
+        room::append(&mut bytes, &more, MAX_FILES_BYTES);
     }
     let bytes = fetcher.gathered.file(path, bytes, append)?;
     Ok(bytes.map(|bytes| match append {

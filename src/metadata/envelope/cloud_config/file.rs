@@ -126,11 +126,11 @@ impl FromStr for Encoding {
 }
 
 impl Encoding {
-    fn decode(self, content: Vec<u8>, max: u64) -> Result<Vec<u8>> {
-        let content = match self.base64 {
-            true => base64(&content).exit(Exit::Invalid)?,
-            false => content,
-        };
+    fn decode(self, mut content: Vec<u8>, max: u64) -> Result<Vec<u8>> {
+        if self.base64 {
+            // In its place: both are not needed at once, and may be large.
+            content = base64(&content).exit(Exit::Invalid)?;
+        }
         match self.gzip {
             true => gzip::unpack(&content, max),
             false => Ok(content),
