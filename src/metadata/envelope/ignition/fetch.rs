@@ -6,6 +6,7 @@ use super::model::{Header, Resource};
 use crate::config::quote;
 use crate::metadata::envelope::gathered::too_much;
 use crate::metadata::envelope::{Gathered, Remote, data_url, gzip, invalid, verify};
+use crate::metadata::http::shown;
 
 /// Gets resources for one config and those it refers to.
 pub struct Fetcher<'a> {
@@ -87,16 +88,18 @@ impl<'a> Fetcher<'a> {
 }
 
 /// What messages call a source: never the contents that a URL holds, nor where tokens and passwords
-/// are in one.
+/// are in one. What is no URL may be contents that somebody put there.
 pub fn describe(source: &str) -> String {
     if source.is_empty() {
         "an empty source".to_owned()
     } else if data_url::strip_scheme(source).is_some() {
         data_url::describe(source)
+    } else if ["https://", "http://"]
+        .iter()
+        .any(|scheme| source.starts_with(scheme))
+    {
+        quote(&shown(source))
     } else {
-        let plain = source.split(['?', '#']).next().unwrap_or_default();
-        let (scheme, rest) = plain.split_once("//").unwrap_or(("", plain));
-        let rest = rest.rsplit_once('@').map_or(rest, |(_, host)| host);
-        quote(&format!("{scheme}//{rest}"))
+        format!("a source of {} bytes", source.len())
     }
 }

@@ -173,6 +173,14 @@ fn refused_without_showing_values() {
         ),
         (source("http://h/x?secret"), "only https and data"),
         (source("https://u:secret@h/x?secret"), "\"https://h/x\""),
+        (source("secret-token"), "a source of 12 bytes: only https"),
+        (source("s3://secret/x"), "a source of 13 bytes: only https"),
+        (
+            source(" data:;base64,secret"),
+            "a source of 20 bytes: only https",
+        ),
+        (source("https:secret"), "a source of 12 bytes: only https"),
+        (merge("//secret@secret"), "from a source of 15 bytes"),
         (source("data:;base64,secret!"), "data URL of 20 bytes"),
         (
             node(", \"contents\": {\"source\": \"data:,\", \"compression\": \"xz\"}"),
