@@ -32,6 +32,28 @@ impl Target {
     /// # Errors
     /// [`Exit::Refused`] if a link leads out of the target, or to where it is forbidden.
     pub fn hold(&self, path: &str, forbidden: impl Fn(&str) -> Option<String>) -> Result<Held> {
+        self.walk(path, forbidden, true)?
+            .context("the folder is gone again")
+    }
+
+    /// As [`Target::hold`], but makes nothing: `None` if a folder is missing.
+    ///
+    /// # Errors
+    /// As [`Target::hold`], as far as there are folders.
+    pub fn find(
+        &self,
+        path: &str,
+        forbidden: impl Fn(&str) -> Option<String>,
+    ) -> Result<Option<Held>> {
+        self.walk(path, forbidden, false)
+    }
+
+    fn walk(
+        &self,
+        path: &str,
+        forbidden: impl Fn(&str) -> Option<String>,
+        make: bool,
+    ) -> Result<Option<Held>> {
         let (folder, name) = path.rsplit_once('/').context("the path has no folder")?;
         let folder = folder.trim_start_matches('/');
         let judge = |held: &OwnedFd, rest: &str| {
@@ -50,15 +72,18 @@ impl Target {
                     let above = part.rfind('/').map_or(0, |slash| slash + 1);
                     let (_, rest) = path.trim_start_matches('/').split_at(above);
                     judge(&held, rest)?;
+                    if !make {
+                        return Ok(None);
+                    }
                     self.make(&held, part)?
                 }
             };
         }
         judge(&held, name)?;
-        Ok(Held {
+        Ok(Some(Held {
             folder: held,
             name: name.to_owned(),
-        })
+        }))
     }
 
     /// The path of a folder below the target, free of links; empty for the target itself.

@@ -1,7 +1,9 @@
+mod judged;
+
 use super::Conflict::{Fail, Leave};
 use super::*;
 use crate::exit::exit_of;
-use crate::metadata::envelope::Id;
+use crate::metadata::envelope::{DOCUMENT, Id};
 use crate::secret::Secret;
 use tempfile::TempDir;
 
