@@ -37,9 +37,14 @@ impl<'a> Fetcher<'a> {
         Ok(())
     }
 
-    /// Trusts the system's authorities alone again.
-    pub fn trust_none(&mut self) {
-        self.authorities.clear();
+    /// How many further authorities are trusted.
+    pub fn trusted(&self) -> usize {
+        self.authorities.len()
+    }
+
+    /// Trusts only the first of them again.
+    pub fn distrust_after(&mut self, trusted: usize) {
+        self.authorities.truncate(trusted);
     }
 
     /// The bytes of a resource, unpacked and verified. They may use up what the limits leave

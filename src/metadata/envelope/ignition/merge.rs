@@ -3,7 +3,7 @@
 //! Ignition's rules (its operator notes, "Config Merging"): a child's entry goes over its parent's of
 //! the same path field by field, appended fragments are joined, and an entry of another kind takes
 //! its place. Children are merged in their order, each after its own. `replace` leaves
-//! nothing of the config that says it.
+//! nothing of the config that says it, but all of those above that one.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -52,6 +52,7 @@ impl<'f, 'r> Resolver<'f, 'r> {
     /// The config together with all that it refers to, itself `depth` references away from the
     /// first.
     pub fn resolve(&mut self, mut config: Config, depth: usize) -> Result<Tree> {
+        let trusted = self.fetcher.trusted();
         for authority in &config.ignition.security.tls.authorities.0 {
             self.fetcher.trust(authority)?;
         }
@@ -59,7 +60,7 @@ impl<'f, 'r> Resolver<'f, 'r> {
         if references.replace.source.is_some() {
             drop(config);
             let child = self.fetch(&references.replace, depth)?;
-            self.fetcher.trust_none();
+            self.fetcher.distrust_after(trusted);
             return self.resolve(child, depth + 1);
         }
         let mut tree = Tree::of(config)?;

@@ -103,6 +103,53 @@ fn https_with_headers_and_authorities() {
 }
 
 #[test]
+fn who_is_replaced_is_trusted_no_more_and_whoever_is_above_is() {
+    let trust = |pem: &str| {
+        format!(
+            "\"security\": {{\"tls\": {{\"certificateAuthorities\": [{{\"source\": \"data:,{pem}\"}}]}}}}"
+        )
+    };
+    let to = |how: &str, url: &str| match how {
+        "merge" => format!("\"config\": {{\"merge\": [{{\"source\": \"{url}\"}}]}}"),
+        _ => format!("\"config\": {{\"replace\": {{\"source\": \"{url}\"}}}}"),
+    };
+    let sections = |how, url, pem| format!(", {}, {}", to(how, url), trust(pem));
+    let storage =
+        "\"files\": [{\"path\": \"/etc/f\", \"contents\": {\"source\": \"https://a/f\"}}]";
+    let network = Network {
+        answers: vec![
+            (
+                "https://a/child",
+                config(
+                    "3.0.0",
+                    &sections("replace", "https://a/other", "child"),
+                    "",
+                ),
+            ),
+            (
+                "https://a/other",
+                config("3.0.0", &format!(", {}", trust("other")), storage),
+            ),
+            ("https://a/f", String::new()),
+        ],
+        asked: RefCell::default(),
+    };
+    let parent = |how| config("3.0.0", &sections(how, "https://a/child", "parent"), "");
+    let asked = |how| {
+        shown(&parent(how), &network);
+        network.asked.take()
+    };
+    let merged = "https://a/child [] [\"parent\"]\n\
+                  https://a/other [] [\"parent\", \"child\"]\n\
+                  https://a/f [] [\"parent\", \"other\"]\n";
+    assert_eq!(asked("merge"), merged);
+    let replaced = "https://a/child [] [\"parent\"]\n\
+                    https://a/other [] [\"child\"]\n\
+                    https://a/f [] [\"other\"]\n";
+    assert_eq!(asked("replace"), replaced);
+}
+
+#[test]
 fn references_end() {
     let nest = |times| {
         (0..times).fold(
