@@ -8,7 +8,7 @@ use std::fmt;
 
 use anyhow::Result;
 
-use super::{DOCUMENT, Delivery, Entry, MAX_ENTRIES, MAX_FILES_BYTES, What, invalid};
+use super::{DOCUMENT, Delivery, Entry, MAX_ENTRIES, MAX_FILES_BYTES, MAX_TEXT, What, invalid};
 use crate::config::names;
 use crate::exit::{Exit, fail};
 use crate::metadata::{HOSTNAME, room};
@@ -22,6 +22,7 @@ pub struct Gathered {
     hostname: Option<String>,
     warnings: Vec<String>,
     bytes: u64,
+    text: u64,
 }
 
 impl Gathered {
@@ -38,6 +39,21 @@ impl Gathered {
         self.bytes = self.bytes.saturating_add(bytes as u64);
         match self.bytes > MAX_FILES_BYTES {
             true => Err(too_much()),
+            false => Ok(()),
+        }
+    }
+
+    /// Counts the bytes of a text that was unpacked.
+    ///
+    /// # Errors
+    /// If they are more than [`MAX_TEXT`] together with those before.
+    pub fn spend_text(&mut self, bytes: usize) -> Result<()> {
+        self.text = self.text.saturating_add(bytes as u64);
+        let kib = MAX_TEXT / 1024;
+        match self.text > MAX_TEXT {
+            true => Err(invalid(format!(
+                "its texts unpack to more than {kib} KiB together; is it for one machine?"
+            ))),
             false => Ok(()),
         }
     }
@@ -239,6 +255,9 @@ mod tests {
         assert_eq!(gathered.left(), 0);
         let error = gathered.spend(1).unwrap_err();
         assert!(error.to_string().contains("16 MiB"), "{error}");
+        gathered.spend_text(4 * 1024 * 1024).unwrap();
+        let error = gathered.spend_text(1).unwrap_err();
+        assert!(error.to_string().contains("4096 KiB together"), "{error}");
     }
 
     #[test]

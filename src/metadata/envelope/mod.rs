@@ -28,7 +28,7 @@ use anyhow::{Context, Result, anyhow};
 use crate::exit::{Exit, fail};
 use detect::{Format, detect};
 
-/// The longest text of any format, unpacked.
+/// The longest text of any format, and all texts together that were unpacked.
 pub const MAX_TEXT: u64 = 4 * 1024 * 1024;
 
 /// Takes the envelope off. What it points to instead of carrying it is fetched by `remote`.
@@ -87,6 +87,7 @@ impl Opener<'_> {
         }
         self.packed = true;
         let plain = gzip::unpack(bytes, MAX_TEXT)?;
+        self.gathered.spend_text(plain.len())?;
         self.open(&plain)
     }
 

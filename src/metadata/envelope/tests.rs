@@ -47,6 +47,17 @@ fn each_part_of_a_message_may_be_packed_once() {
     assert_eq!(delivery.document.expose(), NATIVE);
     assert_eq!(delivery.entries.len(), 1);
 
+    let blank = "#cloud-config\n".to_owned() + &" ".repeat(3 << 20);
+    let large = part(&pack(blank.as_bytes()));
+    assert!(open(message(&[part(NATIVE), large.clone()]).as_bytes(), &Offline).is_ok());
+    let error = open(message(&[large.clone(), large]).as_bytes(), &Offline).unwrap_err();
+    let shown = format!("{error:#}");
+    assert!(
+        shown.contains("part 2") && shown.contains("together"),
+        "{shown}"
+    );
+    assert_eq!(exit_of(&error), Exit::Invalid);
+
     let twice = message(&[part(&pack(&pack(NATIVE)))]);
     for refused in [twice.into_bytes(), pack(both.as_bytes())] {
         let error = format!("{:#}", open(&refused, &Offline).unwrap_err());
