@@ -78,7 +78,7 @@ fn put(place: &Target, names: &Names, entry: &Entry, conflict: Conflict) -> Resu
     };
     match &entry.what {
         What::File(bytes) => files::write(&at.path(), bytes.expose(), look(0o644)).map(drop),
-        What::Append(bytes) => append(&at, bytes.expose(), &look),
+        What::Append(bytes) => append(&at, bytes.expose(), conflict, &look),
         What::Folder => folder(&at, owner, entry.mode),
         What::Link { target, hard } => link(place, &at, target, *hard),
     }
@@ -103,8 +103,9 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
     part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
-/// Appends; mode and owner of a file that is there stay, unless the entry gives them.
-fn append(at: &Held, bytes: &[u8], look: &dyn Fn(u32) -> Look) -> Result<()> {
+/// Appends; mode and owner of a file that is there stay, unless the entry gives them. To a machine that
+/// has lived with the bytes others may have been appended after them.
+fn append(at: &Held, bytes: &[u8], conflict: Conflict, look: &dyn Fn(u32) -> Look) -> Result<()> {
     let (mut all, mode, owner) = match at.look()? {
         None => (Vec::new(), 0o644, None),
         Some(there) => (
@@ -113,7 +114,11 @@ fn append(at: &Held, bytes: &[u8], look: &dyn Fn(u32) -> Look) -> Result<()> {
             Some((there.uid(), there.gid())),
         ),
     };
-    if !all.ends_with(bytes) {
+    let is_done = match conflict {
+        Conflict::Fail => all.ends_with(bytes),
+        Conflict::Leave => contains(&all, bytes),
+    };
+    if !is_done {
         all.extend(bytes);
     }
     let look = look(mode);

@@ -296,6 +296,16 @@ fn a_machine_that_lives_keeps_what_it_made_of_the_entries() {
         fs::read_link(dir.path().join("etc/link")).unwrap(),
         Path::new("hosts")
     );
-    place(dir.path(), &[over], Leave).unwrap();
-    assert_eq!(text(&dir, "etc/edited"), "theirs");
+    // cloud-config says overwrite of everything.
+    let append = |text: &str| Entry {
+        overwrite: true,
+        ..entry("/etc/hosts", What::Append(Secret::new(text)))
+    };
+    let all = [over, append("10.0.0.1 a\n"), append("10.0.0.3 c\n")];
+    for _ in 0..2 {
+        place(dir.path(), &all, Leave).unwrap();
+        assert_eq!(text(&dir, "etc/edited"), "theirs");
+        let hosts = "10.0.0.1 a\n10.0.0.2 b\n10.0.0.3 c\n";
+        assert_eq!(text(&dir, "etc/hosts"), hosts);
+    }
 }
