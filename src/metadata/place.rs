@@ -86,10 +86,12 @@ fn put(place: &Target, names: &Names, entry: &Entry, conflict: Conflict) -> Resu
 
 /// Says so if what stands there is not what the entry would have made of it.
 fn left(at: &Held, entry: &Entry) -> Result<()> {
-    let there = || fs::read(at.path()).unwrap_or_default();
     let same = match &entry.what {
-        What::File(bytes) => there() == bytes.expose(),
-        What::Append(bytes) => contains(&there(), bytes.expose()),
+        What::File(bytes) => at.holds(bytes.expose())?,
+        What::Append(bytes) => {
+            let there = at.read(MAX_APPENDED)?;
+            there.is_some_and(|there| contains(&there, bytes.expose()))
+        }
         What::Folder | What::Link { .. } => true,
     };
     if !same {
@@ -109,7 +111,7 @@ fn append(at: &Held, bytes: &[u8], conflict: Conflict, look: &dyn Fn(u32) -> Loo
     let (mut all, mode, owner) = match at.look()? {
         None => (Vec::new(), 0o644, None),
         Some(there) => (
-            fs::read(at.path()).context("cannot read it")?,
+            at.read(MAX_APPENDED)?.context("it is no file any more")?,
             there.mode() & 0o7777,
             Some((there.uid(), there.gid())),
         ),

@@ -116,9 +116,7 @@ pub fn free(place: &Target, at: &Held, entry: &Entry) -> Result<()> {
             bail!("{path} is something else than a file; remove it first")
         }
         What::File(bytes) => {
-            let same =
-                there.is_file() && fs::read(at.path()).is_ok_and(|old| old == bytes.expose());
-            if !same && !entry.overwrite {
+            if !entry.overwrite && !at.holds(bytes.expose())? {
                 bail!(exists(entry));
             }
         }

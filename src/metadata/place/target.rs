@@ -3,6 +3,7 @@
 use std::fs::{self, File, Metadata};
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -11,6 +12,7 @@ use nix::fcntl::{OFlag, OpenHow, ResolveFlag, openat2};
 use nix::sys::stat::{Mode, mkdirat};
 
 use crate::exit::{Exit, fail};
+use crate::metadata::room;
 
 /// Folders that are missing are made with this.
 const MODE: Mode = Mode::from_bits_truncate(0o755);
@@ -152,6 +154,33 @@ impl Held {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error).context("cannot look at what is there"),
         }
+    }
+
+    /// The bytes of a file of at most `max` bytes; `None` if something else is there. No link is followed,
+    /// and no pipe or device opened: who waits for a pipe's other end waits for ever.
+    pub fn read(&self, max: u64) -> Result<Option<Vec<u8>>> {
+        let fits = |meta: &Metadata| meta.is_file() && meta.len() <= max;
+        if !self.look()?.is_some_and(|there| fits(&there)) {
+            return Ok(None);
+        }
+        let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+        let file = File::options()
+            .read(true)
+            .custom_flags(flags.bits())
+            .open(self.path())
+            .context("cannot read what is there")?;
+        let mut bytes = Vec::new();
+        let all = room::read(file, &mut bytes, max).context("cannot read what is there")?;
+        Ok(all.then_some(bytes))
+    }
+
+    /// Whether a file is there that holds these bytes.
+    pub fn holds(&self, bytes: &[u8]) -> Result<bool> {
+        let len = bytes.len() as u64;
+        Ok(match self.look()? {
+            Some(there) if there.len() == len => self.read(len)?.is_some_and(|old| old == bytes),
+            _ => false,
+        })
     }
 
     /// Makes the folder's entries durable.

@@ -146,3 +146,28 @@ fn a_machine_that_lives_is_asked_only_about_what_it_must_do() {
     assert!(error.to_string().contains("remove it first"), "{error}");
     assert!(!dir.path().join("etc/new").exists());
 }
+
+#[test]
+fn pipes_are_not_opened_links_not_followed_and_large_files_not_read() {
+    use nix::sys::stat::Mode;
+    let dir = lived_in();
+    let at = |path: &str| dir.path().join(path);
+    nix::unistd::mkfifo(&at("etc/pipe"), Mode::S_IRWXU).unwrap();
+    symlink("file", at("etc/link")).unwrap();
+    let large = fs::File::create(at("etc/large")).unwrap();
+    large.set_len(1 << 40).unwrap();
+    let append = |path| entry(path, What::Append(Secret::new("old")));
+    for path in ["/etc/pipe", "/etc/link", "/etc/large"] {
+        for entry in [file(path, "old"), append(path)] {
+            place(dir.path(), std::slice::from_ref(&entry), Leave).unwrap();
+            assert!(place(dir.path(), &[entry], Fail).is_err(), "{path}");
+        }
+    }
+    let over = Entry {
+        overwrite: true,
+        ..file("/etc/large", "small")
+    };
+    place(dir.path(), &[over], Fail).unwrap();
+    assert_eq!(text(&dir, "etc/large"), "small");
+    assert_eq!(text(&dir, "etc/file"), "old");
+}
