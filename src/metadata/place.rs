@@ -9,7 +9,7 @@ mod judge;
 mod owner;
 mod target;
 
-use std::fs::{self, Permissions};
+use std::fs::{self, Metadata, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::Path;
 
@@ -21,7 +21,7 @@ use crate::exit::{Exit, WithExit};
 use crate::node::files::{self, Look};
 
 use judge::forbidden;
-use owner::Names;
+use owner::{Names, Owner};
 use target::{Held, Target};
 
 /// An envelope's file keeps what was there before, up to this size, when it appends.
@@ -72,13 +72,16 @@ fn put(place: &Target, names: &Names, entry: &Entry, conflict: Conflict) -> Resu
         return left(&at, entry);
     }
     judge::free(place, &at, entry)?;
-    let look = |mode: u32| Look {
-        mode: entry.mode.unwrap_or(mode),
-        owner,
-    };
     match &entry.what {
-        What::File(bytes) => files::write(&at.path(), bytes.expose(), look(0o644)).map(drop),
-        What::Append(bytes) => append(&at, bytes.expose(), conflict, &look),
+        What::File(bytes) => {
+            let there = at.look()?.filter(Metadata::is_file);
+            let look = Look {
+                mode: entry.mode.unwrap_or(0o644),
+                owner: owner.with(there.as_ref()),
+            };
+            files::write(&at.path(), bytes.expose(), look).map(drop)
+        }
+        What::Append(bytes) => append(&at, bytes.expose(), conflict, owner, entry.mode),
         What::Folder => folder(&at, owner, entry.mode),
         What::Link { target, hard } => link(place, &at, target, *hard),
     }
@@ -107,14 +110,17 @@ fn contains(text: &[u8], part: &[u8]) -> bool {
 
 /// Appends; mode and owner of a file that is there stay, unless the entry gives them. To a machine that
 /// has lived with the bytes others may have been appended after them.
-fn append(at: &Held, bytes: &[u8], conflict: Conflict, look: &dyn Fn(u32) -> Look) -> Result<()> {
-    let (mut all, mode, owner) = match at.look()? {
-        None => (Vec::new(), 0o644, None),
-        Some(there) => (
-            at.read(MAX_APPENDED)?.context("it is no file any more")?,
-            there.mode() & 0o7777,
-            Some((there.uid(), there.gid())),
-        ),
+fn append(
+    at: &Held,
+    bytes: &[u8],
+    conflict: Conflict,
+    owner: Owner,
+    mode: Option<u32>,
+) -> Result<()> {
+    let there = at.look()?;
+    let mut all = match &there {
+        None => Vec::new(),
+        Some(_) => at.read(MAX_APPENDED)?.context("it is no file any more")?,
     };
     let is_done = match conflict {
         Conflict::Fail => all.ends_with(bytes),
@@ -123,19 +129,22 @@ fn append(at: &Held, bytes: &[u8], conflict: Conflict, look: &dyn Fn(u32) -> Loo
     if !is_done {
         all.extend(bytes);
     }
-    let look = look(mode);
-    let owner = look.owner.or(owner);
-    files::write(&at.path(), &all, Look { owner, ..look }).map(drop)
+    let there = there.as_ref();
+    let kept = there.map(|there| (there.uid(), there.gid()));
+    let look = Look {
+        mode: mode.unwrap_or(there.map_or(0o644, |there| there.mode() & 0o7777)),
+        owner: owner.with(there).or(kept),
+    };
+    files::write(&at.path(), &all, look).map(drop)
 }
 
 /// Makes a folder. Mode and owner of one that is there stay, unless they are given.
-fn folder(at: &Held, owner: Option<(u32, u32)>, mode: Option<u32>) -> Result<()> {
+fn folder(at: &Held, owner: Owner, mode: Option<u32>) -> Result<()> {
     let is_new = at.look()?.is_none();
     if is_new {
         fs::create_dir(at.path()).context("cannot make the folder")?;
     }
-    let (user, group) = owner.unzip();
-    chown(at.path(), user, group).context("cannot change its owner")?;
+    chown(at.path(), owner.user, owner.group).context("cannot change its owner")?;
     if let Some(mode) = mode.or(is_new.then_some(0o755)) {
         fs::set_permissions(at.path(), Permissions::from_mode(mode))
             .context("cannot change its mode")?;

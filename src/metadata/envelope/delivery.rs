@@ -43,9 +43,9 @@ pub struct Entry {
     pub what: What,
     /// Permission bits; default 0644 for files and 0755 for folders.
     pub mode: Option<u32>,
-    /// Default root.
+    /// Default the user of the file or folder that is there, else root.
     pub user: Option<Id>,
-    /// Default root.
+    /// As `user`.
     pub group: Option<Id>,
     /// Whether it may take the place of something else.
     pub overwrite: bool,

@@ -1,5 +1,7 @@
 //! Users and groups by name, as the target knows them.
 
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Result, bail};
@@ -26,28 +28,45 @@ impl Names {
         })
     }
 
-    /// The numbers of an entry's user and group; `None` if it names neither.
+    /// The numbers of an entry's user and group.
     ///
     /// # Errors
     /// If a name is unknown.
-    pub fn owner(&self, entry: &Entry) -> Result<Option<(u32, u32)>> {
-        if entry.user.is_none() && entry.group.is_none() {
-            return Ok(None);
-        }
-        let user = number(entry.user.as_ref(), &self.users, "user")?;
-        let group = number(entry.group.as_ref(), &self.groups, "group")?;
-        Ok(Some((user, group)))
+    pub fn owner(&self, entry: &Entry) -> Result<Owner> {
+        Ok(Owner {
+            user: number(entry.user.as_ref(), &self.users, "user")?,
+            group: number(entry.group.as_ref(), &self.groups, "group")?,
+        })
     }
 }
 
-fn number(id: Option<&Id>, table: &str, kind: &str) -> Result<u32> {
+fn number(id: Option<&Id>, table: &str, kind: &str) -> Result<Option<u32>> {
     match id {
-        None => Ok(0),
-        Some(Id::Number(number)) => Ok(*number),
+        None => Ok(None),
+        Some(Id::Number(number)) => Ok(Some(*number)),
         Some(Id::Name(name)) => match find(table, name) {
-            Some(number) => Ok(number),
+            Some(number) => Ok(Some(number)),
             None => bail!("the image has no {kind} {name:?}; give its number"),
         },
+    }
+}
+
+/// What an entry says of its owner.
+#[derive(Clone, Copy, Debug)]
+pub struct Owner {
+    /// The user's number.
+    pub user: Option<u32>,
+    /// The group's number.
+    pub group: Option<u32>,
+}
+
+impl Owner {
+    /// Both numbers of a file, `None` if neither is given. The other one is the file's that is there,
+    /// root's if there is none.
+    pub fn with(self, there: Option<&Metadata>) -> Option<(u32, u32)> {
+        let (user, group) = there.map_or((0, 0), |there| (there.uid(), there.gid()));
+        let is_given = self.user.is_some() || self.group.is_some();
+        is_given.then(|| (self.user.unwrap_or(user), self.group.unwrap_or(group)))
     }
 }
 

@@ -1,4 +1,5 @@
 mod judged;
+mod owners;
 
 use super::Conflict::{Fail, Leave};
 use super::*;
@@ -146,30 +147,6 @@ fn what_is_there_is_replaced_only_on_request() {
     };
     fs::create_dir(dir.path().join("etc/folder")).unwrap();
     assert!(place(dir.path(), &[over], Fail).is_err());
-}
-
-#[test]
-fn owners_by_name_are_the_targets() {
-    let dir = root();
-    let owned = |name: &str| Entry {
-        user: Some(Id::Name(name.to_owned())),
-        ..file("/etc/x", "x")
-    };
-    let error = place(dir.path(), &[owned("nobody")], Fail).unwrap_err();
-    assert_eq!(exit_of(&error), Exit::Invalid);
-    assert!(
-        format!("{error:#}").contains("no user \"nobody\""),
-        "{error:#}"
-    );
-    if nix::unistd::geteuid().is_root() {
-        fs::write(
-            dir.path().join("etc/passwd"),
-            "svc:x:4711:1::/:/bin/false\n",
-        )
-        .unwrap();
-        place(dir.path(), &[owned("svc")], Fail).unwrap();
-        assert_eq!(fs::metadata(dir.path().join("etc/x")).unwrap().uid(), 4711);
-    }
 }
 
 #[test]
