@@ -10,7 +10,7 @@ mod owner;
 mod target;
 
 use std::fs::{self, Metadata, Permissions};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -83,7 +83,7 @@ fn put(place: &Target, names: &Names, entry: &Entry, conflict: Conflict) -> Resu
         }
         What::Append(bytes) => append(&at, bytes.expose(), conflict, owner, entry.mode),
         What::Folder => folder(&at, owner, entry.mode),
-        What::Link { target, hard } => link(place, &at, target, *hard),
+        What::Link { target, hard } => link(place, &at, target, *hard, owner),
     }
 }
 
@@ -152,23 +152,25 @@ fn folder(at: &Held, owner: Owner, mode: Option<u32>) -> Result<()> {
     at.sync()
 }
 
-/// Makes a link, unless it is there.
-fn link(place: &Target, at: &Held, target: &str, hard: bool) -> Result<()> {
-    if judge::is_link(place, at, target, hard)? {
-        return Ok(());
-    }
-    if at.look()?.is_some() {
-        files::remove(&at.path())?;
-    }
-    let made = match hard {
-        false => symlink(target, at.path()),
-        true => {
-            let other = place.find(target, |path| forbidden(path, false))?;
-            let other = other.context("there is no file that it could link to")?;
-            fs::hard_link(other.path(), at.path())
+/// Makes a link, unless it is there. A symbolic one has an owner of its own.
+fn link(place: &Target, at: &Held, target: &str, hard: bool, owner: Owner) -> Result<()> {
+    if !judge::is_link(place, at, target, hard)? {
+        if at.look()?.is_some() {
+            files::remove(&at.path())?;
         }
-    };
-    made.context("cannot make the link")?;
+        let made = match hard {
+            false => symlink(target, at.path()),
+            true => {
+                let other = place.find(target, |path| forbidden(path, false))?;
+                let other = other.context("there is no file that it could link to")?;
+                fs::hard_link(other.path(), at.path())
+            }
+        };
+        made.context("cannot make the link")?;
+    }
+    if !hard {
+        lchown(at.path(), owner.user, owner.group).context("cannot change its owner")?;
+    }
     at.sync()
 }
 

@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result};
 
+use super::bounded::{Bounded, Noticed};
 use super::fetch::{Fetcher, describe};
 use super::model::{Config, Header, Node, Owner, Resource, Storage};
 use crate::config::quote;
@@ -163,6 +164,10 @@ impl Node {
 }
 
 impl Owner {
+    fn is_given(&self) -> bool {
+        self.id.is_some() || self.name.is_some()
+    }
+
     fn merge(&mut self, child: Self) {
         over(&mut self.id, child.id);
         over(&mut self.name, child.name);
@@ -197,6 +202,10 @@ fn over<T>(parent: &mut Option<T>, child: Option<T>) {
     }
 }
 
+fn any(nodes: &Bounded<Node, MAX_ENTRIES>, is: impl Fn(&Node) -> bool) -> Noticed {
+    Noticed(nodes.0.iter().any(is))
+}
+
 /// A warning for every section with something in it that only Ignition does.
 fn left_out(config: &Config) -> BTreeSet<String> {
     let (storage, ignition) = (&config.storage, &config.ignition);
@@ -215,9 +224,26 @@ fn left_out(config: &Config) -> BTreeSet<String> {
     ];
     let to_ignition = to_ignition.map(|(is, name, why)| (is, name, "left to Ignition itself", why));
     let unused = unused.map(|(is, name, why)| (is, name, "not used", why));
+    let ours = [
+        (
+            any(&storage.directories, |node| node.overwrite == Some(true)),
+            "overwrite of storage.directories",
+            "not done",
+            "leaves what is in a folder",
+        ),
+        (
+            any(&storage.links, |node| {
+                node.hard == Some(true) && (node.user.is_given() || node.group.is_given())
+            }),
+            "user and group of hard links",
+            "not used, as by Ignition",
+            "leaves the file its owner",
+        ),
+    ];
     to_ignition
         .into_iter()
         .chain(unused)
+        .chain(ours)
         .filter(|(is, ..)| is.0)
         .map(|(_, name, what, why)| format!("{name} of the Ignition config: {what}; slipway {why}"))
         .collect()

@@ -3,6 +3,29 @@
 use super::*;
 
 #[test]
+fn a_symbolic_link_has_an_owner_and_a_hard_one_its_files() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let dir = root();
+    let owned = |entry| Entry {
+        user: Some(Id::Number(33)),
+        ..entry
+    };
+    let entries = [
+        file("/etc/file", "x"),
+        link("/etc/none", "file", false),
+        owned(link("/etc/soft", "file", false)),
+        owned(link("/etc/hard", "/etc/file", true)),
+    ];
+    symlink("file", dir.path().join("etc/soft")).unwrap();
+    place(dir.path(), &entries, Fail).unwrap();
+    let user = |path| fs::symlink_metadata(dir.path().join(path)).unwrap().uid();
+    let users = ["etc/none", "etc/soft", "etc/hard", "etc/file"].map(user);
+    assert_eq!(users, [0, 33, 0, 0]);
+}
+
+#[test]
 fn the_half_of_an_owner_that_is_not_given_stays() {
     if !nix::unistd::geteuid().is_root() {
         return;
