@@ -26,6 +26,9 @@ use model::{Config, Node, Owner};
 const VERSIONS: [&str; 7] = [
     "3.0.0", "3.1.0", "3.2.0", "3.3.0", "3.4.0", "3.5.0", "3.6.0",
 ];
+/// The first version in which a mode may have the setuid, setgid and sticky bits; in earlier ones
+/// Ignition leaves them out, with a warning.
+const WITH_SPECIAL_BITS: &str = "3.6.0";
 
 /// Takes files, folders and links out of a config, and of those it refers to.
 ///
@@ -55,7 +58,11 @@ fn read(text: &[u8]) -> Result<Config> {
     let supported = || format!("these are read: {}", VERSIONS.join(", "));
     match version {
         Some(version) if VERSIONS.contains(&version.as_str()) => {
-            serde_json::from_slice(text).map_err(|error| explain(&error))
+            let config = serde_json::from_slice(text).map_err(|error| explain(&error))?;
+            Ok(match version.as_str() < WITH_SPECIAL_BITS {
+                true => Config::without_special_bits(config),
+                false => config,
+            })
         }
         Some(version) => Err(invalid(format!(
             "its spec version {} is not supported; {}",

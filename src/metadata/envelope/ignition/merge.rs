@@ -226,6 +226,12 @@ fn left_out(config: &Config) -> BTreeSet<String> {
     let unused = unused.map(|(is, name, why)| (is, name, "not used", why));
     let ours = [
         (
+            config.lost_bits,
+            "setuid, setgid and sticky bits",
+            "in modes only from version 3.6.0 on",
+            "leaves them out, as Ignition does",
+        ),
+        (
             any(&storage.directories, |node| node.overwrite == Some(true)),
             "overwrite of storage.directories",
             "not done",

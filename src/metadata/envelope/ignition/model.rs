@@ -10,6 +10,8 @@ use crate::metadata::envelope::MAX_ENTRIES;
 pub const MAX_RESOURCES: usize = 32;
 /// Fragments that one config may append to one file.
 const MAX_APPEND: usize = 16;
+/// setuid, setgid and sticky.
+const SPECIAL_BITS: u32 = 0o7000;
 /// Headers of one request.
 const MAX_HEADERS: usize = 16;
 
@@ -25,6 +27,22 @@ pub struct Config {
     pub systemd: Noticed,
     #[serde(default, rename = "kernelArguments")]
     pub kernel_arguments: Noticed,
+    /// Whether a mode lost bits that its version does not have.
+    #[serde(skip)]
+    pub lost_bits: Noticed,
+}
+
+impl Config {
+    /// Takes the setuid, setgid and sticky bits off every mode.
+    pub fn without_special_bits(mut self) -> Self {
+        let storage = &mut self.storage;
+        let nodes = storage.files.0.iter_mut().chain(&mut storage.directories.0);
+        for mode in nodes.filter_map(|node| node.mode.as_mut()) {
+            self.lost_bits.0 |= *mode & SPECIAL_BITS != 0;
+            *mode &= !SPECIAL_BITS;
+        }
+        self
+    }
 }
 
 /// `ignition`, whose version has been seen to.
