@@ -73,8 +73,8 @@ impl Config<'_, '_> {
             }
         }
         self.reader.end()?;
-        if let Some(name) = self.hostname.take().or(self.fqdn.take()) {
-            self.gathered.hostname(&name)?;
+        if let Some(name) = name(self.hostname.as_deref(), self.fqdn.as_deref()) {
+            self.gathered.hostname(name)?;
         }
         self.warn();
         Ok(())
@@ -138,6 +138,15 @@ impl Config<'_, '_> {
             self.gathered
                 .warn(format!("cloud-init itself has to handle: {names}"));
         }
+    }
+}
+
+/// What cloud-init makes the host name of (its `get_hostname_fqdn`): `hostname` beside an `fqdn`, else
+/// the first label of the one there is.
+fn name<'t>(hostname: Option<&'t str>, fqdn: Option<&'t str>) -> Option<&'t str> {
+    match (hostname, fqdn) {
+        (Some(hostname), Some(_)) => Some(hostname),
+        (one, other) => one.or(other)?.split('.').next(),
     }
 }
 

@@ -47,6 +47,23 @@ fn a_file_with_everything() {
 }
 
 #[test]
+fn host_names_as_cloud_init_takes_them() {
+    let cases = [
+        ("hostname: node-a\n", "node-a"),
+        ("fqdn: node-b.example.com\nhostname: node-a\n", "node-a"),
+        ("fqdn: x.example.com\nhostname: node-a.b\n", "node-a.b"),
+        ("fqdn: node-a.example.com\n", "node-a"),
+        ("hostname: node-a.example.com\n", "node-a"),
+        ("hostname: ~\nfqdn: node-a\n", "node-a"),
+    ];
+    for (text, want) in cases {
+        let hostname = read(text).unwrap().hostname;
+        assert_eq!(hostname.as_deref(), Some(want), "{text}");
+    }
+    assert!(read("fqdn: .example.com\n").is_err());
+}
+
+#[test]
 fn contents() {
     let packed = STANDARD.encode(pack(b"hi"));
     assert_eq!(content("  content: 0644\n"), b"0644");
