@@ -227,7 +227,7 @@ impl<'t> Reader<'t> {
             );
         }
         match tag {
-            true => Err(self.error("tags are refused; for bytes, use encoding: b64")),
+            true => Err(self.error("tags are refused; for bytes, use encoding: b64 or gz+b64")),
             false => Ok(()),
         }
     }

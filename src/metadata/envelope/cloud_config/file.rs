@@ -115,13 +115,19 @@ impl FromStr for Encoding {
             let flag = match word {
                 "b64" | "base64" => &mut encoding.base64,
                 "gz" | "gzip" => &mut encoding.gzip,
-                _ => return Err("encoding must be b64, gz, gz+b64 or text/plain".to_owned()),
+                _ => return Err("encoding must be b64, gz+b64 or text/plain".to_owned()),
             };
             if std::mem::replace(flag, true) {
                 return Err("encoding names the same twice".to_owned());
             }
         }
-        Ok(encoding)
+        match encoding.gzip && !encoding.base64 {
+            // YAML has bytes only under the tag !!binary, which is base64 as well.
+            true => Err("encoding gz alone has no bytes to unpack in YAML text; \
+                         pack the content in base64 and write gz+b64, without a tag"
+                .to_owned()),
+            false => Ok(encoding),
+        }
     }
 }
 
@@ -233,6 +239,10 @@ mod tests {
             assert_eq!(text.parse(), Ok(both), "{text}");
         }
         assert_eq!("text/plain".parse(), Ok(Encoding::default()));
+        for text in ["gz", "gzip"] {
+            let error = text.parse::<Encoding>().unwrap_err();
+            assert!(error.contains("write gz+b64"), "{error}");
+        }
         for text in ["b64+b64", "zstd", "gz+", "text/plain+gz"] {
             assert!(text.parse::<Encoding>().is_err(), "{text}");
         }
