@@ -74,6 +74,12 @@ fn by_target(
         Some((_, What::Link { hard: false, .. })) => return Ok(()),
         Some((file, _)) => bail!("{file:?} is a file of the envelope, not a folder"),
     }
+    let is_folder = entry.what == What::Folder;
+    let at = place.find(path, |path| forbidden(path, is_folder))?;
+    let there = at.as_ref().map_or(Ok(None), Held::look)?;
+    if there.is_some() && stays(entry, conflict) {
+        return Ok(());
+    }
     if let What::Link { target, hard: true } = &entry.what
         && !before.contains_key(target.as_str())
         && above(target, before).is_none()
@@ -84,8 +90,6 @@ fn by_target(
             bail!("there is no file {target:?} that it could link to");
         }
     }
-    let is_folder = entry.what == What::Folder;
-    let at = place.find(path, |path| forbidden(path, is_folder))?;
     match (before.get(path), at) {
         (Some(other), _) if **other == entry.what || entry.overwrite => Ok(()),
         (None, None) => Ok(()),

@@ -135,6 +135,7 @@ fn a_machine_that_lives_is_asked_only_about_what_it_must_do() {
         file("/etc/file", "new"),
         link("/etc/dangling", "other", false),
         entry("/etc/dangling", What::Append(Secret::new("x"))),
+        link("/etc/file", "/etc/missing", true),
     ];
     place(dir.path(), &stays, Leave).unwrap();
     assert_eq!(text(&dir, "etc/file"), "old");
