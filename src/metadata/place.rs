@@ -21,6 +21,7 @@ use crate::exit::{Exit, WithExit};
 use crate::node::files::{self, Look};
 
 use judge::forbidden;
+pub use judge::names as judge_names;
 use owner::{Names, Owner};
 use target::{Held, Target};
 

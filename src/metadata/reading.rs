@@ -7,6 +7,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::deadline::Deadline;
 use super::envelope::{self, Delivery, NeedsNetwork, NoDocument, Remote, verify};
+use super::place::judge_names;
 use super::platform::{self, Network, Platform};
 use super::settings::Settings;
 use super::source::{Answer, Context, detect, file};
@@ -41,12 +42,15 @@ impl Reading {
         })
     }
 
-    /// Reads the document.
+    /// Reads the document, and looks at the names of what came with it: as much as can be told without
+    /// the machine that it is for.
     ///
     /// # Errors
     /// [`Exit::Invalid`] with all its problems.
     pub fn judge(&self) -> Result<Fetched> {
         let origin = &self.origin;
+        judge_names(&self.delivery.entries)
+            .with_context(|| format!("cannot use what {origin} holds"))?;
         let machine = config::parse(self.delivery.document.expose())
             .map_err(|problems| anyhow!("the machine document is invalid ({origin}):\n{problems}"))
             .exit(Exit::Invalid)?;

@@ -411,9 +411,16 @@ fn a_hash_on_the_command_line_counts_for_every_source() {
 
 #[test]
 fn an_envelope_that_writes_elsewhere_is_refused_whole() {
-    let (exit, text) = Fixture::qemu(&cloud_config("/usr/bin/slipway")).refusal();
+    let envelope = cloud_config("/usr/bin/slipway");
+    let fixture = Fixture::qemu(&envelope);
+    let (exit, text) = fixture.refusal();
     assert_eq!(exit, Exit::Invalid);
-    assert!(text.contains("\"/usr/bin/slipway\": only /etc"), "{text}");
+    let why = "\"/usr/bin/slipway\": only /etc";
+    assert!(text.contains(why), "{text}");
+    // `validate` says so where the envelope is made.
+    fixture.put("envelope", &envelope);
+    let error = document(&fixture.dir.path().join("envelope")).unwrap_err();
+    assert!(format!("{error:#}").contains(why), "{error:#}");
 }
 
 #[test]
