@@ -22,9 +22,10 @@ install() {
     for file in slipway-network.service:"$systemdsystemunitdir" 99-slipway.network:/usr/lib/systemd/network; do
         inst_simple "$moddir/${file%%:*}" "${file#*:}/${file%%:*}" || network_fail "${file%%:*} is missing; run './x install --destdir ROOT' first"
     done
-    inst_multiple systemctl "$systemdutildir/systemd-networkd" "$systemdutildir/systemd-resolved" \
-        "$systemdsystemunitdir/systemd-networkd.service" "$systemdsystemunitdir/systemd-networkd.socket" \
-        "$systemdsystemunitdir/systemd-resolved.service" || network_fail "the image lacks systemd-networkd or systemd-resolved"
+    for file in systemd-networkd systemd-resolved; do
+        inst_multiple "$systemdutildir/$file" "$systemdsystemunitdir/$file.service" || network_fail "the image lacks $file"
+    done
+    inst_multiple systemctl "$systemdsystemunitdir/systemd-networkd.socket" || network_fail "the image lacks systemctl or systemd-networkd.socket"
     # Both programs give up root for users of their own.
     for user in systemd-network systemd-resolve; do
         grep "^$user:" "$dracutsysrootdir/etc/passwd" >> "$initdir/etc/passwd" || network_fail "the image has no user $user"

@@ -10,7 +10,7 @@ use super::run::{output, print, root};
 use crate::config::{self, schema};
 use crate::exit::{Exit, WithExit, fail};
 use crate::metadata::convert::{self, FORMS, Form};
-use crate::metadata::{self, Fetched, Outcome};
+use crate::metadata::{self, Fetched, HOSTNAME, Outcome};
 use crate::node::files::{self, PRIVATE};
 use crate::render::emit;
 use crate::report::{Output, Reporter};
@@ -95,9 +95,13 @@ pub fn convert(words: &Words) -> Result<()> {
     let form = form(words.text("to")?)?;
     let fetched = metadata::document(Path::new(words.argument()?))?;
     warn(&fetched);
-    if !fetched.carried.is_empty() {
-        let carried = fetched.carried.join(", ");
-        log::warn!("only the machine document is wrapped; left out: {carried}");
+    let hostname = fetched.hostname.iter().map(|_| HOSTNAME);
+    let left: Vec<_> = hostname
+        .chain(fetched.carried.iter().map(String::as_str))
+        .collect();
+    if !left.is_empty() {
+        let left = left.join(", ");
+        log::warn!("only the machine document is wrapped; left out: {left}");
     }
     let folder = words.path("output-dir");
     if form == Form::NoCloud && folder.is_none() {

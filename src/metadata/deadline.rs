@@ -90,9 +90,14 @@ pub fn until<T>(
                 .with_context(|| format!("gave up waiting for {what} after {limit}"))
                 .exit(Exit::NotFound);
         }
-        thread::sleep(pause.max(wanted.min(LONGEST_WANTED)).min(left));
+        thread::sleep(rest(pause, wanted, left));
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
+}
+
+/// How long to rest between two attempts, if so much time was asked for and is left.
+fn rest(pause: Duration, wanted: Duration, left: Duration) -> Duration {
+    pause.max(wanted.min(LONGEST_WANTED)).min(left)
 }
 
 /// Looks for something that costs next to nothing to look for, such as a device, until it is there.
@@ -138,6 +143,21 @@ mod tests {
         let late = late.unwrap_err();
         assert_eq!(exit_of(&late), Exit::NotFound);
         assert_eq!(format!("{late:#}"), "gave up waiting for it after 10ms: no");
+    }
+
+    #[test]
+    fn no_rest_is_longer_than_half_a_minute() {
+        let s = Duration::from_secs;
+        for (pause, wanted, left, want) in [
+            (1, 0, 100, 1),
+            (5, 2, 100, 5),
+            (1, 20, 100, 20),
+            (1, 3600, 100, 30),
+            (1, 3600, 10, 10),
+            (5, 0, 3, 3),
+        ] {
+            assert_eq!(rest(s(pause), s(wanted), s(left)), s(want));
+        }
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub fn keep(request: &Request, reading: &Reading, fetched: &Fetched) -> Result<(
         false => Conflict::Leave,
     };
     place(target, &reading.delivery.entries, conflict)?;
-    let carried = reading.delivery.hostname.as_deref();
+    let carried = fetched.hostname.as_deref();
     let hostname = format!("{}\n", carried.unwrap_or(&fetched.machine.node.name));
     let text = fetched.text.expose();
     store(&request.root, COPY, text, PRIVATE)?;

@@ -94,6 +94,8 @@ pub struct Fetched {
     pub text: Secret,
     /// The paths of files, folders and links that the envelope carried.
     pub carried: Vec<String>,
+    /// The host name that it carried.
+    pub hostname: Option<String>,
     /// What of the envelope was left out.
     pub warnings: Vec<String>,
 }

@@ -61,6 +61,7 @@ impl Reading {
             machine,
             text: self.delivery.document.clone(),
             carried: entries.map(|entry| entry.path.clone()).collect(),
+            hostname: self.delivery.hostname.clone(),
             warnings: self.delivery.warnings.clone(),
         })
     }

@@ -19,15 +19,33 @@ const INSTALLED: [&str; 8] = [
     "usr/lib/systemd/system/slipway-fetch-online.service",
     "usr/lib/systemd/system/slipway-network.service",
 ];
-/// Without any of these there is none.
-const NEEDED: [&str; 7] = [
-    "usr/bin/slipway",
-    "usr/lib/dracut/modules.d/50slipway/slipway-fetch.service",
-    "usr/lib/dracut/modules.d/50slipway/slipway-fetch-online.service",
-    "usr/lib/dracut/modules.d/50slipway-network/slipway-network.service",
-    "usr/lib/dracut/modules.d/50slipway-network/99-slipway.network",
-    "usr/lib/systemd/systemd-networkd",
-    "usr/lib/systemd/systemd-resolved",
+/// Without any of these files there is none, and this is said.
+const NEEDED: [(&str, &str); 7] = [
+    ("usr/bin/slipway", "slipway: /usr/bin/slipway is missing"),
+    (
+        "usr/lib/dracut/modules.d/50slipway/slipway-fetch.service",
+        "/slipway-fetch.service is missing",
+    ),
+    (
+        "usr/lib/dracut/modules.d/50slipway/slipway-fetch-online.service",
+        "/slipway-fetch-online.service is missing",
+    ),
+    (
+        "usr/lib/dracut/modules.d/50slipway-network/slipway-network.service",
+        "slipway-network: slipway-network.service is missing",
+    ),
+    (
+        "usr/lib/dracut/modules.d/50slipway-network/99-slipway.network",
+        "slipway-network: 99-slipway.network is missing",
+    ),
+    (
+        "usr/lib/systemd/systemd-networkd",
+        "the image lacks systemd-networkd",
+    ),
+    (
+        "usr/lib/systemd/systemd-resolved",
+        "the image lacks systemd-resolved",
+    ),
 ];
 
 /// The check.
@@ -58,11 +76,13 @@ fn judge(tree: &Path) -> Result<()> {
             "an initrd with slipway's modules has no {name}"
         );
     }
-    NEEDED.iter().try_for_each(|name| without(tree, name))
+    NEEDED
+        .iter()
+        .try_for_each(|(name, said)| without(tree, name, said))
 }
 
-/// An initrd without this file is not made, and its name is said.
-fn without(tree: &Path, name: &str) -> Result<()> {
+/// An initrd without this file is not made, and dracut says why.
+fn without(tree: &Path, name: &str, said: &str) -> Result<()> {
     let (there, away) = (tree.join(name), tree.join("away"));
     let shown = || format!("cannot move {}", there.display());
     fs::rename(&there, &away).with_context(shown)?;
@@ -71,12 +91,10 @@ fn without(tree: &Path, name: &str) -> Result<()> {
     let Err(error) = made else {
         bail!("without {name} an initrd is made all the same");
     };
-    let file = name.rsplit('/').next().unwrap_or(name);
-    let said = format!("{error:#}");
-    // Its command line, which is repeated at the beginning, names none of them.
+    let words = format!("{error:#}");
     ensure!(
-        said.contains(file),
-        "dracut does not say that {file} is missing: {said}"
+        words.contains(said),
+        "dracut does not say {said:?}: {words}"
     );
     Ok(())
 }

@@ -43,7 +43,8 @@ pub struct Entry {
     pub what: What,
     /// Permission bits; default 0644 for files and 0755 for folders.
     pub mode: Option<u32>,
-    /// Default the user of the file or folder that is there, else root.
+    /// Default root for a file that is written. What is appended to, a folder that is there, and a file of which
+    /// only the group is given keep their user.
     pub user: Option<Id>,
     /// As `user`.
     pub group: Option<Id>,

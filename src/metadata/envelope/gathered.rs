@@ -97,8 +97,9 @@ impl Gathered {
         }
     }
 
-    /// Takes something to be written. What appends to a file of the envelope becomes part of it: written in
-    /// two steps, it could be there twice after a power cut between them.
+    /// Takes something to be written. What appends to a file of the envelope becomes part of it, and what
+    /// overwrites one takes its place: in two steps, a power cut between them would leave what
+    /// another fetch does not know as its own.
     ///
     /// # Errors
     /// If it is in the document's place, or one too many.
@@ -119,6 +120,11 @@ impl Gathered {
                 last.group = entry.group.or_else(|| last.group.take());
                 return Ok(());
             }
+        }
+        if entry.overwrite && matches!(entry.what, What::File(_)) {
+            let is_file = |what: &What| matches!(what, What::File(_) | What::Append(_));
+            self.entries
+                .retain(|earlier| earlier.path != entry.path || !is_file(&earlier.what));
         }
         if self.entries.len() == MAX_ENTRIES {
             return Err(invalid(format!(
@@ -234,13 +240,28 @@ mod tests {
         push(What::File(Secret::new("d")), None, None);
         push(What::Append(Secret::new("e")), None, None);
         gathered.push(folder("/etc/x")).unwrap();
+        let over = |path: &str| Entry {
+            what: What::File(Secret::new("f")),
+            overwrite: true,
+            ..folder(path)
+        };
+        gathered.push(over("/etc/x")).unwrap();
         let entries = gathered.entries;
         let whats: Vec<_> = entries.iter().map(|entry| &entry.what).collect();
         let file = |bytes: &str| What::File(Secret::new(bytes));
-        assert_eq!(whats, [&file("abc"), &file("de"), &What::Folder]);
+        let all = [&file("abc"), &file("de"), &What::Folder, &file("f")];
+        assert_eq!(whats, all);
         let first = entries.first().unwrap();
         let both = (first.mode, first.user.clone());
         assert_eq!(both, (Some(0o644), Some(Id::Number(7))));
+        // What stands in the way of a file that overwrites is for the target to judge, but for files.
+        let mut gathered = Gathered {
+            entries,
+            ..Gathered::default()
+        };
+        gathered.push(over("/etc/motd")).unwrap();
+        let left: Vec<_> = gathered.entries.iter().map(|entry| &entry.what).collect();
+        assert_eq!(left, [&What::Folder, &file("f"), &file("f")]);
     }
 
     #[test]

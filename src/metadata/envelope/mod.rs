@@ -47,6 +47,46 @@ pub fn open(bytes: &[u8], remote: &dyn Remote) -> Result<Delivery> {
     opener.gathered.finish(carrier)
 }
 
+/// Whether an envelope carries a machine document, or points to more of itself that may.
+pub fn carries(bytes: &[u8]) -> bool {
+    match open(bytes, &Offline) {
+        Ok(_) => true,
+        Err(error) => error
+            .chain()
+            .any(<dyn std::error::Error>::is::<NeedsNetwork>),
+    }
+}
+
+/// What bytes are for, as far as a first look tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Glance {
+    /// There is nothing.
+    Nothing,
+    /// For us, or so it must be judged.
+    Ours,
+    /// For cloud-init: it does not even name a machine document.
+    Others,
+    /// Nothing that is opened.
+    Refused,
+}
+
+/// Looks at what a source offers in two places, to choose one.
+pub fn glance(bytes: &[u8]) -> Glance {
+    let names = |name: &str| {
+        bytes
+            .windows(name.len())
+            .any(|window| window == name.as_bytes())
+    };
+    match detect(bytes) {
+        _ if bytes.trim_ascii().is_empty() => Glance::Nothing,
+        Format::Refused(_) => Glance::Refused,
+        Format::CloudConfig | Format::Mime if !names(DOCUMENT) && !names("vnd.slipway.machine") => {
+            Glance::Others
+        }
+        _ => Glance::Ours,
+    }
+}
+
 /// An error of the delivery's author.
 fn invalid(message: impl Display) -> anyhow::Error {
     fail(Exit::Invalid, anyhow!("{message}"))

@@ -1,6 +1,6 @@
 //! Whether an envelope's entries may be written, before any is.
 //!
-//! Names alone tell most of it, the target as it is the rest. What lies behind a link that the envelope
+//! Names alone tell most of it, the target as it is and the entries before one the rest. What lies behind a link that the envelope
 //! itself makes cannot be told before the link is there; the writing judges it again.
 
 use std::collections::BTreeMap;
@@ -35,20 +35,21 @@ pub fn names(entries: &[Entry]) -> Result<()> {
     Err(fail(Exit::Invalid, error))
 }
 
-/// Judges entries by what the target has.
+/// The entries before one, by their paths.
+type Before<'b> = BTreeMap<&'b str, &'b What>;
+
+/// Judges entries by what the target has, and by each other.
 ///
 /// # Errors
 /// All that could not be written; the code is the first one's.
 pub fn entries(place: &Target, names: &Names, all: &[Entry], conflict: Conflict) -> Result<()> {
-    let mut before = BTreeMap::new();
+    let mut before = Before::new();
     let mut problems = Vec::new();
     for entry in all {
         let owner = names.owner(entry).exit(Exit::Invalid);
-        let entry_alone = owner.and_then(|_| by_target(place, entry, conflict, &before));
-        problems.extend(entry_alone.err().map(|error| (entry, error)));
-        if entry.what != What::Folder {
-            before.insert(entry.path.as_str(), &entry.what);
-        }
+        let judged = owner.and_then(|_| by_target(place, entry, conflict, &before));
+        problems.extend(judged.err().map(|error| (entry, error)));
+        before.insert(entry.path.as_str(), &entry.what);
     }
     let Some((_, first)) = problems.first() else {
         return Ok(());
@@ -57,53 +58,81 @@ pub fn entries(place: &Target, names: &Names, all: &[Entry], conflict: Conflict)
     let line = |(entry, error): &(&Entry, Error)| format!("{:?}: {error:#}", entry.path);
     let lines: Vec<_> = problems.iter().map(line).collect();
     let lines = lines.join("\n");
-    let error = anyhow!("the envelope cannot be written, and nothing of it was:\n{lines}");
+    let error = anyhow!("the envelope cannot be written:\n{lines}");
     Err(fail(exit, error))
 }
 
-/// Judges an entry by the target, and by the files and links `before` it in the envelope.
-fn by_target(
-    place: &Target,
-    entry: &Entry,
-    conflict: Conflict,
-    before: &BTreeMap<&str, &What>,
-) -> Result<()> {
+/// Judges an entry by the target, and by those before it in the envelope.
+fn by_target(place: &Target, entry: &Entry, conflict: Conflict, before: &Before<'_>) -> Result<()> {
     let path = entry.path.as_str();
-    match above(path, before) {
-        None => {}
-        Some((_, What::Link { hard: false, .. })) => return Ok(()),
-        Some((file, _)) => bail!("{file:?} is a file of the envelope, not a folder"),
+    if is_behind_a_link(path, before)? {
+        return Ok(());
     }
     let is_folder = entry.what == What::Folder;
     let at = place.find(path, |path| forbidden(path, is_folder))?;
     let there = at.as_ref().map_or(Ok(None), Held::look)?;
-    if there.is_some() && stays(entry, conflict) {
+    let earlier = before.get(path).copied();
+    if stays(entry, conflict) && (there.is_some() || earlier.is_some()) {
         return Ok(());
     }
-    if let What::Link { target, hard: true } = &entry.what
-        && !before.contains_key(target.as_str())
-        && above(target, before).is_none()
-    {
-        let other = place.find(target, |path| forbidden(path, false))?;
-        let there = other.map_or(Ok(None), |other| other.look())?;
-        if there.is_none_or(|there| there.is_dir()) {
-            bail!("there is no file {target:?} that it could link to");
-        }
+    if let What::Link { target, hard: true } = &entry.what {
+        can_be_linked(place, target, before)?;
     }
-    match (before.get(path), at) {
-        (Some(other), _) if **other == entry.what || entry.overwrite => Ok(()),
-        (None, None) => Ok(()),
-        _ if stays(entry, conflict) => Ok(()),
+    let is_above = before.keys().any(|other| is_in(other, path));
+    match (earlier, at) {
+        _ if is_above && !is_folder => bail!("it is a folder of the envelope"),
+        (Some(earlier), _) => may_follow(earlier, entry),
         (None, Some(at)) => free(place, &at, entry),
-        (Some(_), _) => bail!(exists(entry)),
+        (None, None) => Ok(()),
     }
 }
 
-/// The file or link before an entry that is on the way to it.
-fn above<'b>(path: &str, before: &BTreeMap<&'b str, &'b What>) -> Option<(&'b str, &'b What)> {
-    let ends = path.match_indices('/');
-    let found = ends.filter_map(|(end, _)| before.get_key_value(path.split_at(end).0));
-    found.map(|(path, what)| (*path, *what)).next()
+/// Whether a symbolic link of the envelope is on the way to a path: nothing can be told of it then.
+///
+/// # Errors
+/// If a file of the envelope is on the way.
+fn is_behind_a_link(path: &str, before: &Before<'_>) -> Result<bool> {
+    for (end, _) in path.match_indices('/') {
+        match before.get_key_value(path.split_at(end).0) {
+            None | Some((_, What::Folder)) => {}
+            Some((_, What::Link { hard: false, .. })) => return Ok(true),
+            Some((file, _)) => bail!("{file:?} is a file of the envelope, not a folder"),
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a hard link may be made to a path.
+fn can_be_linked(place: &Target, target: &str, before: &Before<'_>) -> Result<()> {
+    let is_file = match before.get(target) {
+        Some(What::Folder) => false,
+        Some(_) => true,
+        None if is_behind_a_link(target, before)? => true,
+        None => {
+            let other = place.find(target, |path| forbidden(path, false))?;
+            let there = other.map_or(Ok(None), |other| other.look())?;
+            there.is_some_and(|there| !there.is_dir())
+        }
+    };
+    if !is_file {
+        bail!("there is no file {target:?} that it could link to");
+    }
+    Ok(())
+}
+
+/// Whether an entry may take the place of another of the same path.
+fn may_follow(earlier: &What, entry: &Entry) -> Result<()> {
+    match (earlier, &entry.what) {
+        (earlier, what) if earlier == what => Ok(()),
+        (What::Folder, _) => bail!("it is a folder of the envelope"),
+        (_, What::Folder) => bail!("it is a file or link of the envelope, not a folder"),
+        (What::Link { hard: false, .. }, What::Append(_)) => {
+            bail!("it is a link of the envelope, which cannot be appended to")
+        }
+        (_, What::Append(_)) => Ok(()),
+        _ if entry.overwrite => Ok(()),
+        _ => bail!(exists()),
+    }
 }
 
 /// Whether an entry may take the place of what is there.
@@ -114,18 +143,17 @@ pub fn free(place: &Target, at: &Held, entry: &Entry) -> Result<()> {
     let Some(there) = at.look()? else {
         return Ok(());
     };
-    let path = &entry.path;
     match &entry.what {
         What::File(_) if !there.is_file() && !there.is_symlink() => {
-            bail!("{path} is something else than a file; remove it first")
+            bail!("something else than a file is there; remove it first")
         }
         What::File(bytes) => {
             if !entry.overwrite && !at.holds(bytes.expose())? {
-                bail!(exists(entry));
+                bail!(exists());
             }
         }
         What::Append(_) if !there.is_file() || there.len() > MAX_APPENDED => {
-            bail!("{path} is something that cannot be appended to")
+            bail!("something that cannot be appended to is there; remove it first")
         }
         What::Folder if !there.is_dir() => {
             bail!("something else than a folder is there; remove it first")
@@ -133,7 +161,7 @@ pub fn free(place: &Target, at: &Held, entry: &Entry) -> Result<()> {
         What::Link { target, hard } => {
             let overwrite = entry.overwrite && !there.is_dir();
             if !overwrite && !is_link(place, at, target, *hard)? {
-                bail!(exists(entry));
+                bail!(exists());
             }
         }
         What::Append(_) | What::Folder => {}
@@ -153,11 +181,8 @@ pub fn is_link(place: &Target, at: &Held, target: &str, hard: bool) -> Result<bo
     Ok(matches!(ids, (Some(a), Some(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino())))
 }
 
-fn exists(entry: &Entry) -> String {
-    format!(
-        "{} is there already, and the envelope does not say overwrite",
-        entry.path
-    )
+fn exists() -> &'static str {
+    "something is there already, and the envelope does not say overwrite"
 }
 
 /// Why an entry may not be written, if so.
@@ -180,10 +205,6 @@ fn name(entry: &Entry) -> Option<String> {
 
 /// Why nothing, or nothing but a folder, may be written at a path.
 pub fn forbidden(path: &str, folder: bool) -> Option<String> {
-    let is_in = |path: &str, root: &str| {
-        path.strip_prefix(root)
-            .is_some_and(|rest| rest.starts_with('/'))
-    };
     let within = |root| is_in(path, root);
     let plain = |part: &str| !matches!(part, "" | "." | "..") && !part.contains('\0');
     let rest = path.strip_prefix('/').unwrap_or_default();
@@ -198,6 +219,12 @@ pub fn forbidden(path: &str, folder: bool) -> Option<String> {
     } else {
         None
     }
+}
+
+/// Whether a path is somewhere below a folder.
+fn is_in(path: &str, folder: &str) -> bool {
+    let rest = path.strip_prefix(folder);
+    rest.is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether a symbolic link at `path` to `target` names something above the root.

@@ -74,6 +74,11 @@ impl Target {
                     let above = part.rfind('/').map_or(0, |slash| slash + 1);
                     let (_, rest) = path.trim_start_matches('/').split_at(above);
                     judge(&held, rest)?;
+                    // openat2 says the same of a link to nothing, which nobody can make a folder.
+                    if fs::symlink_metadata(in_proc(held.as_raw_fd()).join(last(part))).is_ok() {
+                        let next = "name the folder that it should lead to";
+                        return Err(anyhow!("/{part} is a link to nothing; {next}"));
+                    }
                     if !make {
                         return Ok(None);
                     }
@@ -104,8 +109,7 @@ impl Target {
     }
 
     fn make(&self, parent: &OwnedFd, folder: &str) -> Result<OwnedFd> {
-        let name = folder.rsplit('/').next().unwrap_or(folder);
-        match mkdirat(parent, name, MODE) {
+        match mkdirat(parent, last(folder), MODE) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(error) => {
                 let error = std::io::Error::from(error);
@@ -113,7 +117,7 @@ impl Target {
             }
         }
         self.folder(folder)?
-            .with_context(|| format!("/{folder} is a link to nothing"))
+            .with_context(|| format!("the folder /{folder} is gone again"))
     }
 
     fn folder(&self, path: &str) -> Result<Option<OwnedFd>> {
@@ -191,6 +195,11 @@ impl Held {
     fn folder_path(&self) -> PathBuf {
         in_proc(self.folder.as_raw_fd())
     }
+}
+
+/// The last name of a path.
+fn last(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// The kernel's own name of what is held open.

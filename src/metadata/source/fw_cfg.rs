@@ -60,7 +60,8 @@ fn raw(entry: &Path, deadline: Deadline) -> Result<Vec<u8>> {
 /// Reads `size` bytes, a page at a time; at least one, however late it is.
 fn pages(mut raw: impl Read, size: u64, deadline: Deadline) -> Result<Vec<u8>> {
     let mut bytes = Vec::with_capacity(usize::try_from(size)?);
-    let mut page = [0; 4096];
+    // As large as a page is on any machine.
+    let mut page = vec![0; 64 * 1024];
     while (bytes.len() as u64) < size {
         let got = raw
             .read(&mut page)
@@ -105,7 +106,7 @@ mod tests {
 
     impl Read for Device {
         fn read(&mut self, page: &mut [u8]) -> std::io::Result<usize> {
-            let count = self.left.min(page.len());
+            let count = self.left.min(page.len()).min(4096);
             self.left -= count;
             self.reads += 1;
             Ok(count)

@@ -11,7 +11,8 @@ use super::disk::{Disk, Files};
 use super::{Answer, Context, MAX_BYTES, seed, smbios};
 use crate::exit::{Exit, WithExit};
 use crate::metadata::cmdline;
-use crate::metadata::envelope::DOCUMENT;
+use crate::metadata::envelope::Glance::{Nothing, Others, Ours};
+use crate::metadata::envelope::glance;
 use crate::metadata::http::shown;
 use crate::metadata::remote::Remote;
 
@@ -67,9 +68,11 @@ pub fn is_present(context: &Context<'_>) -> bool {
 
 pub(super) fn user_data(disk: &Files) -> Result<Answer> {
     let bytes = disk.read(USER_DATA)?;
-    if bytes.as_deref().is_none_or(is_another_programs)
-        && let Some(bytes) = disk.read(VENDOR_DATA)?
-        && !is_another_programs(&bytes)
+    if matches!(
+        glance(bytes.as_deref().unwrap_or_default()),
+        Nothing | Others
+    ) && let Some(bytes) = disk.read(VENDOR_DATA)?
+        && glance(&bytes) == Ours
     {
         return Ok(Answer::document(bytes, "NoCloud disk (vendor-data)"));
     }
@@ -82,15 +85,6 @@ pub(super) fn user_data(disk: &Files) -> Result<Answer> {
             ))
         }
     })
-}
-
-/// Whether it is nothing, or a cloud-config that does not even name the machine document.
-fn is_another_programs(bytes: &[u8]) -> bool {
-    let names_it = || {
-        let mut windows = bytes.windows(DOCUMENT.len());
-        windows.any(|window| window == DOCUMENT.as_bytes())
-    };
-    bytes.trim_ascii().is_empty() || bytes.starts_with(b"#cloud-config") && !names_it()
 }
 
 #[cfg(test)]

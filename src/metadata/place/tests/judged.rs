@@ -50,6 +50,20 @@ fn nothing_is_written_if_anything_cannot_be() {
         (file("/etc/file/below", "x"), "Not a directory"),
         (file("/etc/first/below", "x"), "file of the envelope"),
         (file("/etc/first", "other"), "does not say overwrite"),
+        (file("/etc/dangling/x", "x"), "link to nothing"),
+        (file("/var/new", "x"), "folder of the envelope"),
+        (over(file("/var/new/folder", "x")), "folder of the envelope"),
+        (over(link("/var/new", "x", false)), "folder of the envelope"),
+        (over(entry("/etc/first", What::Folder)), "not a folder"),
+        (append("/etc/soft"), "link of the envelope"),
+        (
+            link("/etc/new", "/etc/first/x", true),
+            "file of the envelope",
+        ),
+        (
+            link("/etc/new", "/var/new/folder", true),
+            "there is no file",
+        ),
         (over(file("/var/real/folder", "x")), "remove it first"),
         (entry("/etc/file", What::Folder), "remove it first"),
         (entry("/etc/inside", What::Folder), "remove it first"),
@@ -75,6 +89,7 @@ fn nothing_is_written_if_anything_cannot_be() {
         let entries = [
             entry("/var/new/folder", What::Folder),
             file("/etc/first", "x"),
+            link("/etc/soft", "first", false),
             bad,
         ];
         let error = place(dir.path(), &entries, Fail).unwrap_err();
@@ -98,19 +113,17 @@ fn every_problem_is_named_and_the_first_gives_the_code() {
     let lines: Vec<_> = error.to_string().lines().map(str::to_owned).collect();
     assert_eq!(lines.len(), 3, "{lines:#?}");
     assert!(lines[1].starts_with("\"/etc/out/x\": a link on the way"));
-    assert!(lines[2].starts_with("\"/etc/file\": /etc/file is there already"));
+    assert!(lines[2].starts_with("\"/etc/file\": something is there already"));
 }
 
 #[test]
 fn entries_build_on_each_other() {
-    let dir = lived_in();
     let over = |path, text| Entry {
         overwrite: true,
         ..file(path, text)
     };
     let entries = [
         entry("/var/new", What::Folder),
-        over("/var/new/file", "first"),
         over("/var/new/file", "over"),
         over("/etc/file", "over"),
         link("/etc/soft", "../var/new", false),
@@ -119,13 +132,18 @@ fn entries_build_on_each_other() {
         link("/etc/harder", "/etc/soft/behind", true),
         file("/etc/inside/folder/x", "x"),
     ];
-    place(dir.path(), &entries, Fail).unwrap();
-    assert_eq!(text(&dir, "var/new/file"), "over");
-    assert_eq!(text(&dir, "etc/file"), "over");
-    assert!(dir.path().join("etc/hard").exists());
-    assert_eq!(text(&dir, "var/new/behind"), "x");
-    assert_eq!(text(&dir, "etc/harder"), "x");
-    assert_eq!(text(&dir, "var/real/folder/x"), "x");
+    // A power cut after any of them, and the fetch runs again.
+    for done in 0..=entries.len() {
+        let dir = lived_in();
+        place(dir.path(), &entries[..done], Fail).unwrap();
+        place(dir.path(), &entries, Fail).unwrap();
+        assert_eq!(text(&dir, "var/new/file"), "over");
+        assert_eq!(text(&dir, "etc/file"), "over");
+        assert!(dir.path().join("etc/hard").exists());
+        assert_eq!(text(&dir, "var/new/behind"), "x");
+        assert_eq!(text(&dir, "etc/harder"), "x");
+        assert_eq!(text(&dir, "var/real/folder/x"), "x");
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! beside it; a machine made from an OVF template has its user data among the properties of the OVF
 //! environment instead. The usual crate, vmw_backdoor, can only read, but a document is to be taken
 //! away after it was kept, because any process of the machine may ask; so the protocol is spoken here
-//! ([`backdoor`]). Of the OVF environment only those properties go, as in Ignition: the rest is others'.
+//! ([`backdoor`]). Only what carries a document goes: the rest is others', who may read it later.
 
 #[cfg(target_arch = "x86_64")]
 mod backdoor;
@@ -18,7 +18,7 @@ use anyhow::{Context as _, Result, anyhow};
 
 use super::{Answer, Context, ovf, smbios};
 use crate::exit::{Exit, WithExit, fail};
-use crate::metadata::base64;
+use crate::metadata::{base64, envelope};
 
 /// User data, cloud-init's before Ignition's.
 const KEYS: [&str; 2] = ["guestinfo.userdata", IGNITION];
@@ -55,8 +55,8 @@ pub fn read(context: &Context<'_>) -> Result<Answer> {
     find(&mut *open(context.root)?)
 }
 
-/// Sets the variables that hold user data to an empty document, each in the form that its other reader
-/// understands, and takes it out of the OVF environment.
+/// Sets the variables that carry a machine document to an empty one, each in the form that its other
+/// reader understands, and takes the properties that do out of the OVF environment.
 pub fn wipe(root: &Path, _: &Path) -> Result<()> {
     scrub(&mut *open(root)?)
 }
@@ -111,18 +111,7 @@ fn find(info: &mut dyn GuestInfo) -> Result<Answer> {
 
 fn find_property(xml: &[u8]) -> Result<Option<Answer>> {
     for key in PROPERTIES {
-        let value = ovf::property(xml, key)?;
-        let Some(value) = value.filter(|value| holds(value.as_bytes())) else {
-            continue;
-        };
-        let bytes = if key == IGNITION {
-            let encoding = ovf::property(xml, &encoding(key))?.unwrap_or_default();
-            decoded(value.into_bytes(), encoding.as_bytes())
-                .with_context(|| format!("cannot read OVF property {key}"))
-                .exit(Exit::Invalid)?
-        } else {
-            property(value)
-        };
+        let bytes = property(xml, key)?.unwrap_or_default();
         if holds(&bytes) {
             let answer = Answer::document(bytes, format!("OVF property {key}"));
             return Ok(Some(answer));
@@ -131,9 +120,24 @@ fn find_property(xml: &[u8]) -> Result<Option<Answer>> {
     Ok(None)
 }
 
+/// What a property stands for.
+fn property(xml: &[u8], key: &str) -> Result<Option<Vec<u8>>> {
+    let Some(value) = ovf::property(xml, key)?.filter(|value| holds(value.as_bytes())) else {
+        return Ok(None);
+    };
+    if key != IGNITION {
+        return Ok(Some(plain(value)));
+    }
+    let encoding = ovf::property(xml, &encoding(key))?.unwrap_or_default();
+    decoded(value.into_bytes(), encoding.as_bytes())
+        .with_context(|| format!("cannot read OVF property {key}"))
+        .exit(Exit::Invalid)
+        .map(Some)
+}
+
 /// OVF tools give user data in base64 or as it is, and do not say which. Text that is base64 as a whole
 /// is no document: a document has a colon.
-fn property(value: String) -> Vec<u8> {
+fn plain(value: String) -> Vec<u8> {
     base64::lenient(value.as_bytes()).unwrap_or_else(|| value.into_bytes())
 }
 
@@ -170,26 +174,44 @@ fn encoding(key: &str) -> String {
 }
 
 fn scrub(info: &mut dyn GuestInfo) -> Result<()> {
-    for (key, (value, with)) in KEYS.into_iter().zip(WIPED) {
-        // What says that there is none is written again: its encoding may be missing.
+    for (key, (nothing, with)) in KEYS.into_iter().zip(WIPED) {
         let set = info.get(key)?.unwrap_or_default();
-        if !set.trim_ascii().is_empty() {
-            info.set(key, value)?;
+        let how = info.get(&encoding(key))?.unwrap_or_default();
+        // What says that there is none is written again: its encoding may be missing.
+        let is_nothing = !holds(&set) || set == nothing.as_bytes();
+        if !set.trim_ascii().is_empty() && (is_nothing || is_ours(&decoded(set, &how))) {
+            info.set(key, nothing)?;
             info.set(&encoding(key), with)?;
         }
     }
     scrub_properties(info)
 }
 
+/// Whether it carries a document, or is nothing that another program could read either.
+fn is_ours(bytes: &Result<Vec<u8>>) -> bool {
+    bytes
+        .as_ref()
+        .map_or(true, |bytes| envelope::carries(bytes))
+}
+
 fn scrub_properties(info: &mut dyn GuestInfo) -> Result<()> {
-    let encoding = encoding(IGNITION);
-    let keys: Vec<_> = PROPERTIES.into_iter().chain([&*encoding]).collect();
-    if let Some(xml) = held(info, ENVIRONMENT)?
-        && let Some(rest) = ovf::without(&xml, &keys)?
-    {
-        info.set(ENVIRONMENT, &rest)?;
+    let Some(xml) = held(info, ENVIRONMENT)? else {
+        return Ok(());
+    };
+    let mut keys = Vec::new();
+    for key in PROPERTIES {
+        if property(&xml, key)
+            .transpose()
+            .is_some_and(|bytes| is_ours(&bytes))
+        {
+            keys.extend([key.to_owned(), encoding(key)]);
+        }
     }
-    Ok(())
+    let keys: Vec<_> = keys.iter().map(String::as_str).collect();
+    match ovf::without(&xml, &keys)? {
+        Some(rest) => info.set(ENVIRONMENT, &rest),
+        None => Ok(()),
+    }
 }
 
 #[cfg(test)]

@@ -60,6 +60,21 @@ fn the_ovf_environment_keeps_what_is_no_document() {
 }
 
 #[test]
+fn what_is_for_other_programs_stays_theirs() {
+    let theirs = "#cloud-config\nusers: []\n";
+    let before = environment(&[("user-data", theirs), (DATA, "hunter2")]);
+    let mut info = variables(&[
+        ("userdata", "IyEvYmluL3NoCg=="),
+        ("userdata.encoding", "base64"),
+        ("ovfEnv", &before),
+    ]);
+    scrub(&mut info).unwrap();
+    assert_eq!(info["guestinfo.userdata"], b"IyEvYmluL3NoCg==");
+    let after = environment(&[("user-data", theirs)]);
+    assert_eq!(info["guestinfo.ovfEnv"], after.as_bytes());
+}
+
+#[test]
 fn a_broken_ovf_environment_does_not_keep_a_variable_from_being_taken_away() {
     let mut info = variables(&[("userdata", "hunter2"), ("ovfEnv", "<E>")]);
     let text = format!("{:#}", scrub(&mut info).unwrap_err());
