@@ -67,6 +67,15 @@ pub fn start(node: &Node) -> Result<Process> {
     node.start(&Program::new(["slipway", "start"]))
 }
 
+/// The stage `start`, which does nothing before somebody traces it: its first steps take a millisecond.
+pub fn start_held(node: &Node) -> Result<Process> {
+    node.start(&Program::new([
+        "sh",
+        "-c",
+        "kill -STOP $$; exec slipway start",
+    ]))
+}
+
 /// The stage `start` to its successful end.
 pub fn start_to_the_end(node: &Node) -> Result<Finished> {
     to_the_end(node, start(node)?)

@@ -25,6 +25,8 @@ pub fn kill_when(init: i32, inner: i32, mut is_time: impl FnMut() -> bool) -> Re
     )
     .context("cannot trace the program")?;
     ptrace::interrupt(pid)?;
+    // It may have stopped itself until now.
+    kill(pid, Signal::SIGCONT)?;
     loop {
         let stopped = waitpid(pid, Some(WaitPidFlag::__WALL))?;
         if matches!(stopped, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {

@@ -75,7 +75,7 @@ pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
 }
 
 fn kill_at(node: &Node, step: &str) -> Result<()> {
-    let start = launch::start(node)?;
+    let start = launch::start_held(node)?;
     let path = node.path(launch::JOURNAL);
     let mut length = 0;
     node.kill_when(&start, || {
