@@ -79,6 +79,11 @@ pub fn exit_of(error: &anyhow::Error) -> Exit {
         .map_or(Exit::Failed, |failure| failure.exit)
 }
 
+/// Whether an error was caused by one of that type.
+pub fn caused_by<E: Error + 'static>(error: &anyhow::Error) -> bool {
+    error.chain().any(<dyn Error>::is::<E>)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

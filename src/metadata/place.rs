@@ -15,7 +15,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::envelope::{Entry, What};
+use super::envelope::{Entry, What, contains};
 use super::keep;
 use crate::exit::{Exit, WithExit};
 use crate::node::files::{self, Look};
@@ -103,10 +103,6 @@ fn left(at: &Held, entry: &Entry) -> Result<()> {
         log::warn!("{path} is left as it is: the envelope has another, but does not say overwrite");
     }
     Ok(())
-}
-
-fn contains(text: &[u8], part: &[u8]) -> bool {
-    part.is_empty() || text.windows(part.len()).any(|window| window == part)
 }
 
 /// Appends; mode and owner of a file that is there stay, unless the entry gives them. To a machine that

@@ -14,7 +14,7 @@ use super::source::{Answer, Context, detect, file};
 use super::{Fetched, KEPT, KEPT_HOSTNAME, Outcome, Request, TO_SCRUB, remote};
 use crate::config;
 use crate::config::machine::Timeouts;
-use crate::exit::{Exit, WithExit, exit_of, fail};
+use crate::exit::{Exit, WithExit, caused_by, exit_of, fail};
 use crate::node::files::{self, below};
 
 /// What a source gave, opened but not yet judged.
@@ -106,10 +106,10 @@ fn fresh(request: &Request, context: &Context<'_>, first_boot: bool) -> Result<O
     source(request, context)?.and_then(|found| {
         let origin = &found.origin;
         match Reading::open(origin, &found.bytes, &remote) {
-            Err(error) if is::<NeedsNetwork>(&error) => {
+            Err(error) if caused_by::<NeedsNetwork>(&error) => {
                 Ok(Outcome::NeedsNetwork(format!("what {origin} holds")))
             }
-            Err(error) if context.settings.optional && is::<NoDocument>(&error) => {
+            Err(error) if context.settings.optional && caused_by::<NoDocument>(&error) => {
                 Ok(Outcome::Nothing(format!("{error:#}")))
             }
             opened => Ok(Outcome::Found(Reading {
@@ -119,12 +119,6 @@ fn fresh(request: &Request, context: &Context<'_>, first_boot: bool) -> Result<O
             })),
         }
     })
-}
-
-/// Whether an error has that cause.
-fn is<E: std::error::Error + 'static>(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain();
-    causes.any(|cause| cause.downcast_ref::<E>().is_some())
 }
 
 /// Why there is no document, if it is that and no mistake of the document's author.

@@ -60,6 +60,11 @@ fn is_mime(text: &[u8]) -> bool {
         .any(|name| header.eq_ignore_ascii_case(name))
 }
 
+/// Whether `part` stands somewhere in `bytes`.
+pub fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    part.is_empty() || bytes.windows(part.len()).any(|window| window == part)
+}
+
 /// Of all JSON, what tells the two documents apart.
 #[derive(Deserialize)]
 struct Probe {
@@ -71,7 +76,7 @@ struct Probe {
 /// Whether it is a JSON object with Ignition's own section. One that is broken is looked for as
 /// text, because a broken Ignition config is still none of ours.
 fn is_ignition(text: &[u8]) -> bool {
-    let has = |needle: &[u8]| text.windows(needle.len()).any(|window| window == needle);
+    let has = |needle| contains(text, needle);
     text.starts_with(b"{")
         && match serde_json::from_slice::<Probe>(text) {
             Ok(probe) => probe.ignition.is_some() && probe.api_version.is_none(),

@@ -25,7 +25,8 @@ use std::fmt::Display;
 
 use anyhow::{Context, Result, anyhow};
 
-use crate::exit::{Exit, fail};
+use crate::exit::{Exit, caused_by, fail};
+pub use detect::contains;
 use detect::{Format, detect};
 
 /// The longest text of any format, and all texts together that were unpacked.
@@ -51,9 +52,7 @@ pub fn open(bytes: &[u8], remote: &dyn Remote) -> Result<Delivery> {
 pub fn carries(bytes: &[u8]) -> bool {
     match open(bytes, &Offline) {
         Ok(_) => true,
-        Err(error) => error
-            .chain()
-            .any(<dyn std::error::Error>::is::<NeedsNetwork>),
+        Err(error) => caused_by::<NeedsNetwork>(&error),
     }
 }
 
@@ -72,11 +71,7 @@ pub enum Glance {
 
 /// Looks at what a source offers in two places, to choose one.
 pub fn glance(bytes: &[u8]) -> Glance {
-    let names = |name: &str| {
-        bytes
-            .windows(name.len())
-            .any(|window| window == name.as_bytes())
-    };
+    let names = |name: &str| contains(bytes, name.as_bytes());
     match detect(bytes) {
         _ if bytes.trim_ascii().is_empty() => Glance::Nothing,
         Format::Refused(_) => Glance::Refused,
