@@ -4,7 +4,10 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::machine::{AltName, Api, Clock, Cluster, Machine, Node, Role, Timeouts};
+use super::machine::{
+    AltName, Api, Certificates, Clock, Cluster, ControlPlane, Encryption, Etcd, Images, Join,
+    Kubelet, Machine, Network, Node, Nodes, Role, Timeouts,
+};
 use super::problem::{Problems, quote};
 use super::reader::Reader;
 use super::yaml::Tree;
@@ -25,6 +28,28 @@ const SERVICES: &str = "cluster.serviceCIDR";
 pub const SENSITIVE: [&str; 1] = [SERVICE_ACCOUNT_KEY];
 /// The field of the key that signs service-account tokens.
 pub const SERVICE_ACCOUNT_KEY: &str = "cluster.serviceAccountKey";
+/// Components that have arguments.
+pub const COMPONENTS: [&str; 8] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "etcd",
+    "coredns",
+    "flannel",
+    "pod-checkpointer",
+];
+/// Components that have an image of their own.
+pub const IMAGES: [&str; 8] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+    "kube-proxy",
+    "etcd",
+    "coredns",
+    "flannel",
+    "slipway",
+];
 const DOMAIN: &str = "cluster.local";
 const POD_CIDR: IpNet = v4(Ipv4Addr::new(10, 2, 0, 0), 16);
 const SERVICE_CIDR: IpNet = v4(Ipv4Addr::new(10, 3, 0, 0), 24);
@@ -72,15 +97,39 @@ fn read(reader: &mut Reader) -> Option<Machine> {
     let clock = reader.optional("clock", Clock::default(), clock);
     let timeouts = timeouts(reader);
     header?;
+    let node = Node {
+        name: node.0?,
+        address: node.1?,
+        second_address: None,
+    };
     Some(Machine {
         role: role?,
-        node: Node {
-            name: node.0?,
-            address: node.1?,
+        nodes: Nodes {
+            names: vec![node.name.clone()],
+            addresses: vec![node.address.into()],
         },
+        node,
         cluster: cluster?,
+        control_plane: ControlPlane::default(),
         api: api?,
+        etcd: Etcd::default(),
+        certificates: Certificates::default(),
+        join: Join {
+            token: None,
+            token_lifetime: std::time::Duration::from_secs(24 * 60 * 60),
+            server: None,
+            authority: None,
+        },
         kubernetes_version: kubernetes_version?,
+        images: Images::default(),
+        network: Network::default(),
+        kubelet: Kubelet::default(),
+        encryption: Encryption::default(),
+        audit_policy: None,
+        pod_security: None,
+        arguments: std::collections::BTreeMap::new(),
+        patches: Vec::new(),
+        manifests: Vec::new(),
         clock: clock?,
         timeouts: timeouts?,
     })
@@ -153,8 +202,8 @@ fn cluster(reader: &mut Reader, node: Option<IpAddr>) -> Option<Cluster> {
     Some(Cluster {
         name: name?,
         domain: domain?,
-        pod_cidr: pods?,
-        service_cidr: services?,
+        pod_cidrs: vec![pods?],
+        service_cidrs: vec![services?],
         service_account_key: service_account_key?,
     })
 }
@@ -204,6 +253,7 @@ fn api(reader: &mut Reader) -> Option<Api> {
     });
     Some(Api {
         port: port?,
+        endpoint: None,
         alt_names: alt_names?,
     })
 }

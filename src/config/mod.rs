@@ -20,7 +20,10 @@ pub mod schema;
 pub mod sensitive;
 pub mod yaml;
 
-pub use document::{API_VERSION, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION, SERVICE_ACCOUNT_KEY};
+pub use document::{
+    API_VERSION, COMPONENTS, IMAGES, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION,
+    SERVICE_ACCOUNT_KEY,
+};
 pub use machine::Machine;
 pub(crate) use problem::quote;
 pub use problem::{Problem, Problems};

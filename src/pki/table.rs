@@ -146,7 +146,13 @@ fn api_names(machine: &Machine) -> Vec<AltName> {
         .collect();
     let full = format!("kubernetes.default.svc.{}", machine.cluster.domain);
     names.push(AltName::Dns(full));
-    names.push(AltName::Ip(machine.cluster.api_service_ip()));
+    names.extend(
+        machine
+            .cluster
+            .api_service_ips()
+            .into_iter()
+            .map(AltName::Ip),
+    );
     names.extend(node_names(machine));
     names.extend(loopback());
     for name in &machine.api.alt_names {
@@ -158,10 +164,9 @@ fn api_names(machine: &Machine) -> Vec<AltName> {
 }
 
 fn node_names(machine: &Machine) -> Vec<AltName> {
-    vec![
-        AltName::Dns(machine.node.name.clone()),
-        AltName::Ip(machine.node.address),
-    ]
+    let name = std::iter::once(AltName::Dns(machine.node.name.clone()));
+    name.chain(machine.node.addresses().map(AltName::Ip))
+        .collect()
 }
 
 fn loopback() -> Vec<AltName> {

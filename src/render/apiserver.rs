@@ -15,7 +15,7 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::json;
 
 use super::objects::{
-    CONTROL_PLANE_LABEL, Door, control_plane_user, env_field, host_path, meta, mount,
+    CONTROL_PLANE_LABEL, Door, control_plane_user, env_field, host_path, meta, mount, networks,
     secret_volume, strings, tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
@@ -134,7 +134,7 @@ fn common(machine: &Machine) -> Vec<String> {
         format!("--service-account-issuer={ISSUER}"),
         format!(
             "--service-cluster-ip-range={}",
-            machine.cluster.service_cidr
+            networks(&machine.cluster.service_cidrs)
         ),
     ]);
     arguments

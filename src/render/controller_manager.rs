@@ -7,8 +7,8 @@ use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
 use super::objects::{
-    Door, bind, config_map_volume, disruption_budget, meta, mount, secret_volume, service_account,
-    strings, with_probes,
+    Door, bind, config_map_volume, disruption_budget, meta, mount, networks, secret_volume,
+    service_account, strings, with_probes,
 };
 use super::workload::{component, deployment, leader_arguments};
 use super::{Output, kubeconfig, tls};
@@ -60,17 +60,24 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
     let mut arguments = leader_arguments(NAME, stage, PORT);
     arguments.extend([
         "--allocate-node-cidrs=true".into(),
-        format!("--cluster-cidr={}", machine.cluster.pod_cidr),
+        format!("--cluster-cidr={}", networks(&machine.cluster.pod_cidrs)),
         format!("--cluster-signing-cert-file={SECRETS_DIR}/ca.crt"),
         format!("--cluster-signing-key-file={SECRETS_DIR}/ca.key"),
         format!("--root-ca-file={SECRETS_DIR}/ca.crt"),
         format!("--service-account-private-key-file={SECRETS_DIR}/service-account.key"),
         format!(
             "--service-cluster-ip-range={}",
-            machine.cluster.service_cidr
+            networks(&machine.cluster.service_cidrs)
         ),
     ]);
-    arguments.extend(node_mask(machine.cluster.pod_cidr));
+    arguments.extend(
+        machine
+            .cluster
+            .pod_cidrs
+            .first()
+            .copied()
+            .and_then(node_mask),
+    );
     arguments.extend(strings(stage_only(stage)));
     arguments.sort();
     arguments

@@ -156,7 +156,11 @@ fn service(machine: &Machine) -> Service {
         ..Default::default()
     };
     let spec = ServiceSpec {
-        cluster_ip: Some(machine.cluster.dns_service_ip().to_string()),
+        cluster_ip: machine
+            .cluster
+            .dns_service_ips()
+            .first()
+            .map(ToString::to_string),
         ports: Some(vec![
             port("dns", 53, "UDP"),
             port("dns-tcp", 53, "TCP"),

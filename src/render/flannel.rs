@@ -62,14 +62,16 @@ fn cni() -> Value {
 }
 
 fn network(machine: &Machine) -> Value {
-    let pods = machine.cluster.pod_cidr;
     let mut network = json!({ "EnableNFTables": true, "Backend": { "Type": "vxlan" } });
-    if pods.addr().is_ipv4() {
-        network["Network"] = json!(pods.to_string());
-    } else {
-        network["EnableIPv4"] = json!(false);
+    let pods = &machine.cluster.pod_cidrs;
+    let of_family = |v4| pods.iter().find(|net| net.addr().is_ipv4() == v4);
+    match of_family(true) {
+        Some(net) => network["Network"] = json!(net.to_string()),
+        None => network["EnableIPv4"] = json!(false),
+    }
+    if let Some(net) = of_family(false) {
         network["EnableIPv6"] = json!(true);
-        network["IPv6Network"] = json!(pods.to_string());
+        network["IPv6Network"] = json!(net.to_string());
     }
     network
 }

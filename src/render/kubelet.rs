@@ -53,7 +53,7 @@ fn drop_in(machine: &Machine) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
-        "clusterDNS": [machine.cluster.dns_service_ip()],
+        "clusterDNS": machine.cluster.dns_service_ips(),
         "clusterDomain": machine.cluster.domain,
     })
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use ipnet::IpNet;
 use k8s_openapi::Resource;
 use k8s_openapi::api::core::v1::{
     Capabilities, ConfigMapVolumeSource, Container, EnvVar, EnvVarSource, HTTPGetAction,
@@ -301,6 +302,12 @@ pub fn confined() -> SecurityContext {
         read_only_root_filesystem: Some(true),
         ..Default::default()
     }
+}
+
+/// Networks as components' flags take them.
+pub fn networks(networks: &[IpNet]) -> String {
+    let texts: Vec<_> = networks.iter().map(ToString::to_string).collect();
+    texts.join(",")
 }
 
 /// Owned copies.

@@ -9,7 +9,8 @@ use super::Output;
 use super::apiserver::Stage;
 use super::kubeconfig::{self, IN_CLUSTER};
 use super::objects::{
-    Door, bind, config_map_volume, env_field, service_account, tolerate_everything, with_probes,
+    Door, bind, config_map_volume, env_field, networks, service_account, tolerate_everything,
+    with_probes,
 };
 use super::workload::{self, component};
 use crate::config::Machine;
@@ -49,7 +50,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
 
 fn container(machine: &Machine) -> Container {
     let arguments = vec![
-        format!("--cluster-cidr={}", machine.cluster.pod_cidr),
+        format!("--cluster-cidr={}", networks(&machine.cluster.pod_cidrs)),
         // The size of the connection table is the image's business.
         "--conntrack-max-per-core=0".into(),
         "--hostname-override=$(NODE_NAME)".into(),
