@@ -22,7 +22,7 @@ use super::launch::ADMIN;
 use super::life::Life;
 use super::network::{Network, Place};
 use super::process::{Finished, Process, Program};
-use super::{reexec, tracer};
+use super::{reexec, services, tracer};
 
 /// What a node is like.
 #[derive(Clone, Debug)]
@@ -118,12 +118,14 @@ impl Node {
             cgroups: Cgroups::create(&spec.name)?,
         };
         let holder = start_holder(&disk, &logs.join("holder.log"))?;
-        let shown = vec![
+        let units = services::UNITS.map(|(from, to)| (context.repo.join(from), to.into()));
+        let mut shown = vec![
             (context.payload.join("bin"), "/opt/harness/bin".into()),
             (context.payload.join("cni"), "/opt/cni/bin".into()),
             (context.slipway.clone(), "/usr/bin/slipway".into()),
             (context.repo.join("target/prober"), "/usr/bin/prober".into()),
         ];
+        shown.extend(units);
         Ok(Self {
             spec,
             disk,
