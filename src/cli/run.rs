@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{complete, document, help};
+use super::{checkpoint, complete, document, help};
 use crate::config::machine::Timeouts;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
@@ -40,6 +40,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             output(&words)?,
             words.has("watch"),
         ),
+        "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
     }
