@@ -7,6 +7,7 @@
 
 mod apiserver;
 mod checkpointer;
+mod configuration;
 mod controller_manager;
 pub mod directory;
 mod dns;
@@ -45,7 +46,7 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     controller_manager::render(&mut out, machine, secrets)?;
     scheduler::render(&mut out, machine)?;
     shared::render(&mut out, machine)?;
-    join::render(&mut out)?;
+    join::render(&mut out, secrets)?;
     checkpointer::render(&mut out, machine)?;
     proxy::render(&mut out, machine)?;
     dns::render(&mut out, machine)?;
