@@ -8,21 +8,22 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render};
+use super::{owner, render, render_worker, worker};
 use crate::assets::Assets;
 use crate::config::Machine;
+use crate::config::machine::Role;
 use crate::exit::{Exit, fail};
 use crate::node::tree;
-use crate::pki::{self, Given, Issued};
+use crate::pki::{self, Given, INVENTORY, Issued};
 
 pub use super::merge::{Change, What};
 
 /// What a render did, for the console.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rendered {
     /// How many files were rendered.
     pub files: usize,
-    /// How many certificates are among them.
+    /// How many certificates are among them; none of a worker's.
     pub certificates: usize,
     /// The last day of the cluster's authority, e.g. `2036-11-20`.
     pub ca_until: String,
@@ -41,6 +42,9 @@ impl Rendered {
             ca_until,
             ..
         } = self;
+        if *certificates == 0 {
+            return format!("{files} files of a worker, kubelet config");
+        }
         format!(
             "{files} files, {certificates} certificates (P-256, CA until {ca_until}), kubelet config"
         )
@@ -62,6 +66,11 @@ pub fn to_directory(
 ) -> Result<Rendered> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
+    refuse_other_role(machine, folder, &earlier)?;
+    if machine.role == Role::Worker {
+        let rendered = render_worker(machine, &given.join_token()?)?;
+        return write(folder, &earlier, &rendered, overwrite);
+    }
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
     if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
@@ -69,22 +78,50 @@ pub fn to_directory(
     }
     let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
     let rendered = render(machine, &secrets)?;
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
-    if merged.assets != earlier {
+    Ok(Rendered {
+        certificates: secrets.pairs().count(),
+        ca_until: secrets.ca_until(),
+        issued,
+        ..write(folder, &earlier, &rendered, overwrite)?
+    })
+}
+
+/// Writes what is rendered, as far as nobody edited it.
+fn write(folder: &Path, earlier: &Assets, rendered: &Assets, overwrite: bool) -> Result<Rendered> {
+    let merged = merge::merge(earlier, rendered, overwrite)?;
+    if merged.assets != *earlier {
         tree::replace(folder, &merged.assets)?;
     }
     Ok(Rendered {
         files: rendered.len(),
-        certificates: secrets.pairs().count(),
-        ca_until: secrets.ca_until(),
-        issued,
         changes: merged.changes,
+        ..Rendered::default()
     })
 }
 
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.
 pub fn load(folder: &Path) -> Result<Assets> {
     tree::read(folder, owner)
+}
+
+/// A node that was a worker has nothing that a control plane can be made of, and the other way round its
+/// etcd and keys would be left lying about.
+fn refuse_other_role(machine: &Machine, folder: &Path, earlier: &Assets) -> Result<()> {
+    let (sign, was, is) = match machine.role {
+        Role::Worker => (INVENTORY, "control-plane", "worker"),
+        Role::ControlPlane => (worker::BOOTSTRAP, "worker", "control-plane"),
+    };
+    if earlier.get(sign).is_none() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "{folder} was rendered for role: {was}, and the document says {is} now: a node does not change its \
+             role; write role: {was} again, or set the node up anew"
+        ),
+    ))
 }
 
 fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {

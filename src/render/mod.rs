@@ -25,6 +25,7 @@ mod proxy;
 mod scheduler;
 mod shared;
 mod tls;
+mod worker;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -35,7 +36,9 @@ use crate::config::Machine;
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
-/// Everything the machine needs: the same arguments give the same bytes.
+pub use worker::render as render_worker;
+
+/// Everything a control-plane node needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     let mut out = Output::default();
     tls::render(&mut out, secrets)?;
