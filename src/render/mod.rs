@@ -28,6 +28,7 @@ mod proxy;
 mod scheduler;
 mod shared;
 mod tls;
+mod worker;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -40,7 +41,9 @@ use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
-/// Everything the machine needs: the same arguments give the same bytes.
+pub use worker::render as render_worker;
+
+/// Everything a control-plane node needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     let mut out = Output::default();
     tls::render(&mut out, secrets)?;
