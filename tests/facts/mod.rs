@@ -247,6 +247,13 @@ fn no_account_is_an_administrator() {
             let rules = object["rules"].to_string();
             assert!(!rules.contains("\"*\""), "{path}: {rules}");
             assert!(!rules.contains("secrets"), "{path}: {rules}");
+            // Who may approve, approves for named signers only: any other would make users.
+            for rule in object["rules"].as_array().unwrap() {
+                if rule["verbs"].to_string().contains("approve") {
+                    let only = serde_json::json!(["kubernetes.io/kubelet-serving"]);
+                    assert_eq!(rule["resourceNames"], only, "{path}");
+                }
+            }
         }
     }
     assert!(bindings > 10, "found {bindings}");
