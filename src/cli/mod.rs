@@ -6,6 +6,7 @@
 
 mod complete;
 mod document;
+mod former;
 mod help;
 mod parse;
 mod plan;
@@ -137,7 +138,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "make the asset directory from the machine document",
         details: "With --config it touches nothing outside --asset-dir and needs no node. Without, it renders the \
                   kept document and installs the kubelet's and etcd's files. Existing keys are kept; files that \
-                  somebody edited are kept and named.",
+                  somebody edited are kept and named. The original's flags are answered with the field to use.",
         options: &[
             Flag {
                 name: "config",
