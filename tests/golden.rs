@@ -16,12 +16,15 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use slipway::assets::Assets;
+use slipway::config::machine::Role;
 use slipway::secret::Secret;
 use slipway::{config, pki, render};
 
 use cases::sorted;
 
 const CASES: &str = "tests/golden";
+/// Workers apart: what must hold in every tree of a control plane cannot hold in theirs.
+const WORKERS: &str = "tests/golden-worker";
 
 /// Noon of 2026-11-22, UTC.
 fn now() -> SystemTime {
@@ -35,6 +38,9 @@ fn rendered(case: &Path) -> Assets {
         token: Some(Secret::new("abcdef.0123456789abcdef")),
         ..pki::Given::default()
     };
+    if machine.role == Role::Worker {
+        return render::render_worker(&machine, &given.join_token().unwrap()).unwrap();
+    }
     let (secrets, _) = pki::ensure(&machine, &given, &Assets::default(), now()).unwrap();
     let assets = render::render(&machine, &secrets).unwrap();
     assert_eq!(
@@ -121,8 +127,9 @@ fn difference(want: Option<&String>, have: Option<&String>) -> String {
 #[test]
 fn documents_render_to_their_trees() {
     let mut problems = Vec::new();
-    let all = sorted(CASES);
+    let mut all = sorted(CASES);
     assert!(all.len() >= 3, "no cases found");
+    all.extend(sorted(WORKERS));
     for case in all {
         let tree = case.join("tree");
         let have = visible(&rendered(&case));

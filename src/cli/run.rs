@@ -14,7 +14,7 @@ use crate::node::secrets::Finder;
 use crate::node::{clock, files, kmsg};
 use crate::pki::Given;
 use crate::render::directory::{self, What};
-use crate::render::install;
+use crate::render::{extra, install};
 use crate::report::{Outcome, Output, Reporter};
 use crate::{metadata, report, start};
 
@@ -82,7 +82,8 @@ fn render(words: &Words) -> Result<()> {
         let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
         return Err(fail(Exit::NotFound, error));
     }
-    let machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    extra::read(&mut machine, &root(words))?;
     let asset_dir = asset_dir(words);
     let overwrite = words.has("overwrite");
     let secrets = secrets(&machine, &root(words))?;

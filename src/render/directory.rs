@@ -1,6 +1,7 @@
 //! The asset directory on disk: `slipway render --config FILE --asset-dir DIR`.
 //!
-//! Touches nothing but DIR and, while it writes, `.DIR.slipway-new` beside it.
+//! Touches nothing but DIR and, while it works, `.DIR.slipway-new` and `.DIR.slipway-lock` beside it.
+//! What would be written is known before anything is ([`plan`]), and `slipway plan` stops there.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -13,13 +14,13 @@ use crate::assets::Assets;
 use crate::config::Machine;
 use crate::config::machine::Role;
 use crate::exit::{Exit, fail};
-use crate::node::tree;
-use crate::pki::{self, Given, INVENTORY, Issued};
+use crate::node::{lock, tree};
+use crate::pki::{self, Given, INVENTORY, Issued, Secrets};
 
-pub use super::merge::{Change, What};
+pub use super::merge::{Change, Merged, What};
 
 /// What a render did, for the console.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Rendered {
     /// How many files were rendered.
     pub files: usize,
@@ -51,12 +52,65 @@ impl Rendered {
     }
 }
 
-/// Renders `machine` into `folder`, keeping earlier keys and what a person edited there, unless
-/// `overwrite`. Writes nothing if nothing changed. `dated` gives the time for new certificates, and is
-/// asked only if there will be any.
+/// What a render would do.
+pub struct Planned {
+    /// What is in the folder.
+    pub earlier: Assets,
+    /// What the document renders to.
+    pub rendered: Assets,
+    /// What is to be in the folder, and how it differs.
+    pub merged: Merged,
+    /// The keys and certificates, new ones among them; a worker has none.
+    pub secrets: Option<Secrets>,
+    /// Certificates that are new, and why.
+    pub issued: Vec<Issued>,
+}
+
+/// Plans to render `machine` into `folder`, keeping earlier keys and what a person edited there, unless
+/// `overwrite`. Writes nothing. `dated` gives the time for new certificates, and is asked only if there
+/// will be any.
 ///
 /// Fails with [`Exit::Refused`] if the folder is in use for something else, or if a key that the
 /// cluster depends on is missing from it.
+pub fn plan(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+) -> Result<Planned> {
+    let earlier = load(folder)?;
+    refuse_foreign(folder, &earlier)?;
+    refuse_other_role(machine, folder, &earlier)?;
+    let (rendered, secrets, issued) = match machine.role {
+        Role::Worker => (
+            render_worker(machine, &given.join_token()?)?,
+            None,
+            Vec::new(),
+        ),
+        Role::ControlPlane => {
+            let mut now = SystemTime::now();
+            // What a clock that is wrong would refuse is judged again with one that can be trusted.
+            if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
+                now = dated()?;
+            }
+            let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
+            (render(machine, &secrets)?, Some(secrets), issued)
+        }
+    };
+    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    Ok(Planned {
+        earlier,
+        rendered,
+        merged,
+        secrets,
+        issued,
+    })
+}
+
+/// Does what [`plan`] plans; writes nothing if nothing changed.
+///
+/// Fails with [`Exit::Refused`] also while another render has the folder.
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -64,38 +118,20 @@ pub fn to_directory(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Rendered> {
-    let earlier = load(folder)?;
-    refuse_foreign(folder, &earlier)?;
-    refuse_other_role(machine, folder, &earlier)?;
-    if machine.role == Role::Worker {
-        let rendered = render_worker(machine, &given.join_token()?)?;
-        return write(folder, &earlier, &rendered, overwrite);
+    let _lock = lock::take(folder)?;
+    let planned = plan(machine, given, folder, dated, overwrite)?;
+    if planned.merged.assets != planned.earlier {
+        tree::replace(folder, &planned.merged.assets)?;
+    } else {
+        tree::sweep(folder)?;
     }
-    let mut now = SystemTime::now();
-    // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
-        now = dated()?;
-    }
-    let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
-    let rendered = render(machine, &secrets)?;
+    let secrets = planned.secrets.as_ref();
     Ok(Rendered {
-        certificates: secrets.pairs().count(),
-        ca_until: secrets.ca_until(),
-        issued,
-        ..write(folder, &earlier, &rendered, overwrite)?
-    })
-}
-
-/// Writes what is rendered, as far as nobody edited it.
-fn write(folder: &Path, earlier: &Assets, rendered: &Assets, overwrite: bool) -> Result<Rendered> {
-    let merged = merge::merge(earlier, rendered, overwrite)?;
-    if merged.assets != *earlier {
-        tree::replace(folder, &merged.assets)?;
-    }
-    Ok(Rendered {
-        files: rendered.len(),
-        changes: merged.changes,
-        ..Rendered::default()
+        files: planned.rendered.len(),
+        certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),
+        ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
+        issued: planned.issued,
+        changes: planned.merged.changes,
     })
 }
 
