@@ -20,7 +20,7 @@ use crate::pki::{self, Given, INVENTORY, Issued, Secrets};
 pub use super::merge::{Change, Merged, What};
 
 /// What a render did, for the console.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rendered {
     /// How many files were rendered.
     pub files: usize,
@@ -82,21 +82,16 @@ pub fn plan(
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
     refuse_other_role(machine, folder, &earlier)?;
-    let (rendered, secrets, issued) = match machine.role {
-        Role::Worker => (
-            render_worker(machine, &given.join_token()?)?,
-            None,
-            Vec::new(),
-        ),
+    let (secrets, issued) = match machine.role {
+        Role::Worker => (None, Vec::new()),
         Role::ControlPlane => {
-            let mut now = SystemTime::now();
-            // What a clock that is wrong would refuse is judged again with one that can be trusted.
-            if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
-                now = dated()?;
-            }
-            let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
-            (render(machine, &secrets)?, Some(secrets), issued)
+            let (secrets, issued) = secrets(machine, given, &earlier, dated)?;
+            (Some(secrets), issued)
         }
+    };
+    let rendered = match &secrets {
+        Some(secrets) => render(machine, secrets)?,
+        None => render_worker(machine, &given.join_token()?)?,
     };
     let merged = merge::merge(&earlier, &rendered, overwrite)?;
     Ok(Planned {
@@ -106,6 +101,20 @@ pub fn plan(
         secrets,
         issued,
     })
+}
+
+fn secrets(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    dated: impl FnOnce() -> Result<SystemTime>,
+) -> Result<(Secrets, Vec<Issued>)> {
+    let mut now = SystemTime::now();
+    // What a clock that is wrong would refuse is judged again with one that can be trusted.
+    if pki::is_due(machine, given, earlier, now).unwrap_or(true) {
+        now = dated()?;
+    }
+    pki::ensure(machine, given, earlier, now)
 }
 
 /// Does what [`plan`] plans; writes nothing if nothing changed.
