@@ -8,4 +8,5 @@ pub mod notify;
 pub mod podlog;
 pub mod processes;
 pub mod secrets;
+pub mod static_pods;
 pub mod tree;

@@ -1,4 +1,5 @@
-//! kube-apiserver, twice: the bootstrap static pod and the self-hosted DaemonSet.
+//! kube-apiserver, twice: the bootstrap static pod and the self-hosted DaemonSet; or once, as a static pod
+//! that stays ([`super::static_pods`]).
 //!
 //! Both share one port by SO_REUSEPORT. The bootstrap one binds loopback only and registers no
 //! endpoint; the self-hosted one binds everything. The kernel prefers the more specific address, so
@@ -19,8 +20,9 @@ use super::objects::{
     secret_volume, strings, tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
-use super::{Output, emit, etcd, tls};
+use super::{Output, emit, etcd, static_pods, tls};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 
 /// Name of the DaemonSet, its Secret and its containers.
@@ -50,13 +52,15 @@ const FILES: [&str; 13] = [
     "service-account.pub",
 ];
 
-/// Which of the two.
+/// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The temporary one, a static pod.
     Bootstrap,
     /// The one that stays, an object of its own API.
     SelfHosted,
+    /// The one that stays, a static pod.
+    Static,
 }
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
@@ -65,6 +69,9 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         &authentication(),
     )?;
     out.public(format!("tls/{AUTHENTICATION}"), authentication.clone());
+    if machine.control_plane == ControlPlane::Static {
+        return static_pods::render(out, NAME, container(machine, Stage::Static));
+    }
     out.manifest(
         "bootstrap-manifests/bootstrap-apiserver.yaml",
         "The temporary API server. It listens on loopback only, so that whoever is answered on the\n\
@@ -108,6 +115,10 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
     arguments.extend(match stage {
         Stage::Bootstrap => bootstrap_only(machine),
         Stage::SelfHosted => self_hosted_only(machine),
+        Stage::Static => vec![
+            format!("--advertise-address={}", machine.node.address),
+            bind_to_all(machine),
+        ],
     });
     arguments.sort();
     arguments
@@ -152,24 +163,35 @@ fn bootstrap_only(machine: &Machine) -> Vec<String> {
 
 /// The delay lets load balancers notice that /readyz fails before the port closes.
 fn self_hosted_only(machine: &Machine) -> Vec<String> {
-    let any = match machine.node.address {
-        IpAddr::V4(_) => "0.0.0.0",
-        IpAddr::V6(_) => "::",
-    };
     vec![
         "--advertise-address=$(HOST_IP)".into(),
-        format!("--bind-address={any}"),
+        bind_to_all(machine),
         // Behind a shared port the old process may answer a new pod's probe, and is told to stop
         // before the new one serves. So it serves on for as long as a start takes.
         "--shutdown-delay-duration=30s".into(),
     ]
 }
 
+fn bind_to_all(machine: &Machine) -> String {
+    let any = match machine.node.address {
+        IpAddr::V4(_) => "0.0.0.0",
+        IpAddr::V6(_) => "::",
+    };
+    format!("--bind-address={any}")
+}
+
 fn container(machine: &Machine, stage: Stage) -> Container {
-    Container {
+    // No host: the pod's address is the node's, the door of the one that stays.
+    let door = Door {
+        scheme: "HTTPS",
+        host: None,
+        port: machine.api.port,
+    };
+    let container = Container {
         volume_mounts: Some(vec![mount("secrets", SECRETS_DIR)]),
         ..component(NAME, machine, arguments(machine, stage), ("200m", "200Mi"))
-    }
+    };
+    with_probes(container, door, "/readyz", "/livez")
 }
 
 fn bootstrap_pod(machine: &Machine) -> Pod {
@@ -187,13 +209,18 @@ pub fn bootstrap(component: &str, container: Container) -> Pod {
         ..container
     };
     let name = format!("bootstrap-{component}");
+    static_pod(&name, container, BOOTSTRAP_SECRETS)
+}
+
+/// A static pod whose secrets lie in the folder `secrets` of the node.
+pub fn static_pod(name: &str, container: Container, secrets: &str) -> Pod {
     let spec = PodSpec {
         automount_service_account_token: Some(false),
-        volumes: Some(vec![host_path("secrets", BOOTSTRAP_SECRETS, "Directory")]),
+        volumes: Some(vec![host_path("secrets", secrets, "Directory")]),
         ..control_plane_pod(container)
     };
     Pod {
-        metadata: meta(&name, &name),
+        metadata: meta(name, name),
         spec: Some(spec),
         status: None,
     }
@@ -230,20 +257,9 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
 }
 
 fn self_hosted_pod(machine: &Machine) -> PodSpec {
-    // No host: the pod's address is the node's, the door of the self-hosted one.
-    let door = Door {
-        scheme: "HTTPS",
-        host: None,
-        port: machine.api.port,
-    };
     let container = Container {
         env: Some(vec![env_field("HOST_IP", "status.hostIP")]),
-        ..with_probes(
-            container(machine, Stage::SelfHosted),
-            door,
-            "/readyz",
-            "/livez",
-        )
+        ..container(machine, Stage::SelfHosted)
     };
     PodSpec {
         automount_service_account_token: Some(false),

@@ -1,5 +1,5 @@
-//! kube-controller-manager, bootstrap and self-hosted. Both contend for one Lease, so at most one
-//! of them works.
+//! kube-controller-manager, bootstrap and self-hosted, or static. All contend for one Lease, so at most
+//! one of them works.
 
 use anyhow::Result;
 use ipnet::IpNet;
@@ -11,8 +11,9 @@ use super::objects::{
     service_account, strings, with_probes,
 };
 use super::workload::{component, deployment, leader_arguments};
-use super::{Output, kubeconfig, tls};
+use super::{Output, kubeconfig, static_pods, tls};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 
 const NAME: &str = "kube-controller-manager";
@@ -20,6 +21,9 @@ const PORT: u16 = 10257;
 const FILES: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    if machine.control_plane == ControlPlane::Static {
+        return static_pods::render(out, NAME, container(machine, Stage::Static));
+    }
     out.manifest(
         "bootstrap-manifests/bootstrap-controller-manager.yaml",
         "The temporary controller-manager; it talks to the temporary API server on loopback.",
@@ -90,7 +94,7 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
 fn stage_only(stage: Stage) -> &'static [&'static str] {
     match stage {
         Stage::Bootstrap => &["--kube-api-burst=400", "--kube-api-qps=200"],
-        Stage::SelfHosted => &["--use-service-account-credentials=true"],
+        Stage::SelfHosted | Stage::Static => &["--use-service-account-credentials=true"],
     }
 }
 

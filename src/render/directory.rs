@@ -9,8 +9,9 @@ use anyhow::{Result, anyhow};
 
 use super::merge::{self, RECORD};
 use super::{owner, render};
-use crate::assets::Assets;
+use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 use crate::exit::{Exit, fail};
 use crate::node::tree;
 use crate::pki::{self, Given, Issued};
@@ -85,6 +86,30 @@ pub fn to_directory(
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.
 pub fn load(folder: &Path) -> Result<Assets> {
     tree::read(folder, owner)
+}
+
+/// Fails with [`Exit::Refused`] if a launched node's control plane would become another kind: what serves
+/// now would be taken away before the other is there. Looks at the directory as it is before a render.
+pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
+    let mut kinds = [
+        (BOOTSTRAP_MANIFESTS, "self-hosted"),
+        (STATIC_MANIFESTS, "static"),
+    ];
+    if machine.control_plane == ControlPlane::Static {
+        kinds.reverse();
+    }
+    let [(wanted, should), (other, is)] = kinds;
+    if !folder.join(other).exists() || folder.join(wanted).exists() {
+        return Ok(());
+    }
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "this node was launched with controlPlane: {is}, and the document says {should} now: a launched \
+             control plane is not converted; nothing was written\nnext step: write controlPlane: {is} in \
+             the document again, or set the node up anew"
+        ),
+    ))
 }
 
 fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {

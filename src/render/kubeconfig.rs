@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::apiserver::{SECRETS_DIR, Stage};
 use super::{Output, emit, objects};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 
 /// The ConfigMap that self-hosted components on the host network mount: it works before the
@@ -26,6 +27,10 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         "The cluster's first administrator.",
         &admin(machine, secrets)?,
     )?;
+    let kind = match machine.control_plane {
+        ControlPlane::SelfHosted => "bootstrap",
+        ControlPlane::Static => "static",
+    };
     for component in ["kube-controller-manager", "kube-scheduler"] {
         // Relative names: the same file works in the asset directory and in the pod.
         let user = files(
@@ -35,7 +40,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         );
         out.private_manifest(
             &format!("tls/{component}.kubeconfig"),
-            &format!("The bootstrap {component}: loopback only."),
+            &format!("The {kind} {component}: loopback only."),
             &kubeconfig(machine, &loopback, component, user),
         )?;
     }
@@ -70,7 +75,7 @@ fn url(address: IpAddr, port: u16) -> String {
 /// Where a component finds its kubeconfig.
 pub fn path(component: &str, stage: Stage) -> String {
     match stage {
-        Stage::Bootstrap => format!("{SECRETS_DIR}/{component}.kubeconfig"),
+        Stage::Bootstrap | Stage::Static => format!("{SECRETS_DIR}/{component}.kubeconfig"),
         Stage::SelfHosted => format!("{IN_CLUSTER_DIR}/kubeconfig"),
     }
 }

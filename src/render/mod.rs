@@ -21,6 +21,7 @@ mod objects;
 mod proxy;
 mod scheduler;
 mod shared;
+mod static_pods;
 mod tls;
 mod workload;
 

@@ -10,6 +10,7 @@ use super::Output;
 use super::apiserver::control_plane_nodes;
 use super::objects::{account_subject, cluster_meta, meta, role_ref};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
@@ -22,6 +23,10 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "A node may renew its own client certificate.",
         &csr_renewal(),
     )?;
+    if machine.control_plane == ControlPlane::Static {
+        // Static pods have no accounts; their users may read it by the API server's own roles.
+        return Ok(());
+    }
     out.manifest(
         "manifests/control-plane-authentication-role-binding.yaml",
         "Lets controller-manager and scheduler check who asks for their metrics.",
