@@ -65,7 +65,7 @@ pub fn to_directory(
     refuse_foreign(folder, &earlier)?;
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, &earlier, now).unwrap_or(true) {
+    if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
         now = dated()?;
     }
     let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;

@@ -8,8 +8,8 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{
-    Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, labels, meta, mount,
-    probe, requests, rule, service_account, tolerate_everything, with_probes,
+    Door, bind, cluster_meta, config_map_volume, confined, labels, meta, mount, probe, requests,
+    rule, service_account, tolerate_everything, unprivileged, with_probes,
 };
 use super::workload::deployment;
 use super::{Output, images};
@@ -24,7 +24,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/coredns-deployment.yaml",
         "The cluster's DNS server.",
-        &deployment(NAME, pod()),
+        &deployment(NAME, pod(machine)),
     )?;
     out.manifest(
         "manifests/coredns-service.yaml",
@@ -96,23 +96,19 @@ fn config(machine: &Machine) -> ConfigMap {
     }
 }
 
-fn pod() -> PodSpec {
+fn pod(machine: &Machine) -> PodSpec {
     // Port 53 without a capability: the pod's own network namespace allows it to everybody.
     let sysctl = Sysctl {
         name: "net.ipv4.ip_unprivileged_port_start".into(),
         value: "0".into(),
     };
     PodSpec {
-        containers: vec![container()],
+        containers: vec![container(machine)],
         dns_policy: Some("Default".into()),
         priority_class_name: Some("system-cluster-critical".into()),
         security_context: Some(PodSecurityContext {
-            run_as_user: Some(UID),
-            run_as_group: Some(UID),
-            run_as_non_root: Some(true),
-            seccomp_profile: Some(default_seccomp()),
             sysctls: Some(vec![sysctl]),
-            ..Default::default()
+            ..unprivileged(UID)
         }),
         service_account_name: Some(NAME.into()),
         tolerations: Some(tolerate_everything()),
@@ -121,10 +117,10 @@ fn pod() -> PodSpec {
     }
 }
 
-fn container() -> Container {
+fn container(machine: &Machine) -> Container {
     let container = Container {
         name: NAME.into(),
-        image: Some(images::COREDNS.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         args: Some(vec!["-conf".into(), "/etc/coredns/Corefile".into()]),
         resources: Some(requests("50m", "48Mi")),

@@ -56,7 +56,7 @@ fn pod(machine: &Machine) -> Pod {
 fn container(machine: &Machine) -> Container {
     let container = Container {
         name: NAME.into(),
-        image: Some(images::ETCD.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/usr/local/bin/etcd".into()]),
         args: Some(arguments(machine)),

@@ -93,7 +93,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
     let pod = PodSpec {
         containers: vec![daemon(machine)],
         host_network: Some(true),
-        init_containers: Some(vec![install_cni()]),
+        init_containers: Some(vec![install_cni(machine)]),
         priority_class_name: Some("system-node-critical".into()),
         security_context: Some(PodSecurityContext {
             seccomp_profile: Some(default_seccomp()),
@@ -112,7 +112,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
     workload::daemon_set("kube-flannel", NAME, pod)
 }
 
-fn install_cni() -> Container {
+fn install_cni(machine: &Machine) -> Container {
     let command = [
         "cp",
         "-f",
@@ -121,7 +121,7 @@ fn install_cni() -> Container {
     ];
     Container {
         name: "install-cni".into(),
-        image: Some(images::FLANNEL.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(strings(&command)),
         security_context: Some(confined()),
@@ -142,7 +142,7 @@ fn daemon(machine: &Machine) -> Container {
     ];
     let container = Container {
         name: "kube-flannel".into(),
-        image: Some(images::FLANNEL.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/opt/bin/flanneld".into()]),
         args: Some(strings(&arguments)),

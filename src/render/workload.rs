@@ -53,7 +53,7 @@ pub fn component(
 ) -> Container {
     Container {
         name: name.into(),
-        image: Some(images::kubernetes(name, &machine.kubernetes_version)),
+        image: Some(images::of(machine, name)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![format!("/usr/local/bin/{name}")]),
         args: Some(arguments),
