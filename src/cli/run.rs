@@ -14,7 +14,7 @@ use crate::node::secrets::Finder;
 use crate::node::{clock, files, kmsg};
 use crate::pki::Given;
 use crate::render::directory::{self, What};
-use crate::render::install;
+use crate::render::{extra, install};
 use crate::report::{Outcome, Output, Reporter};
 use crate::{metadata, report, start};
 
@@ -81,7 +81,8 @@ fn render(words: &Words) -> Result<()> {
         let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
         return Err(fail(Exit::NotFound, error));
     }
-    let machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    extra::read(&mut machine, &root(words))?;
     let asset_dir = asset_dir(words);
     let is_elsewhere = given.is_some() && words.path("asset-dir").is_some();
     if !is_elsewhere && is_launched(words) {

@@ -1,6 +1,7 @@
 //! The asset directory on disk: `slipway render --config FILE --asset-dir DIR`.
 //!
-//! Touches nothing but DIR and, while it writes, `.DIR.slipway-new` beside it.
+//! Touches nothing but DIR and, while it works, `.DIR.slipway-new` and `.DIR.slipway-lock` beside it.
+//! What would be written is known before anything is ([`plan`]), and `slipway plan` stops there.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -13,10 +14,10 @@ use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
 use crate::exit::{Exit, fail};
-use crate::node::tree;
-use crate::pki::{self, Given, Issued};
+use crate::node::{lock, tree};
+use crate::pki::{self, Given, Issued, Secrets};
 
-pub use super::merge::{Change, What};
+pub use super::merge::{Change, Merged, What};
 
 /// What a render did, for the console.
 #[derive(Clone, Debug)]
@@ -48,19 +49,33 @@ impl Rendered {
     }
 }
 
-/// Renders `machine` into `folder`, keeping earlier keys and what a person edited there, unless
-/// `overwrite`. Writes nothing if nothing changed. `dated` gives the time for new certificates, and is
-/// asked only if there will be any.
+/// What a render would do.
+pub struct Planned {
+    /// What is in the folder.
+    pub earlier: Assets,
+    /// What the document renders to.
+    pub rendered: Assets,
+    /// What is to be in the folder, and how it differs.
+    pub merged: Merged,
+    /// The keys and certificates, new ones among them.
+    pub secrets: Secrets,
+    /// Certificates that are new, and why.
+    pub issued: Vec<Issued>,
+}
+
+/// Plans to render `machine` into `folder`, keeping earlier keys and what a person edited there, unless
+/// `overwrite`. Writes nothing. `dated` gives the time for new certificates, and is asked only if there
+/// will be any.
 ///
 /// Fails with [`Exit::Refused`] if the folder is in use for something else, or if a key that the
 /// cluster depends on is missing from it.
-pub fn to_directory(
+pub fn plan(
     machine: &Machine,
     given: &Given,
     folder: &Path,
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
-) -> Result<Rendered> {
+) -> Result<Planned> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
     let mut now = SystemTime::now();
@@ -71,15 +86,38 @@ pub fn to_directory(
     let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
     let rendered = render(machine, &secrets)?;
     let merged = merge::merge(&earlier, &rendered, overwrite)?;
-    if merged.assets != earlier {
-        tree::replace(folder, &merged.assets)?;
+    Ok(Planned {
+        earlier,
+        rendered,
+        merged,
+        secrets,
+        issued,
+    })
+}
+
+/// Does what [`plan`] plans; writes nothing if nothing changed.
+///
+/// Fails with [`Exit::Refused`] also while another render has the folder.
+pub fn to_directory(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+) -> Result<Rendered> {
+    let _lock = lock::take(folder)?;
+    let planned = plan(machine, given, folder, dated, overwrite)?;
+    if planned.merged.assets != planned.earlier {
+        tree::replace(folder, &planned.merged.assets)?;
+    } else {
+        tree::sweep(folder)?;
     }
     Ok(Rendered {
-        files: rendered.len(),
-        certificates: secrets.pairs().count(),
-        ca_until: secrets.ca_until(),
-        issued,
-        changes: merged.changes,
+        files: planned.rendered.len(),
+        certificates: planned.secrets.pairs().count(),
+        ca_until: planned.secrets.ca_until(),
+        issued: planned.issued,
+        changes: planned.merged.changes,
     })
 }
 

@@ -1,5 +1,7 @@
 //! CoreDNS: the names of Services for pods, and everything else from the node's own resolver.
 
+use std::net::IpAddr;
+
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, PodSecurityContext, PodSpec, Service, ServicePort, ServiceSpec, Sysctl,
@@ -151,12 +153,15 @@ fn service(machine: &Machine) -> Service {
         target_port: Some(IntOrString::Int(port)),
         ..Default::default()
     };
+    let addresses = machine.cluster.dns_service_ips();
+    let both = machine.cluster.is_dual_stack();
+    let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let spec = ServiceSpec {
-        cluster_ip: machine
-            .cluster
-            .dns_service_ips()
-            .first()
-            .map(ToString::to_string),
+        cluster_ip: texts.first().cloned(),
+        cluster_ips: both.then_some(texts),
+        ip_families: both.then(|| addresses.iter().map(|ip| family(ip).to_owned()).collect()),
+        ip_family_policy: both.then(|| "RequireDualStack".to_owned()),
         ports: Some(vec![
             port("dns", 53, "UDP"),
             port("dns-tcp", 53, "TCP"),

@@ -5,32 +5,47 @@
 //! pod reads stands in its annotations, so a renewed certificate is a changed manifest. The road not taken
 //! is one folder for all three, as kubeadm has it, and a person who moves manifests away and back.
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use k8s_openapi::api::core::v1::Container;
+use serde_json::{Value, json};
 
-use super::Output;
 use super::apiserver::static_pod;
-use crate::assets::{STATIC_MANIFESTS, named};
+use super::workload::SECRETS_ANNOTATION;
+use super::{Output, Pending};
+use crate::assets::{Assets, STATIC_MANIFESTS, named};
 use crate::hash::sha256;
 use crate::node::static_pods::SECRETS;
 
-/// The annotation with the hash.
-const HASH: &str = "slipway.dev/secrets-sha256";
-
-/// Adds a component's manifest. All that it reads has to be among the assets already.
+/// Adds a component's manifest.
 pub fn render(out: &mut Output, name: &str, container: Container) -> Result<()> {
-    let mut pod = static_pod(name, container, &format!("{SECRETS}/{name}"));
-    let text = serde_json::to_string(&pod).context("cannot serialise a static pod")?;
-    let mut read = String::new();
-    for (path, asset) in named(out.assets.below("tls/"), &text) {
-        read += path;
-        read += &sha256(asset.bytes.expose());
-    }
-    pod.metadata.annotations = Some([(HASH.to_owned(), sha256(read.as_bytes()))].into());
     out.manifest(
         &format!("{STATIC_MANIFESTS}{name}.yaml"),
         "A static pod that stays. The hash is over all that it reads: a renewed certificate changes it,\n\
          and the kubelet starts the pod anew.",
-        &pod,
+        &static_pod(name, container, &format!("{SECRETS}/{name}")),
     )
+}
+
+/// Notes in each of these manifests the hash over what it reads, once it is as the document wants it.
+pub(super) fn hash(assets: &Assets, manifests: &mut [Pending]) {
+    let pods = manifests.iter_mut();
+    for pod in pods.filter(|pod| pod.path.starts_with(STATIC_MANIFESTS)) {
+        let text = pod.object.to_string();
+        let mut read = String::new();
+        for (path, asset) in named(assets.below("tls/"), &text) {
+            read += path;
+            read += &sha256(asset.bytes.expose());
+        }
+        let metadata = pod
+            .object
+            .get_mut("metadata")
+            .and_then(Value::as_object_mut);
+        let annotations = metadata.map(|all| all.entry("annotations").or_insert(json!({})));
+        if let Some(annotations) = annotations.and_then(Value::as_object_mut) {
+            annotations.insert(
+                SECRETS_ANNOTATION.to_owned(),
+                json!(sha256(read.as_bytes())),
+            );
+        }
+    }
 }

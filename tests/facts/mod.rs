@@ -1,5 +1,7 @@
 //! Facts that safety depends on, asserted apart from the trees so that nobody updates them away.
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use slipway::assets::Assets;
 use slipway::config::yaml;
@@ -66,7 +68,7 @@ fn static_pods_name_no_objects() {
 // What the original rendered, and what of it must not come back.
 
 /// The files of the original's `manifests/`, with flannel.
-const ORIGINAL: [&str; 32] = [
+const ORIGINAL: [&str; 33] = [
     "coredns-cluster-role",
     "coredns-cluster-role-binding",
     "coredns-config",
@@ -95,6 +97,7 @@ const ORIGINAL: [&str; 32] = [
     "kube-scheduler-disruption",
     "kube-system-rbac-role-binding",
     "kubeconfig-in-cluster",
+    "kubelet-bootstrap-token",
     "pod-checkpointer",
     "pod-checkpointer-role",
     "pod-checkpointer-role-binding",
@@ -102,8 +105,9 @@ const ORIGINAL: [&str; 32] = [
 ];
 
 /// The rest of its files.
-const ORIGINAL_ELSEWHERE: [&str; 24] = [
+const ORIGINAL_ELSEWHERE: [&str; 27] = [
     "auth/kubeconfig",
+    "auth/kubeconfig-kubelet",
     "bootstrap-manifests/bootstrap-apiserver.yaml",
     "bootstrap-manifests/bootstrap-controller-manager.yaml",
     "bootstrap-manifests/bootstrap-scheduler.yaml",
@@ -127,6 +131,8 @@ const ORIGINAL_ELSEWHERE: [&str; 24] = [
     "tls/front-proxy-ca.crt",
     "tls/front-proxy-client.crt",
     "tls/front-proxy-client.key",
+    "tls/service-account.key",
+    "tls/service-account.pub",
 ];
 
 #[test]
@@ -179,6 +185,30 @@ fn no_account_is_an_administrator() {
         }
     }
     assert!(bindings > 10, "found {bindings}");
+}
+
+/// The original's never ended, and any of them let a node in.
+#[test]
+fn every_bootstrap_token_ends_and_is_good_for_joining_only() {
+    let mut tokens = 0;
+    for (path, object) in objects() {
+        if object["type"] != "bootstrap.kubernetes.io/token" {
+            continue;
+        }
+        tokens += 1;
+        let field = |name: &str| {
+            let text = object["data"][name].as_str().unwrap_or_default();
+            String::from_utf8(STANDARD.decode(text).unwrap()).unwrap()
+        };
+        assert_eq!(field("expiration"), "2026-11-23T12:00:00Z", "{path}");
+        assert_eq!(field("usage-bootstrap-signing"), "false", "{path}");
+        assert_eq!(
+            field("auth-extra-groups"),
+            "system:bootstrappers:slipway:node",
+            "{path}"
+        );
+    }
+    assert_eq!(tokens, sorted(CASES).len());
 }
 
 /// What 1.37 has no more: the master label, hyperkube, ports without TLS, beta kinds.

@@ -5,6 +5,7 @@ mod launch;
 mod permanent;
 mod power_cut;
 mod running;
+mod switch;
 
 use anyhow::Result;
 
@@ -13,6 +14,7 @@ use crate::scenario::{Context, Scenario, Tier};
 /// They run in this order: what the others stand on comes first.
 pub const SCENARIOS: &[Scenario] = &[
     node("harness-power-cut", power_cut::run),
+    node("harness-switch", switch::run),
     node("bad-no-metadata", bad::no_metadata),
     node("bad-full-disk", bad::full_disk),
     node("bad-read-only-target", bad::read_only_target),
