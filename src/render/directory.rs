@@ -5,10 +5,10 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render};
+use super::{keys, owner, render};
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::exit::{Exit, fail};
@@ -51,8 +51,8 @@ impl Rendered {
 /// `overwrite`. Writes nothing if nothing changed. `dated` gives the time for new certificates, and is
 /// asked only if there will be any.
 ///
-/// Fails with [`Exit::Refused`] if the folder is in use for something else, or if a key that the
-/// cluster depends on is missing from it.
+/// Fails with [`Exit::Refused`] if the folder is in use for something else, if a key that the cluster
+/// depends on is missing from it, or if somebody else has to sign first (what they need is written).
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -68,11 +68,24 @@ pub fn to_directory(
         now = dated()?;
     }
     let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
-    let rendered = render(machine, &secrets)?;
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    let complete = secrets.complete();
+    // Keys and requests are kept even if nothing else can be: the answers belong to these.
+    let (rendered, merged) = match &complete {
+        Ok(()) => {
+            let rendered = render(machine, &secrets)?;
+            let merged = merge::merge(&earlier, &rendered, overwrite)?;
+            (rendered, merged)
+        }
+        Err(_) => {
+            let part = keys(&secrets)?;
+            let merged = merge::merge_part(&earlier, &part, &["tls/csr/", "tls/ca"], overwrite)?;
+            (part, merged)
+        }
+    };
     if merged.assets != earlier {
         tree::replace(folder, &merged.assets)?;
     }
+    complete.with_context(|| folder.display().to_string())?;
     Ok(Rendered {
         files: rendered.len(),
         certificates: secrets.pairs().count(),
