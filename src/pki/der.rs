@@ -1,133 +1,121 @@
-//! Reading and writing DER (X.690), as much of it as keys and certificates need.
+//! DER, read from the front and written: tags and lengths, and no opinion about what is in them.
 //!
-//! Strict: whatever could be written in two ways is refused in all but the shortest. The reader
-//! hands out parts of what it was given and copies nothing. A crate for this is linked already, but
-//! its reading half, which nothing else here uses, is ten times as large.
+//! What is read comes from outside, so the reader takes one form only: tags of one byte, lengths in
+//! their shortest form and below 64 KiB. It hands out parts of what it was given and copies nothing.
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Result, bail, ensure};
 
+pub const BOOLEAN: u8 = 0x01;
 pub const INTEGER: u8 = 0x02;
 pub const BIT_STRING: u8 = 0x03;
 pub const OCTET_STRING: u8 = 0x04;
 pub const OID: u8 = 0x06;
-pub const UTF8: u8 = 0x0c;
-pub const PRINTABLE: u8 = 0x13;
-pub const IA5: u8 = 0x16;
+pub const UTF8_STRING: u8 = 0x0c;
+pub const PRINTABLE_STRING: u8 = 0x13;
+pub const IA5_STRING: u8 = 0x16;
 pub const UTC_TIME: u8 = 0x17;
 pub const GENERALIZED_TIME: u8 = 0x18;
 pub const SEQUENCE: u8 = 0x30;
 pub const SET: u8 = 0x31;
-const BOOLEAN: u8 = 0x01;
 
-/// The tag of a constructed element that means what its place says: `[number]`.
+/// The tag of a value whose place says what it means: `[number]`, with more inside.
 pub const fn context(number: u8) -> u8 {
     0xa0 | number
 }
 
-/// What is left to read.
-#[derive(Clone, Copy)]
+/// What is still to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Der<'a>(pub &'a [u8]);
 
-/// An element.
-#[derive(Clone, Copy)]
-pub struct Element<'a> {
-    pub tag: u8,
-    pub content: &'a [u8],
-    /// Tag, length and content.
-    pub whole: &'a [u8],
-}
-
 impl<'a> Der<'a> {
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The next element.
-    pub fn any(&mut self) -> Result<Element<'a>> {
-        let bytes = self.0;
-        let (&[tag, first], rest) = bytes.split_first_chunk().context("it ends too early")?;
-        if tag & 0x1f == 0x1f {
-            bail!("it has a tag of more than a byte");
+    /// The next value: its tag and its content.
+    pub fn next(&mut self) -> Result<(u8, Der<'a>)> {
+        let (tag, rest) = self.byte()?;
+        ensure!(tag & 0x1f != 0x1f, "a tag of more than one byte");
+        let (first, mut rest) = Der(rest).byte()?;
+        let length = match first {
+            0..=0x7f => usize::from(first),
+            0x81 | 0x82 => {
+                let mut length = 0;
+                for _ in 0x80..first {
+                    let (byte, after) = Der(rest).byte()?;
+                    (length, rest) = (length << 8 | usize::from(byte), after);
+                }
+                let least = if first == 0x81 { 0x80 } else { 0x100 };
+                ensure!(length >= least, "a length that is not in its shortest form");
+                length
+            }
+            _ => bail!("a length that no request has"),
+        };
+        match rest.split_at_checked(length) {
+            Some((content, rest)) => {
+                self.0 = rest;
+                Ok((tag, Der(content)))
+            }
+            None => bail!("it breaks off"),
         }
-        let (length, rest) = length(first, rest)?;
-        let (content, left) = rest.split_at_checked(length).context("it ends too early")?;
-        self.0 = left;
-        Ok(Element {
-            tag,
-            content,
-            whole: &bytes[..bytes.len() - left.len()],
-        })
     }
 
-    /// The next element's content; it must have this tag.
-    pub fn take(&mut self, tag: u8) -> Result<&'a [u8]> {
-        let element = self.any()?;
-        if element.tag != tag {
-            bail!("tag {tag:#04x} was expected, not {:#04x}", element.tag);
+    /// The content of the next value, which must have this tag.
+    pub fn take(&mut self, tag: u8) -> Result<Der<'a>> {
+        match self.next()? {
+            (found, content) if found == tag => Ok(content),
+            (found, _) => bail!("tag {found:#04x} where {tag:#04x} belongs"),
         }
-        Ok(element.content)
     }
 
-    /// The next element's content, if it has this tag.
-    pub fn optional(&mut self, tag: u8) -> Result<Option<&'a [u8]>> {
+    /// The next value with its tag and length.
+    pub fn whole(&mut self) -> Result<&'a [u8]> {
+        let before = self.0;
+        self.next()?;
+        Ok(&before[..before.len() - self.0.len()])
+    }
+
+    /// The content of the next value, if it has this tag.
+    pub fn optional(&mut self, tag: u8) -> Result<Option<Der<'a>>> {
         match self.0.first() {
             Some(first) if *first == tag => self.take(tag).map(Some),
             _ => Ok(None),
         }
     }
 
-    /// The next sequence, to be read.
-    pub fn sequence(&mut self) -> Result<Der<'a>> {
-        self.take(SEQUENCE).map(Der)
-    }
-
-    /// The next element; a boolean if it is one, `false` (the usual default) if not.
+    /// The next value if it is a boolean; `false`, which is never written, if not.
     pub fn flag(&mut self) -> Result<bool> {
         match self.optional(BOOLEAN)? {
             None => Ok(false),
-            Some([0xff]) => Ok(true),
-            Some(_) => bail!("it states a default or a wrong boolean"),
+            Some(Der([0xff])) => Ok(true),
+            Some(_) => bail!("a boolean that is none, or a default"),
         }
     }
 
     /// The bytes of the next bit string, which must be whole ones.
     pub fn bits(&mut self) -> Result<&'a [u8]> {
         match self.take(BIT_STRING)? {
-            [0, bits @ ..] => Ok(bits),
-            _ => bail!("a bit string ends within a byte"),
+            Der([0, bits @ ..]) => Ok(bits),
+            _ => bail!("a bit string that ends within a byte"),
         }
     }
 
-    /// Nothing may follow.
+    /// Insists that nothing is left.
     pub fn end(self) -> Result<()> {
-        match self.is_empty() {
-            true => Ok(()),
-            false => bail!("something follows where it should end"),
+        ensure!(self.is_empty(), "something stands behind its end");
+        Ok(())
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.0.is_empty()
+    }
+
+    fn byte(self) -> Result<(u8, &'a [u8])> {
+        match self.0.split_first() {
+            Some((byte, rest)) => Ok((*byte, rest)),
+            None => bail!("it breaks off"),
         }
     }
 }
 
-fn length(first: u8, rest: &[u8]) -> Result<(usize, &[u8])> {
-    if first < 0x80 {
-        return Ok((first.into(), rest));
-    }
-    let count = usize::from(first & 0x7f);
-    // Three bytes are 16 MiB: no key or certificate is larger.
-    if count == 0 || count > 3 {
-        bail!("it has a length of {count} bytes");
-    }
-    let (bytes, rest) = rest.split_at_checked(count).context("it ends too early")?;
-    let length = bytes
-        .iter()
-        .fold(0, |sum, byte| sum << 8 | usize::from(*byte));
-    if length < 0x80 || bytes[0] == 0 {
-        bail!("a length is written longer than it need be");
-    }
-    Ok((length, rest))
-}
-
-/// An element of these parts.
-pub fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+/// A value of these parts.
+pub fn value(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let length: usize = parts.iter().map(|part| part.len()).sum();
     let mut out = vec![tag];
     let bytes = (length as u32).to_be_bytes();
@@ -173,45 +161,67 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_form_of_a_length_and_no_other() {
+        let long = |head: &[u8], length: usize| [head, &vec![7; length]].concat();
+        let good = [
+            (long(&[4, 0], 0), 0),
+            (long(&[4, 0x7f], 0x7f), 0x7f),
+            (long(&[4, 0x81, 0x80], 0x80), 0x80),
+            (long(&[4, 0x82, 1, 0], 0x100), 0x100),
+        ];
+        for (bytes, length) in good {
+            let mut der = Der(&bytes);
+            assert_eq!(der.take(OCTET_STRING).unwrap().0.len(), length);
+            der.end().unwrap();
+        }
+        let bad = [
+            (vec![], "breaks off"),
+            (vec![4], "breaks off"),
+            (vec![4, 1], "breaks off"),
+            (vec![4, 0x82, 1], "breaks off"),
+            (long(&[4, 0x82, 1, 1], 0x100), "breaks off"),
+            (long(&[4, 0x81, 0x7f], 0x7f), "shortest form"),
+            (long(&[4, 0x82, 0, 0xff], 0xff), "shortest form"),
+            (long(&[4, 0x80], 4), "no request has"),
+            (long(&[4, 0x83, 1, 0, 0], 0x10000), "no request has"),
+            (
+                vec![4, 0x88, 255, 255, 255, 255, 255, 255, 255, 255],
+                "no request has",
+            ),
+            (vec![0x1f, 0x81, 1, 0], "tag of more"),
+            (vec![5, 0], "tag 0x05 where 0x04 belongs"),
+        ];
+        for (bytes, why) in bad {
+            let error = Der(&bytes).take(OCTET_STRING).unwrap_err().to_string();
+            assert!(error.contains(why), "{bytes:02x?}: {error}");
+        }
+        assert!(Der(&[0]).end().is_err());
+    }
+
+    #[test]
     fn what_is_written_reads_back() {
-        for length in [0, 1, 127, 128, 255, 256, 65535, 65536] {
+        for length in [0, 1, 0x7f, 0x80, 0xff, 0x100, 0xffff] {
             let content = vec![7; length];
-            let bytes = element(
+            let bytes = value(
                 OCTET_STRING,
                 &[&content[..length / 2], &content[length / 2..]],
             );
-            let mut reader = Der(&bytes);
-            assert_eq!(reader.any().unwrap().whole, bytes, "{length}");
-            reader.end().unwrap();
-            assert_eq!(Der(&bytes).take(OCTET_STRING).unwrap(), content, "{length}");
-            assert!(Der(&bytes[..bytes.len() - 1]).any().is_err(), "{length}");
+            assert_eq!(Der(&bytes).whole().unwrap(), bytes, "{length}");
+            assert_eq!(
+                Der(&bytes).take(OCTET_STRING).unwrap().0,
+                content,
+                "{length}"
+            );
         }
     }
 
     #[test]
-    fn what_is_not_strict_is_refused() {
-        let table: [(&[u8], &str); 8] = [
-            (&[], "too early"),
-            (&[0x30], "too early"),
-            (&[0x30, 0x80, 0, 0], "a length of 0 bytes"),
-            (&[0x30, 0x84, 0, 0, 0, 1, 0], "a length of 4 bytes"),
-            (&[0x30, 0x81, 0x01, 0], "longer than it need be"),
-            (&[0x30, 0x82, 0x00, 0x81], "longer than it need be"),
-            (&[0x30, 0x82, 0x01], "too early"),
-            (&[0x1f, 0x81, 0x01, 0], "more than a byte"),
-        ];
-        for (bytes, why) in table {
-            let Err(error) = Der(bytes).any() else {
-                panic!("{bytes:?} was read");
-            };
-            assert!(error.to_string().contains(why), "{bytes:?}: {error}");
-        }
-        assert!(Der(&[1, 1, 0]).flag().is_err());
-        assert!(Der(&[1, 1, 1]).flag().is_err());
-        assert!(Der(&[1, 1, 0xff]).flag().unwrap());
-        assert!(Der(&[3, 2, 1, 0x80]).bits().is_err());
+    fn booleans_and_bits_have_one_form_too() {
+        assert!(Der(&[1, 1, 0xff]).flag().unwrap() && !Der(&[4, 0]).flag().unwrap());
+        assert!(Der(&[1, 1, 0]).flag().is_err() && Der(&[1, 1, 1]).flag().is_err());
+        assert_eq!(Der(&[3, 2, 0, 0x80]).bits().unwrap(), [0x80]);
+        assert!(Der(&[3, 2, 1, 0x80]).bits().is_err() && Der(&[3, 0]).bits().is_err());
     }
-
     #[test]
     fn object_identifiers_are_numbers() {
         let table: [(&[u8], &[u64]); 3] = [

@@ -146,9 +146,9 @@ pub fn fingerprint(key: &KeyPair) -> String {
 
 /// Algorithm and bits of a SubjectPublicKeyInfo.
 pub fn public_key(spki: &[u8]) -> Result<(&[u8], &[u8])> {
-    let mut outer = Der(spki).sequence()?;
+    let mut outer = Der(spki).take(der::SEQUENCE)?;
     let algorithm = outer.take(der::SEQUENCE)?;
-    Ok((algorithm, outer.bits()?))
+    Ok((algorithm.0, outer.bits()?))
 }
 
 fn understand((kind, der): &(&'static Kind, Vec<u8>)) -> Result<KeyPair> {
@@ -176,11 +176,11 @@ fn normal_der(text: &[u8], spki: Spki<'_>) -> Result<(&'static Kind, Vec<u8>)> {
 }
 
 fn pkcs8(key: &[u8], spki: Spki<'_>) -> Result<(&'static Kind, Vec<u8>)> {
-    let mut outer = Der(key).sequence()?;
+    let mut outer = Der(key).take(der::SEQUENCE)?;
     outer.take(der::INTEGER)?;
-    let id = outer.take(der::SEQUENCE)?;
+    let id = outer.take(der::SEQUENCE)?.0;
     let kind = (KINDS.iter().find(|kind| kind.id == id)).context("its algorithm is not known")?;
-    let inner = outer.take(der::OCTET_STRING)?;
+    let inner = outer.take(der::OCTET_STRING)?.0;
     match kind.size {
         0 => Ok(wrapped(kind, inner)),
         _ => elliptic(Some(kind), inner, spki),
@@ -193,22 +193,22 @@ fn elliptic(
     key: &[u8],
     spki: Spki<'_>,
 ) -> Result<(&'static Kind, Vec<u8>)> {
-    let mut reader = Der(key).sequence()?;
+    let mut reader = Der(key).take(der::SEQUENCE)?;
     reader.take(der::INTEGER)?;
-    let number = reader.take(der::OCTET_STRING)?;
+    let number = reader.take(der::OCTET_STRING)?.0;
     let curve = reader.optional(der::context(0))?;
     let own = reader.optional(der::context(1))?;
     let kind = match (kind, curve) {
         (Some(kind), _) => kind,
         (None, Some(curve)) => KINDS
             .iter()
-            .find(|kind| kind.size > 0 && &kind.id[CURVE..] == curve)
+            .find(|kind| kind.size > 0 && &kind.id[CURVE..] == curve.0)
             .context("its curve is not known")?,
         (None, None) => bail!("it does not name its curve"),
     };
     let known = own.is_none().then(spki).transpose()?;
     let public = match (own, &known) {
-        (Some(own), _) => Der(own).bits()?,
+        (Some(mut own), _) => own.bits()?,
         (None, Some(spki)) => public_key(spki)?.1,
         (None, None) => bail!("its public half is missing"),
     };
@@ -216,16 +216,16 @@ fn elliptic(
         .size
         .checked_sub(number.len())
         .context("its number is too long")?;
-    let number = der::element(der::OCTET_STRING, &[&vec![0; missing], number]);
-    let bits = der::element(der::BIT_STRING, &[&[0], public]);
-    let public = der::element(der::context(1), &[&bits]);
-    let key = der::element(der::SEQUENCE, &[&[der::INTEGER, 1, 1], &number, &public]);
+    let number = der::value(der::OCTET_STRING, &[&vec![0; missing], number]);
+    let bits = der::value(der::BIT_STRING, &[&[0], public]);
+    let public = der::value(der::context(1), &[&bits]);
+    let key = der::value(der::SEQUENCE, &[&[der::INTEGER, 1, 1], &number, &public]);
     Ok(wrapped(kind, &key))
 }
 
 fn wrapped(kind: &'static Kind, key: &[u8]) -> (&'static Kind, Vec<u8>) {
-    let id = der::element(der::SEQUENCE, &[kind.id]);
-    let key = der::element(der::OCTET_STRING, &[key]);
-    let whole = der::element(der::SEQUENCE, &[&[der::INTEGER, 1, 0], &id, &key]);
+    let id = der::value(der::SEQUENCE, &[kind.id]);
+    let key = der::value(der::OCTET_STRING, &[key]);
+    let whole = der::value(der::SEQUENCE, &[&[der::INTEGER, 1, 0], &id, &key]);
     (kind, whole)
 }

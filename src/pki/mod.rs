@@ -9,6 +9,7 @@
 
 mod authority;
 mod chain;
+pub mod csr;
 mod decide;
 mod der;
 mod external_etcd;

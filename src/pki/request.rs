@@ -76,8 +76,8 @@ pub fn settle(
             let asked = asked.map(|request| request.reason.clone());
             round.keep(wanted, found)?;
             match asked {
-                Some(reason) => ask(round, wanted, reason, false),
-                None => Ok(()),
+                Some(reason) if !round.task.dry => ask(round, wanted, reason, false),
+                _ => Ok(()),
             }
         }
     }
@@ -96,6 +96,7 @@ fn requests<'a>(round: &Round<'a>) -> Option<&'a std::collections::BTreeMap<Stri
 
 /// Has a request lie there; `missing` if nothing can go on without its answer.
 fn ask(round: &mut Round<'_>, wanted: &Wanted, reason: String, missing: bool) -> Result<()> {
+    round.dated = true;
     if round.task.dry {
         return Ok(());
     }

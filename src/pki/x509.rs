@@ -147,28 +147,28 @@ impl Part<'_> {
     fn encoded(&self) -> Result<DnValue> {
         let text = std::str::from_utf8(self.value).context("its name is not UTF-8")?;
         Ok(match self.tag {
-            der::UTF8 => DnValue::Utf8String(text.to_owned()),
-            der::PRINTABLE => DnValue::PrintableString(PrintableString::try_from(text)?),
-            der::IA5 => DnValue::Ia5String(Ia5String::try_from(text)?),
+            der::UTF8_STRING => DnValue::Utf8String(text.to_owned()),
+            der::PRINTABLE_STRING => DnValue::PrintableString(PrintableString::try_from(text)?),
+            der::IA5_STRING => DnValue::Ia5String(Ia5String::try_from(text)?),
             _ => bail!("its name is written in an encoding of old, which slipway cannot sign for"),
         })
     }
 }
 
 fn parts(name: &[u8]) -> Result<Vec<Part<'_>>> {
-    let mut sets = Der(name).sequence()?;
+    let mut sets = Der(name).take(der::SEQUENCE)?;
     let mut parts = Vec::new();
     while !sets.is_empty() {
-        let mut set = Der(sets.take(der::SET)?);
-        let mut pair = set.sequence()?;
-        let oid = pair.take(der::OID)?;
-        let value = pair.any()?;
+        let mut set = sets.take(der::SET)?;
+        let mut pair = set.take(der::SEQUENCE)?;
+        let oid = pair.take(der::OID)?.0;
+        let (tag, value) = pair.next()?;
         set.end()
             .context("a part of its name has two values, which slipway cannot sign for")?;
         parts.push(Part {
             oid,
-            tag: value.tag,
-            value: value.content,
+            tag,
+            value: value.0,
         });
     }
     Ok(parts)
@@ -200,63 +200,63 @@ fn text_of(name: &[u8]) -> String {
 
 fn read(bytes: &[u8]) -> Result<Certificate> {
     let mut file = Der(bytes);
-    let mut outer = file.sequence()?;
+    let mut outer = file.take(der::SEQUENCE)?;
     file.end()?;
-    let tbs = outer.any()?;
+    let tbs = outer.whole()?;
     let signature_algorithm = outer.take(der::SEQUENCE)?;
     let signature = outer.bits()?;
     outer.end()?;
-    let mut inner = Der(tbs.whole).sequence()?;
+    let mut inner = Der(tbs).take(der::SEQUENCE)?;
     inner.optional(der::context(0))?;
     inner.take(der::INTEGER)?;
     if inner.take(der::SEQUENCE)? != signature_algorithm {
         bail!("it names two signature algorithms");
     }
-    let issuer = inner.any()?.whole;
-    let mut validity = inner.sequence()?;
+    let issuer = inner.whole()?;
+    let mut validity = inner.take(der::SEQUENCE)?;
     let mut certificate = Certificate {
-        tbs: tbs.whole.to_vec(),
-        signature_algorithm: signature_algorithm.to_vec(),
+        tbs: tbs.to_vec(),
+        signature_algorithm: signature_algorithm.0.to_vec(),
         signature: signature.to_vec(),
         issuer: issuer.to_vec(),
         validity: [date(&mut validity)?, date(&mut validity)?],
-        subject: inner.any()?.whole.to_vec(),
-        spki: inner.any()?.whole.to_vec(),
+        subject: inner.whole()?.to_vec(),
+        spki: inner.whole()?.to_vec(),
         ..Certificate::default()
     };
-    if let Some(list) = inner.optional(der::context(3))? {
-        let mut list = Der(list).sequence()?;
+    if let Some(mut list) = inner.optional(der::context(3))? {
+        let mut list = list.take(der::SEQUENCE)?;
         while !list.is_empty() {
-            extension(&mut certificate, list.sequence()?)?;
+            extension(&mut certificate, list.take(der::SEQUENCE)?)?;
         }
     }
     Ok(certificate)
 }
 
 fn extension(certificate: &mut Certificate, mut reader: Der<'_>) -> Result<()> {
-    let oid = reader.take(der::OID)?;
+    let oid = reader.take(der::OID)?.0;
     reader.flag()?;
-    let mut value = Der(reader.take(der::OCTET_STRING)?);
+    let mut value = reader.take(der::OCTET_STRING)?;
     let Some(&[which]) = oid.strip_prefix(&EXTENSION) else {
         return Ok(());
     };
     match which {
-        14 => certificate.key_id = Some(value.take(der::OCTET_STRING)?.to_vec()),
-        15 => certificate.key_usage = value.take(der::BIT_STRING)?.get(1).copied(),
-        17 => certificate.names = names(value.sequence()?)?,
+        14 => certificate.key_id = Some(value.take(der::OCTET_STRING)?.0.to_vec()),
+        15 => certificate.key_usage = value.take(der::BIT_STRING)?.0.get(1).copied(),
+        17 => certificate.names = names(value.take(der::SEQUENCE)?)?,
         19 => {
-            let mut constraints = value.sequence()?;
+            let mut constraints = value.take(der::SEQUENCE)?;
             certificate.is_authority = constraints.flag()?;
             certificate.path_length = match constraints.optional(der::INTEGER)? {
                 None => None,
-                Some([length]) => Some(*length),
+                Some(Der([length])) => Some(*length),
                 Some(_) => bail!("its path length is no small number"),
             };
         }
         37 => {
-            let (mut list, mut purposes) = (value.sequence()?, Vec::new());
+            let (mut list, mut purposes) = (value.take(der::SEQUENCE)?, Vec::new());
             while !list.is_empty() {
-                purposes.push(list.take(der::OID)?.to_vec());
+                purposes.push(list.take(der::OID)?.0.to_vec());
             }
             certificate.purposes = Some(purposes);
         }
@@ -268,10 +268,10 @@ fn extension(certificate: &mut Certificate, mut reader: Der<'_>) -> Result<()> {
 fn names(mut list: Der<'_>) -> Result<Vec<String>> {
     let mut names = Vec::new();
     while !list.is_empty() {
-        let name = list.any()?;
-        names.push(match (name.tag, name.content.len()) {
-            (0x82, _) => format!("DNS:{}", String::from_utf8_lossy(name.content)),
-            (0x87, 4 | 16) => format!("IP:{}", address(name.content)?),
+        let (tag, Der(name)) = list.next()?;
+        names.push(match (tag, name.len()) {
+            (0x82, _) => format!("DNS:{}", String::from_utf8_lossy(name)),
+            (0x87, 4 | 16) => format!("IP:{}", address(name)?),
             (tag, _) => format!("[{}]", tag & 0x1f),
         });
     }
@@ -288,13 +288,13 @@ fn address(bytes: &[u8]) -> Result<IpAddr> {
 
 /// `YYMMDDHHMMSSZ`, or with four digits of the year from 2050 on (RFC 5280, 4.1.2.5).
 fn date(reader: &mut Der<'_>) -> Result<i64> {
-    let element = reader.any()?;
-    let text = std::str::from_utf8(element.content)?;
+    let (tag, Der(bytes)) = reader.next()?;
+    let text = std::str::from_utf8(bytes)?;
     let digits = text.strip_suffix('Z').context("a date is not in UTC")?;
     if !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         bail!("a date is no number");
     }
-    let (year, rest): (i32, &str) = match (element.tag, digits.len()) {
+    let (year, rest): (i32, &str) = match (tag, digits.len()) {
         (der::UTC_TIME, 12) => match digits[..2].parse()? {
             year @ 50.. => (1900 + year, &digits[2..]),
             year => (2000 + year, &digits[2..]),
