@@ -29,12 +29,14 @@ pub enum Step {
     Drop,
 }
 
-/// The commands of the steps, as messages name them.
-pub const COMMANDS: [(&str, Step); 3] = [
-    ("slipway certs rotate trust", Step::Trust),
-    ("slipway certs rotate reissue", Step::Reissue),
-    ("slipway certs rotate drop", Step::Drop),
-];
+/// The command of a step, as messages name it.
+pub fn command(step: Step) -> &'static str {
+    match step {
+        Step::Trust => "slipway certs rotate trust",
+        Step::Reissue => "slipway certs rotate reissue",
+        Step::Drop => "slipway certs rotate drop",
+    }
+}
 
 /// An authority with the chain above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -336,7 +338,5 @@ fn refuse<T>(why: &str) -> Result<T> {
 }
 
 fn refuse_step<T>(why: &str, step: Step) -> Result<T> {
-    let command = COMMANDS.iter().find(|(_, other)| *other == step);
-    let next = command.map_or("", |(command, _)| command);
-    refuse(&format!("{why}; the next step is `{next}`"))
+    refuse(&format!("{why}; the next step is `{}`", command(step)))
 }

@@ -115,7 +115,8 @@ impl Record {
     pub fn life(&self) -> Result<Duration> {
         match &self.not_before {
             Some(begin) => Ok(self.not_after()? - parse(begin)?),
-            // Every leaf of that time; its authorities are not asked.
+            // What it was at that time.
+            None if self.usage == "authority" => Ok(Duration::days(3653)),
             None => Ok(Duration::days(365)),
         }
     }

@@ -17,6 +17,7 @@ mod inventory;
 mod issue;
 mod kept;
 mod key;
+mod list;
 mod pem;
 mod request;
 mod round;
@@ -43,6 +44,7 @@ use table::{Use, Wanted};
 
 pub use authority::Step;
 pub use kept::ENCRYPTION_KEY;
+pub use list::{Action, Listed, list};
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN};
 
 /// Where the record of what was issued lies in an asset directory.
@@ -199,7 +201,7 @@ pub struct Given {
 }
 
 /// What is to be done beside what is due.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Order {
     /// Leaves to renew now, by name, e.g. `tls/apiserver`.
     pub renew: Vec<String>,

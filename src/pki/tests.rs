@@ -1,6 +1,7 @@
 mod authority;
 mod external;
 mod kept;
+mod listed;
 mod openssl;
 mod rotation;
 
