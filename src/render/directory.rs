@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render, render_worker, worker};
+use super::{keys, owner, render, render_worker, worker};
 use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
 use crate::config::machine::{ControlPlane, Role};
@@ -19,6 +19,9 @@ use crate::pki::{self, Given, INVENTORY, Issued, Secrets};
 
 pub use super::merge::{Change, Merged, What};
 
+/// What of an incomplete rendering goes away when it is not rendered: answered requests and authorities.
+const OVER: [&str; 2] = ["tls/csr/", "tls/ca"];
+
 /// What a render did, for the console.
 #[derive(Clone, Debug, Default)]
 pub struct Rendered {
@@ -26,6 +29,8 @@ pub struct Rendered {
     pub files: usize,
     /// How many certificates are among them; none of a worker's.
     pub certificates: usize,
+    /// The type of keys that are made, e.g. `P-256`.
+    pub key_type: &'static str,
     /// The last day of the cluster's authority, e.g. `2036-11-20`.
     pub ca_until: String,
     /// Certificates that were issued in this run, and why.
@@ -40,6 +45,7 @@ impl Rendered {
         let Self {
             files,
             certificates,
+            key_type,
             ca_until,
             ..
         } = self;
@@ -47,7 +53,7 @@ impl Rendered {
             return format!("{files} files of a worker, kubelet config");
         }
         format!(
-            "{files} files, {certificates} certificates (P-256, CA until {ca_until}), kubelet config"
+            "{files} files, {certificates} certificates ({key_type}, CA until {ca_until}), kubelet config"
         )
     }
 }
@@ -90,10 +96,17 @@ pub fn plan(
         }
     };
     let rendered = match &secrets {
-        Some(secrets) => render(machine, secrets)?,
         None => render_worker(machine, &given.join_token()?)?,
+        Some(secrets) if secrets.complete().is_err() => keys(secrets)?,
+        Some(secrets) => render(machine, secrets)?,
     };
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    let merged = match &secrets {
+        // Keys and requests are kept even if nothing else can be made: the answers belong to these.
+        Some(secrets) if secrets.complete().is_err() => {
+            merge::merge_part(&earlier, &rendered, &OVER, overwrite)?
+        }
+        _ => merge::merge(&earlier, &rendered, overwrite)?,
+    };
     Ok(Planned {
         earlier,
         rendered,
@@ -119,7 +132,8 @@ fn secrets(
 
 /// Does what [`plan`] plans; writes nothing if nothing changed.
 ///
-/// Fails with [`Exit::Refused`] also while another render has the folder.
+/// Fails with [`Exit::Refused`] also while another render has the folder, and if somebody else has to sign
+/// first: what they need is written then.
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -135,9 +149,12 @@ pub fn to_directory(
         tree::sweep(folder)?;
     }
     let secrets = planned.secrets.as_ref();
+    let complete = secrets.map_or(Ok(()), Secrets::complete);
+    complete.with_context(|| folder.display().to_string())?;
     Ok(Rendered {
         files: planned.rendered.len(),
         certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),
+        key_type: pki::key_type(machine),
         ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
         issued: planned.issued,
         changes: planned.merged.changes,
