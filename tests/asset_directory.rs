@@ -148,6 +148,8 @@ fn a_new_name_changes_one_certificate_and_what_holds_it() {
     let second = render(&folder, "api: {altNames: [api.example.com]}", false);
     let expected = [
         "manifests/kube-apiserver-secret.yaml",
+        // Its pods read the certificate, so they are rolled.
+        "manifests/kube-apiserver.yaml",
         "tls/.inventory.json",
         "tls/apiserver.crt",
         "tls/apiserver.key",
@@ -220,6 +222,8 @@ fn secrets_are_private_on_disk_and_on_the_node() {
     for (path, asset) in assets.iter() {
         let secret = path.ends_with(".key")
             || path.ends_with("kubeconfig")
+            || path.starts_with("auth/")
+            || path.ends_with("-token.yaml")
             || path.ends_with("-secret.yaml");
         assert_eq!(asset.mode, if secret { 0o600 } else { 0o644 }, "{path}");
         let private = asset

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{complete, document, help, plan};
-use crate::config::machine::Timeouts;
+use super::{checkpoint, complete, document, help, plan};
+use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
+use crate::config::sensitive::Sensitive;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
 use crate::node::secrets::Finder;
@@ -41,6 +42,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             output(&words)?,
             words.has("watch"),
         ),
+        "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
     }
@@ -119,10 +121,28 @@ pub(super) fn machine(words: &Words) -> Result<Machine> {
 /// The document's secrets, from wherever it says they are.
 pub(super) fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     let finder = Finder::new(root);
-    let key = machine.cluster.service_account_key.as_ref();
-    let key = key.map(|key| finder.find(SERVICE_ACCOUNT_KEY, key));
+    let find = |path: &str, secret: Option<&Sensitive>| {
+        secret.map(|secret| finder.find(path, secret)).transpose()
+    };
+    let authority = machine.certificates.authority.as_ref();
+    let etcd = match &machine.etcd {
+        Etcd::External(etcd) => Some(&etcd.key),
+        Etcd::Local => None,
+    };
+    let encryption = match &machine.encryption {
+        Encryption::Secretbox(key) => key.as_ref(),
+        Encryption::None => None,
+    };
+    let service_account = machine.cluster.service_account_key.as_ref();
     Ok(Given {
-        service_account_key: key.transpose()?,
+        service_account_key: find(SERVICE_ACCOUNT_KEY, service_account)?,
+        authority_key: find(
+            "certificates.authority.key",
+            authority.and_then(|authority| authority.key.as_ref()),
+        )?,
+        etcd_key: find("etcd.external.key", etcd)?,
+        token: find("join.token", machine.join.token.as_ref())?,
+        encryption_key: find("encryption.key", encryption)?,
     })
 }
 
@@ -147,6 +167,16 @@ fn launch(words: &Words) -> Result<()> {
     } else {
         None
     };
+    if machine
+        .as_ref()
+        .is_some_and(|machine| machine.role == Role::Worker)
+    {
+        let next = "its kubelet joins by itself; `journalctl -u kubelet` tells how far it is";
+        return Err(fail(
+            Exit::Refused,
+            anyhow!("this node is a worker and needs no start: {next}"),
+        ));
+    }
     let options = start::Options {
         root: root(words),
         asset_dir: asset_dir(words),

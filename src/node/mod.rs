@@ -9,4 +9,5 @@ pub mod notify;
 pub mod podlog;
 pub mod processes;
 pub mod secrets;
+pub mod signals;
 pub mod tree;

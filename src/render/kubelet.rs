@@ -4,9 +4,14 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, controller_manager};
 use crate::config::Machine;
+use crate::config::machine::Role;
 
+/// Where a worker's kubelet finds what it joins with.
+pub const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubeconfig";
+/// Where a kubelet keeps the certificates that it asked for.
+const PKI: &str = "/var/lib/kubelet/pki";
 const FOLDER: &str = "/etc/kubernetes/kubelet";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
@@ -14,7 +19,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "kubelet/config.yaml",
         "The kubelet's base configuration. Drop-ins in config.d override it, in the order of their\n\
          numbers; 50-slipway.conf is this node's.",
-        &base(),
+        &base(machine),
     )?;
     out.manifest(
         "kubelet/50-slipway.conf",
@@ -29,8 +34,8 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
 /// No cgroup driver: the container runtime tells. Swap is tolerated, because pods do not get any
 /// by default. `resolvConf` is the default spelled out, for an image whose file names a resolver
 /// on loopback has to override it in a drop-in.
-fn base() -> Value {
-    json!({
+fn base(machine: &Machine) -> Value {
+    let mut base = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -43,22 +48,40 @@ fn base() -> Value {
         "failSwapOn": false,
         "resolvConf": "/etc/resolv.conf",
         "rotateCertificates": true,
+        "serverTLSBootstrap": true,
         "staticPodPath": "/etc/kubernetes/manifests",
-        "tlsCertFile": format!("{FOLDER}/serving.crt"),
-        "tlsPrivateKeyFile": format!("{FOLDER}/serving.key"),
-    })
+    });
+    // The serving certificate that is rendered is the first: the kubelet asks for its next ones itself,
+    // if the cluster can sign. A worker's asks for the first one too.
+    if machine.role == Role::ControlPlane {
+        base["serverTLSBootstrap"] = controller_manager::signs(machine).into();
+        base["tlsCertFile"] = format!("{FOLDER}/serving.crt").into();
+        base["tlsPrivateKeyFile"] = format!("{FOLDER}/serving.key").into();
+    }
+    base
 }
 
+/// What the document says of the kubelet itself stands beside and above slipway's own.
 fn drop_in(machine: &Machine) -> Value {
-    json!({
+    let mut value = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "clusterDNS": machine.cluster.dns_service_ips(),
         "clusterDomain": machine.cluster.domain,
-    })
+    });
+    for (field, wanted) in &machine.kubelet.config {
+        value[field] = wanted.clone();
+    }
+    value
 }
 
 fn environment(machine: &Machine) -> String {
-    let (name, address) = (&machine.node.name, machine.node.address);
-    format!("KUBELET_ARGS=--node-ip={address} --hostname-override={name}\n")
+    let name = &machine.node.name;
+    let addresses: Vec<_> = machine.node.addresses().map(|ip| ip.to_string()).collect();
+    let addresses = addresses.join(",");
+    let joins = match machine.role {
+        Role::ControlPlane => String::new(),
+        Role::Worker => format!(" --bootstrap-kubeconfig={BOOTSTRAP} --cert-dir={PKI}"),
+    };
+    format!("KUBELET_ARGS=--node-ip={addresses} --hostname-override={name}{joins}\n")
 }

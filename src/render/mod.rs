@@ -7,6 +7,8 @@
 //! document only names.
 
 mod apiserver;
+mod checkpointer;
+mod configuration;
 mod controller_manager;
 pub mod directory;
 mod dns;
@@ -17,6 +19,7 @@ pub mod extra;
 mod flannel;
 pub mod images;
 pub mod install;
+mod join;
 mod kubeconfig;
 mod kubelet;
 mod merge;
@@ -25,6 +28,7 @@ mod proxy;
 mod scheduler;
 mod shared;
 mod tls;
+mod worker;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -37,7 +41,9 @@ use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
-/// Everything the machine needs: the same arguments give the same bytes.
+pub use worker::render as render_worker;
+
+/// Everything a control-plane node needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     let mut out = Output::default();
     tls::render(&mut out, secrets)?;
@@ -48,6 +54,8 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     controller_manager::render(&mut out, machine, secrets)?;
     scheduler::render(&mut out, machine)?;
     shared::render(&mut out, machine)?;
+    join::render(&mut out, secrets)?;
+    checkpointer::render(&mut out, machine)?;
     proxy::render(&mut out, machine)?;
     dns::render(&mut out, machine)?;
     flannel::render(&mut out, machine)?;
