@@ -116,6 +116,12 @@ pub fn plan(
     })
 }
 
+/// Renders a control plane into nothing, with keys that are thrown away: whether it can be rendered.
+pub fn rehearse(machine: &Machine, given: &Given) -> Result<()> {
+    let (secrets, _) = pki::ensure(machine, given, &Assets::default(), SystemTime::now())?;
+    render(machine, &secrets).map(drop)
+}
+
 fn secrets(
     machine: &Machine,
     given: &Given,
