@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{complete, document, help};
-use crate::config::machine::{Encryption, Etcd, Timeouts};
+use super::{checkpoint, complete, document, help};
+use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
@@ -41,6 +41,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             output(&words)?,
             words.has("watch"),
         ),
+        "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
     }
@@ -172,6 +173,16 @@ fn launch(words: &Words) -> Result<()> {
     } else {
         None
     };
+    if machine
+        .as_ref()
+        .is_some_and(|machine| machine.role == Role::Worker)
+    {
+        let next = "its kubelet joins by itself; `journalctl -u kubelet` tells how far it is";
+        return Err(fail(
+            Exit::Refused,
+            anyhow!("this node is a worker and needs no start: {next}"),
+        ));
+    }
     let options = start::Options {
         root: root(words),
         asset_dir: asset_dir(words),

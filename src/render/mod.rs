@@ -29,6 +29,7 @@ mod scheduler;
 mod shared;
 mod static_pods;
 mod tls;
+mod worker;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -41,7 +42,9 @@ use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
-/// Everything the machine needs: the same arguments give the same bytes.
+pub use worker::render as render_worker;
+
+/// Everything a control-plane node needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     let mut out = Output::default();
     tls::render(&mut out, secrets)?;

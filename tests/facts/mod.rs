@@ -8,12 +8,23 @@ use slipway::config::yaml;
 
 use super::{CASES, rendered, sorted, texts};
 
+/// What the cases with a control plane of this kind render to, `static-` or `bootstrap-`.
+fn control_planes(kind: &str) -> Vec<Assets> {
+    let sign = format!("{kind}manifests/");
+    let all = sorted(CASES).into_iter().map(|case| rendered(&case));
+    let some: Vec<_> = all
+        .filter(|assets| assets.below(&sign).next().is_some())
+        .collect();
+    assert!(!some.is_empty(), "{kind}");
+    some
+}
+
 // What the handover stands on (docs/design.md §5).
 
 #[test]
 fn the_two_doors_hold_in_every_tree() {
-    for case in sorted(CASES) {
-        let text = texts(&rendered(&case), |path| path.ends_with("apiserver.yaml"));
+    for assets in control_planes("bootstrap-") {
+        let text = texts(&assets, |path| path.ends_with("apiserver.yaml"));
         let [(_, bootstrap), (_, hosted)] = &text[..] else {
             panic!("{text:?}")
         };
@@ -37,8 +48,8 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
             .any(|name| path == format!("manifests/kube-{name}.yaml"));
         hosted || path.starts_with("bootstrap-manifests/")
     };
-    for case in sorted(CASES) {
-        let texts = texts(&rendered(&case), component);
+    for assets in control_planes("bootstrap-") {
+        let texts = texts(&assets, component);
         assert_eq!(texts.len(), 6);
         for (path, text) in texts {
             let serves = path.starts_with("manifests/") || path.contains("apiserver");
@@ -51,11 +62,38 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
     }
 }
 
+/// No object of the API stands for it, and nobody reads the authority's key but who signs.
+#[test]
+fn a_static_control_plane_is_three_pods_alone() {
+    for assets in control_planes("static-") {
+        let objects = ["apiserver", "controller-manager", "scheduler"]
+            .map(|name| format!("manifests/kube-{name}"));
+        let has = |start: &str| assets.iter().any(|(path, _)| path.starts_with(start));
+        assert!(!objects.iter().any(|start| has(start)));
+        assert!(!has("bootstrap-manifests/"));
+        let texts = texts(&assets, |path| path.starts_with("static-manifests/"));
+        assert_eq!(texts.len(), 3);
+        for (path, text) in texts {
+            assert!(text.contains("runAsUser: 65532\n"), "{path}");
+            assert!(text.contains("    slipway.dev/secrets: "), "{path}");
+            for word in [
+                "--secure-port=0",
+                "--endpoint-reconciler-type",
+                "127.0.0.1:6443",
+            ] {
+                assert!(!text.contains(word), "{path}: {word}");
+            }
+            let signs = path.contains("controller-manager");
+            assert_eq!(text.contains("/ca.key\n"), signs, "{path}");
+        }
+    }
+}
+
 /// The kubelet denies static pods that name objects of the API.
 #[test]
 fn static_pods_name_no_objects() {
-    let is_static =
-        |path: &str| path.starts_with("bootstrap-manifests/") || path == "etcd/etcd.yaml";
+    let folders = ["bootstrap-manifests/", "static-manifests/", "etcd/"];
+    let is_static = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
     for case in sorted(CASES) {
         for (path, text) in texts(&rendered(&case), is_static) {
             for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
@@ -249,11 +287,11 @@ fn the_control_plane_is_probed_over_tls() {
         if !names.iter().any(|name| object["metadata"]["name"] == *name) {
             continue;
         }
-        for container in object["spec"]["template"]["spec"]["containers"]
-            .as_array()
-            .into_iter()
-            .flatten()
-        {
+        let spec = match object["kind"] == "Pod" {
+            true => &object["spec"],
+            false => &object["spec"]["template"]["spec"],
+        };
+        for container in spec["containers"].as_array().into_iter().flatten() {
             for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
                 probed += 1;
                 assert_eq!(container[probe]["httpGet"]["scheme"], "HTTPS", "{path}");
