@@ -149,6 +149,26 @@ pub fn load(folder: &Path) -> Result<Assets> {
     tree::read(folder, owner)
 }
 
+/// A node that was a worker has nothing that a control plane can be made of, and the other way round its
+/// etcd and keys would be left lying about.
+fn refuse_other_role(machine: &Machine, folder: &Path, earlier: &Assets) -> Result<()> {
+    let (sign, was, is) = match machine.role {
+        Role::Worker => (INVENTORY, "control-plane", "worker"),
+        Role::ControlPlane => (worker::BOOTSTRAP, "worker", "control-plane"),
+    };
+    if earlier.get(sign).is_none() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "{folder} was rendered for role: {was}, and the document says {is} now: a node does not change its \
+             role; write role: {was} again, or set the node up anew"
+        ),
+    ))
+}
+
 /// Fails with [`Exit::Refused`] if a launched node's control plane would become another kind: what serves
 /// now would be taken away before the other is there. Looks at the directory as it is before a render.
 pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
@@ -170,26 +190,6 @@ pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
             "this node was launched with controlPlane: {is}, and the document says {should} now: a launched \
              control plane is not converted; nothing was written\nnext step: write controlPlane: {is} in \
              the document again, or set the node up anew"
-        ),
-    ))
-}
-
-/// A node that was a worker has nothing that a control plane can be made of, and the other way round its
-/// etcd and keys would be left lying about.
-fn refuse_other_role(machine: &Machine, folder: &Path, earlier: &Assets) -> Result<()> {
-    let (sign, was, is) = match machine.role {
-        Role::Worker => (INVENTORY, "control-plane", "worker"),
-        Role::ControlPlane => (worker::BOOTSTRAP, "worker", "control-plane"),
-    };
-    if earlier.get(sign).is_none() {
-        return Ok(());
-    }
-    let folder = folder.display();
-    Err(fail(
-        Exit::Refused,
-        anyhow!(
-            "{folder} was rendered for role: {was}, and the document says {is} now: a node does not change its \
-             role; write role: {was} again, or set the node up anew"
         ),
     ))
 }

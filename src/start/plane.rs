@@ -208,7 +208,8 @@ fn secrets(assets: &Assets, pods: &[StaticPod]) -> Vec<(String, Asset)> {
         .collect()
 }
 
-fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
+/// The objects of `manifests/`, in the order of their files.
+pub fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
     let mut all = Vec::new();
     for (path, asset) in assets.below("manifests/") {
         let file = format!("manifests/{path}");

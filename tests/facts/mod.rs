@@ -6,12 +6,12 @@ use serde_json::Value;
 use slipway::assets::Assets;
 use slipway::config::yaml;
 
-use super::{CASES, rendered, sorted, texts};
+use super::{all, texts};
 
 /// What the cases with a control plane of this kind render to, `static-` or `bootstrap-`.
-fn control_planes(kind: &str) -> Vec<Assets> {
+fn control_planes(kind: &str) -> Vec<&'static Assets> {
     let sign = format!("{kind}manifests/");
-    let all = sorted(CASES).into_iter().map(|case| rendered(&case));
+    let all = all().iter().map(|(_, assets)| assets);
     let some: Vec<_> = all
         .filter(|assets| assets.below(&sign).next().is_some())
         .collect();
@@ -24,7 +24,7 @@ fn control_planes(kind: &str) -> Vec<Assets> {
 #[test]
 fn the_two_doors_hold_in_every_tree() {
     for assets in control_planes("bootstrap-") {
-        let text = texts(&assets, |path| path.ends_with("apiserver.yaml"));
+        let text = texts(assets, |path| path.ends_with("apiserver.yaml"));
         let [(_, bootstrap), (_, hosted)] = &text[..] else {
             panic!("{text:?}")
         };
@@ -49,7 +49,7 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
         hosted || path.starts_with("bootstrap-manifests/")
     };
     for assets in control_planes("bootstrap-") {
-        let texts = texts(&assets, component);
+        let texts = texts(assets, component);
         assert_eq!(texts.len(), 6);
         for (path, text) in texts {
             let serves = path.starts_with("manifests/") || path.contains("apiserver");
@@ -71,7 +71,7 @@ fn a_static_control_plane_is_three_pods_alone() {
         let has = |start: &str| assets.iter().any(|(path, _)| path.starts_with(start));
         assert!(!objects.iter().any(|start| has(start)));
         assert!(!has("bootstrap-manifests/"));
-        let texts = texts(&assets, |path| path.starts_with("static-manifests/"));
+        let texts = texts(assets, |path| path.starts_with("static-manifests/"));
         assert_eq!(texts.len(), 3);
         for (path, text) in texts {
             assert!(text.contains("runAsUser: 65532\n"), "{path}");
@@ -94,12 +94,79 @@ fn a_static_control_plane_is_three_pods_alone() {
 fn static_pods_name_no_objects() {
     let folders = ["bootstrap-manifests/", "static-manifests/", "etcd/"];
     let is_static = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
-    for case in sorted(CASES) {
-        for (path, text) in texts(&rendered(&case), is_static) {
+    for (_, assets) in all() {
+        for (path, text) in texts(assets, is_static) {
             for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
                 assert!(!text.contains(forbidden), "{path}: {forbidden}");
             }
         }
+    }
+}
+
+/// Flags that name files in the folder of a pod's secrets.
+fn files_of(object: &Value) -> Vec<String> {
+    let template = &object["spec"]["template"]["spec"];
+    let pod = if template.is_null() {
+        &object["spec"]
+    } else {
+        template
+    };
+    let arguments = pod["containers"][0]["args"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    arguments
+        .filter_map(|argument| argument.as_str()?.split_once("=/etc/kubernetes/secrets/"))
+        .map(|(_, file)| file.to_owned())
+        .collect()
+}
+
+/// A flag that names a file which is not there stops its component at every start.
+#[test]
+fn what_flags_name_is_there() {
+    let mut named = 0;
+    for (case, assets) in all() {
+        let objects: Vec<_> = texts(assets, |path| path.ends_with(".yaml"))
+            .into_iter()
+            .map(|(path, text)| (path, yaml::documents(&text).unwrap().remove(0)))
+            .collect();
+        for (path, object) in &objects {
+            let secret = objects.iter().find(|(_, other)| {
+                other["kind"] == "Secret" && other["metadata"]["name"] == object["metadata"]["name"]
+            });
+            for file in files_of(object) {
+                named += 1;
+                let found = match path.starts_with("manifests/") {
+                    true => secret.is_some_and(|(_, secret)| !secret["data"][&file].is_null()),
+                    false => assets.get(&format!("tls/{file}")).is_some(),
+                };
+                assert!(found, "{}/{path}: {file}", case.display());
+            }
+        }
+    }
+    assert!(named > 30 * all().len(), "{named}");
+}
+
+/// What nobody else may read: keys, and what holds one.
+#[test]
+fn secrets_are_their_owner_s_alone() {
+    for (case, assets) in all() {
+        let mut secrets = 0;
+        for (path, asset) in assets.iter() {
+            let text = String::from_utf8_lossy(asset.bytes.expose());
+            let words = [
+                "PRIVATE KEY",
+                "kind: Secret\n",
+                "client-key-data:",
+                "token: ",
+                "secretbox:",
+            ];
+            if path.ends_with(".key") || words.iter().any(|word| text.contains(word)) {
+                secrets += 1;
+                assert_eq!(asset.mode, 0o600, "{}/{path}", case.display());
+            }
+        }
+        assert!(secrets > 10, "{}: {secrets}", case.display());
     }
 }
 
@@ -175,7 +242,7 @@ const ORIGINAL_ELSEWHERE: [&str; 27] = [
 
 #[test]
 fn every_file_of_the_original_is_rendered() {
-    let assets = rendered(&sorted(CASES)[0]);
+    let (_, assets) = &all()[0];
     let manifests = ORIGINAL.map(|name| format!("manifests/{name}.yaml"));
     let all = ORIGINAL_ELSEWHERE.iter().map(|path| (*path).to_owned());
     let missing: Vec<_> = all
@@ -188,9 +255,8 @@ fn every_file_of_the_original_is_rendered() {
 /// Every manifest of every case, with its path.
 fn objects() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
-    for case in sorted(CASES) {
-        let assets: Assets = rendered(&case);
-        for (path, text) in texts(&assets, |path| path.ends_with(".yaml")) {
+    for (case, assets) in all() {
+        for (path, text) in texts(assets, |path| path.ends_with(".yaml")) {
             let path = format!("{}/{path}", case.display());
             objects.extend(
                 yaml::documents(&text)
@@ -246,7 +312,7 @@ fn every_bootstrap_token_ends_and_is_good_for_joining_only() {
             "{path}"
         );
     }
-    assert_eq!(tokens, sorted(CASES).len());
+    assert_eq!(tokens, all().len());
 }
 
 /// What 1.37 has no more: the master label, hyperkube, ports without TLS, beta kinds.
@@ -298,5 +364,5 @@ fn the_control_plane_is_probed_over_tls() {
             }
         }
     }
-    assert_eq!(probed, 9 * sorted(CASES).len());
+    assert_eq!(probed, 9 * all().len());
 }

@@ -1,6 +1,7 @@
 //! The node tier's scenarios.
 
 mod bad;
+mod join;
 mod launch;
 mod permanent;
 mod power_cut;
@@ -41,6 +42,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-static-killed", permanent::killed),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
+    node("join-worker", join::worker),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
