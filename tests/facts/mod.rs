@@ -14,6 +14,16 @@ fn self_hosted() -> impl Iterator<Item = &'static Assets> {
     assets.filter(|assets| assets.below("bootstrap-manifests/").next().is_some())
 }
 
+/// Cases whose control plane is of static pods that stay.
+fn static_planes() -> Vec<&'static Assets> {
+    let assets = all().iter().map(|(_, assets)| assets);
+    let some: Vec<_> = assets
+        .filter(|assets| assets.below("static-manifests/").next().is_some())
+        .collect();
+    assert!(!some.is_empty());
+    some
+}
+
 /// Every manifest of every case, with its path.
 fn objects() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
@@ -84,22 +94,31 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
     }
 }
 
-/// One that stays is behind the node's address itself, and the kubelet looks after it.
+/// No object of the API stands for it, and nobody reads the authority's key but who signs.
 #[test]
-fn what_is_static_serves_everywhere_and_is_probed() {
-    let mut pods = 0;
-    for (_, assets) in all() {
-        for (path, text) in texts(assets, |path| path.starts_with("static-manifests/")) {
-            pods += 1;
-            assert!(!text.contains("--secure-port=0\n"), "{path}");
-            assert!(!text.contains("--endpoint-reconciler-type"), "{path}");
-            assert!(text.contains("livenessProbe:\n"), "{path}");
+fn a_static_control_plane_is_three_pods_alone() {
+    for assets in static_planes() {
+        let objects = ["apiserver", "controller-manager", "scheduler"]
+            .map(|name| format!("manifests/kube-{name}"));
+        let has = |start: &str| assets.iter().any(|(path, _)| path.starts_with(start));
+        assert!(!objects.iter().any(|start| has(start)));
+        assert!(!has("bootstrap-manifests/"));
+        let texts = texts(assets, |path| path.starts_with("static-manifests/"));
+        assert_eq!(texts.len(), 3);
+        for (path, text) in texts {
             assert!(text.contains("runAsUser: 65532\n"), "{path}");
-            let everywhere = text.contains("--bind-address=0.0.0.0\n");
-            assert_eq!(everywhere, path.contains("apiserver"), "{path}");
+            assert!(text.contains("    slipway.dev/secrets: "), "{path}");
+            for word in [
+                "--secure-port=0",
+                "--endpoint-reconciler-type",
+                "127.0.0.1:6443",
+            ] {
+                assert!(!text.contains(word), "{path}: {word}");
+            }
+            let signs = path.contains("controller-manager");
+            assert_eq!(text.contains("/ca.key\n"), signs, "{path}");
         }
     }
-    assert_eq!(pods, 3);
 }
 
 /// The kubelet denies static pods that name objects of the API.
