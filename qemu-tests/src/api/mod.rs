@@ -3,7 +3,8 @@
 mod child;
 mod cluster;
 mod pki;
+mod rendered;
 mod scenarios;
 
 pub use cluster::{Cluster, HOST, User};
-pub use scenarios::SCENARIOS;
+pub use scenarios::{LONG, SCENARIOS};

@@ -3,6 +3,8 @@
 mod apply;
 mod client;
 mod doors;
+mod flags;
+mod render;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -33,5 +35,29 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "api-retry",
         tier: Tier::Api,
         run: doors::retry,
+    },
+    Scenario {
+        name: "render-accepted",
+        tier: Tier::Api,
+        run: render::accepted,
+    },
+    Scenario {
+        name: "render-flags",
+        tier: Tier::Api,
+        run: flags::flags,
+    },
+];
+
+/// What `./x soak` runs besides: they need a program that takes minutes to build.
+pub const LONG: &[Scenario] = &[
+    Scenario {
+        name: "render-accepted-by-previous",
+        tier: Tier::Api,
+        run: render::accepted_by_previous,
+    },
+    Scenario {
+        name: "render-flags-of-previous",
+        tier: Tier::Api,
+        run: flags::flags_of_previous,
     },
 ];
