@@ -4,6 +4,7 @@ pub mod boot;
 pub mod clock;
 pub mod files;
 pub mod kmsg;
+pub mod lock;
 pub mod notify;
 pub mod podlog;
 pub mod processes;

@@ -1,6 +1,7 @@
 //! The asset directory on disk: `slipway render --config FILE --asset-dir DIR`.
 //!
-//! Touches nothing but DIR and, while it writes, `.DIR.slipway-new` beside it.
+//! Touches nothing but DIR and, while it works, `.DIR.slipway-new` and `.DIR.slipway-lock` beside it.
+//! What would be written is known before anything is ([`plan`]), and `slipway plan` stops there.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -12,10 +13,10 @@ use super::{owner, render};
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::exit::{Exit, fail};
-use crate::node::tree;
-use crate::pki::{self, Given, Issued};
+use crate::node::{lock, tree};
+use crate::pki::{self, Given, Issued, Secrets};
 
-pub use super::merge::{Change, What};
+pub use super::merge::{Change, Merged, What};
 
 /// What a render did, for the console.
 #[derive(Clone, Debug)]
@@ -47,12 +48,55 @@ impl Rendered {
     }
 }
 
-/// Renders `machine` into `folder`, keeping earlier keys and what a person edited there, unless
-/// `overwrite`. Writes nothing if nothing changed. `dated` gives the time for new certificates, and is
-/// asked only if there will be any.
+/// What a render would do.
+pub struct Planned {
+    /// What is in the folder.
+    pub earlier: Assets,
+    /// What the document renders to.
+    pub rendered: Assets,
+    /// What is to be in the folder, and how it differs.
+    pub merged: Merged,
+    /// The keys and certificates, new ones among them.
+    pub secrets: Secrets,
+    /// Certificates that are new, and why.
+    pub issued: Vec<Issued>,
+}
+
+/// Plans to render `machine` into `folder`, keeping earlier keys and what a person edited there, unless
+/// `overwrite`. Writes nothing. `dated` gives the time for new certificates, and is asked only if there
+/// will be any.
 ///
 /// Fails with [`Exit::Refused`] if the folder is in use for something else, or if a key that the
 /// cluster depends on is missing from it.
+pub fn plan(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+) -> Result<Planned> {
+    let earlier = load(folder)?;
+    refuse_foreign(folder, &earlier)?;
+    let mut now = SystemTime::now();
+    // What a clock that is wrong would refuse is judged again with one that can be trusted.
+    if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
+        now = dated()?;
+    }
+    let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
+    let rendered = render(machine, &secrets)?;
+    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    Ok(Planned {
+        earlier,
+        rendered,
+        merged,
+        secrets,
+        issued,
+    })
+}
+
+/// Does what [`plan`] plans; writes nothing if nothing changed.
+///
+/// Fails with [`Exit::Refused`] also while another render has the folder.
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -60,25 +104,19 @@ pub fn to_directory(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Rendered> {
-    let earlier = load(folder)?;
-    refuse_foreign(folder, &earlier)?;
-    let mut now = SystemTime::now();
-    // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, &earlier, now).unwrap_or(true) {
-        now = dated()?;
-    }
-    let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
-    let rendered = render(machine, &secrets)?;
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
-    if merged.assets != earlier {
-        tree::replace(folder, &merged.assets)?;
+    let _lock = lock::take(folder)?;
+    let planned = plan(machine, given, folder, dated, overwrite)?;
+    if planned.merged.assets != planned.earlier {
+        tree::replace(folder, &planned.merged.assets)?;
+    } else {
+        tree::sweep(folder)?;
     }
     Ok(Rendered {
-        files: rendered.len(),
-        certificates: secrets.pairs().count(),
-        ca_until: secrets.ca_until(),
-        issued,
-        changes: merged.changes,
+        files: planned.rendered.len(),
+        certificates: planned.secrets.pairs().count(),
+        ca_until: planned.secrets.ca_until(),
+        issued: planned.issued,
+        changes: planned.merged.changes,
     })
 }
 
