@@ -97,11 +97,15 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
     advisories
 }
 
-/// Measures launches on the node tier, the rest on the VM's image.
+/// Measures launches on the node tier, boots and sizes on the VM's image, the rest with the binary alone.
 pub fn bench(repo: &Path, part: Option<&str>) -> Result<()> {
     let work = repo.join("target/test/bench");
     cache::empty(&work)?;
-    let context = prepare(repo, Tier::Vm)?;
+    let tier = match part {
+        Some("fetch" | "render") => Tier::Api,
+        _ => Tier::Vm,
+    };
+    let context = prepare(repo, tier)?;
     bench::run(&Context { work, ..context }, part)
 }
 
