@@ -7,4 +7,5 @@ mod rendered;
 mod scenarios;
 
 pub use cluster::{Cluster, HOST, User};
+pub use pki::Pki;
 pub use scenarios::{LONG, SCENARIOS};
