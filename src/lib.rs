@@ -7,6 +7,7 @@
 //! The library exists for the tests and the harness; the product is the binary.
 
 pub mod assets;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod exit;
@@ -15,6 +16,7 @@ pub mod kube;
 pub mod metadata;
 pub mod node;
 pub mod pki;
+pub mod plan;
 pub mod render;
 pub mod report;
 pub mod secret;

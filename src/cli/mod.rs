@@ -4,10 +4,13 @@
 //! the man page are read from it, so none of them can be forgotten. lexopt splits the arguments; a
 //! derive-style parser would cost more bytes than the API client.
 
+mod checkpoint;
 mod complete;
 mod document;
+mod former;
 mod help;
 mod parse;
+mod plan;
 mod run;
 
 pub use parse::{Invocation, parse};
@@ -136,7 +139,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "make the asset directory from the machine document",
         details: "With --config it touches nothing outside --asset-dir and needs no node. Without, it renders the \
                   kept document and installs the kubelet's and etcd's files. Existing keys are kept; files that \
-                  somebody edited are kept and named.",
+                  somebody edited are kept and named. The original's flags are answered with the field to use.",
         options: &[
             Flag {
                 name: "config",
@@ -148,6 +151,38 @@ pub const COMMANDS: &[Command] = &[
                 name: "overwrite",
                 value: "",
                 help: "replace files that were edited since they were rendered",
+            },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "plan",
+        argument: "",
+        summary: "show what render would change, or start with --live, and write nothing",
+        details: "Exits 0 if that is nothing, 7 if it is something. Secrets are masked, keys shown by fingerprint. --live \
+                  asks the API server about every object, as a dry run that touches nothing.",
+        options: &[
+            Flag {
+                name: "config",
+                value: "FILE",
+                help: "plan for this document instead of the kept one",
+            },
+            ASSET_DIR,
+            Flag {
+                name: "overwrite",
+                value: "",
+                help: "as if render were told to replace edited files",
+            },
+            Flag {
+                name: "live",
+                value: "",
+                help: "compare with the cluster instead of the asset directory",
+            },
+            Flag {
+                name: "kubeconfig",
+                value: "FILE",
+                help: "how to reach it; default the asset directory's auth/kubeconfig",
             },
             ROOT,
             OUTPUT,
@@ -196,6 +231,36 @@ pub const COMMANDS: &[Command] = &[
                 help: "follow until the launch ends",
             },
             ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "checkpoint",
+        argument: "",
+        summary: "approve kubelets' serving certificates (a pod of the cluster)",
+        details: "Runs as DaemonSet kube-system/pod-checkpointer until it is told to end. It keeps no checkpoints yet. \
+                  Requests of kubernetes.io/kubelet-serving that fit are approved, others denied with the reason.",
+        options: &[
+            Flag {
+                name: "kubeconfig",
+                value: "FILE",
+                help: "the API server and our credentials; default that of the control plane's pods",
+            },
+            Flag {
+                name: "node-names",
+                value: "LIST",
+                help: "names of nodes, separated by commas, each with at most one *; required",
+            },
+            Flag {
+                name: "node-addresses",
+                value: "LIST",
+                help: "networks that nodes' addresses are in, separated by commas; required",
+            },
+            Flag {
+                name: "health-address",
+                value: "ADDRESS",
+                help: "where GET /readyz is answered; default 127.0.0.1:10260",
+            },
             OUTPUT,
         ],
     },

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{complete, document, help};
-use crate::config::machine::{Encryption, Etcd, Timeouts};
+use super::{checkpoint, complete, document, help, plan};
+use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
@@ -35,12 +35,14 @@ pub fn run(invocation: Invocation) -> Result<()> {
         "convert" => document::convert(&words),
         "schema" => document::print_schema(),
         "render" => render(&words),
+        "plan" => plan::plan(&words),
         "start" => launch(&words),
         "status" => report::status::show(
             &below_root(&words, STATE),
             output(&words)?,
             words.has("watch"),
         ),
+        "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
     }
@@ -67,7 +69,7 @@ pub(super) fn root(words: &Words) -> PathBuf {
     words.path("root").unwrap_or_else(|| "/".into())
 }
 
-fn below_root(words: &Words, path: &str) -> PathBuf {
+pub(super) fn below_root(words: &Words, path: &str) -> PathBuf {
     files::below(&root(words), path)
 }
 
@@ -75,15 +77,12 @@ fn render(words: &Words) -> Result<()> {
     let mut reporter = Reporter::new("render", output(words)?, None);
     reporter.stage("render");
     let given = words.path("config");
-    let kept = below_root(words, metadata::KEPT);
-    if given.is_none() && !kept.exists() {
-        let next = "run `slipway fetch` first, or name a document with --config FILE";
-        let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
-        return Err(fail(Exit::NotFound, error));
-    }
-    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
-    extra::read(&mut machine, &root(words))?;
+    let machine = machine(words)?;
     let asset_dir = asset_dir(words);
+    let is_elsewhere = given.is_some() && words.path("asset-dir").is_some();
+    if !is_elsewhere && is_launched(words) {
+        directory::refuse_conversion(&machine, &asset_dir)?;
+    }
     let overwrite = words.has("overwrite");
     let secrets = secrets(&machine, &root(words))?;
     let dated = || {
@@ -100,18 +99,41 @@ fn render(words: &Words) -> Result<()> {
         .iter()
         .filter(|change| rendered.changes.len() < rendered.files || change.what != What::Added);
     news.for_each(|change| reporter.line(change.to_string()));
-    if given.is_none() {
+    if words.path("config").is_none() {
         let installed = install::install(&directory::load(&asset_dir)?, &root(words))?;
         let count = installed.len();
         reporter.line(format!(
-            "{count} files of the kubelet and etcd installed or changed"
+            "{count} files of the kubelet and of static pods installed or changed"
         ));
     }
     Ok(())
 }
 
+/// The document that is named, or kept, with the files that it names.
+pub(super) fn machine(words: &Words) -> Result<Machine> {
+    let given = words.path("config");
+    let kept = below_root(words, metadata::KEPT);
+    if given.is_none() && !kept.exists() {
+        let next = "run `slipway fetch` first, or name a document with --config FILE";
+        let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
+        return Err(fail(Exit::NotFound, error));
+    }
+    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    extra::read(&mut machine, &root(words))?;
+    Ok(machine)
+}
+
+/// Whether a control plane was begun on this node: static pods that stay need no launch to run.
+fn is_launched(words: &Words) -> bool {
+    let signs = [
+        start::JOURNAL,
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    ];
+    signs.iter().any(|sign| below_root(words, sign).exists())
+}
+
 /// The document's secrets, from wherever it says they are.
-fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
+pub(super) fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     let finder = Finder::new(root);
     let find = |path: &str, secret: Option<&Sensitive>| {
         secret.map(|secret| finder.find(path, secret)).transpose()
@@ -138,7 +160,7 @@ fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     })
 }
 
-fn asset_dir(words: &Words) -> PathBuf {
+pub(super) fn asset_dir(words: &Words) -> PathBuf {
     words
         .path("asset-dir")
         .unwrap_or_else(|| below_root(words, "/var/lib/slipway/assets"))
@@ -159,6 +181,16 @@ fn launch(words: &Words) -> Result<()> {
     } else {
         None
     };
+    if machine
+        .as_ref()
+        .is_some_and(|machine| machine.role == Role::Worker)
+    {
+        let next = "its kubelet joins by itself; `journalctl -u kubelet` tells how far it is";
+        return Err(fail(
+            Exit::Refused,
+            anyhow!("this node is a worker and needs no start: {next}"),
+        ));
+    }
     let options = start::Options {
         root: root(words),
         asset_dir: asset_dir(words),

@@ -24,7 +24,7 @@ pub mod kubeconfig;
 mod objects;
 mod retry;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transport;
 mod watch;
 

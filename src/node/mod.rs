@@ -9,4 +9,6 @@ pub mod notify;
 pub mod podlog;
 pub mod processes;
 pub mod secrets;
+pub mod signals;
+pub mod static_pods;
 pub mod tree;

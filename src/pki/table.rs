@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use crate::config::Machine;
-use crate::config::machine::AltName;
+use crate::config::machine::{AltName, ControlPlane};
 
 /// The cluster's certificate authority.
 pub const CA: &str = "tls/ca";
@@ -76,6 +76,9 @@ fn users(machine: &Machine) -> Vec<Wanted> {
         issuer: Some(issuer),
     };
     let masters = Some("system:masters");
+    // Temporary, it needs the rights of all its controllers; one that stays gives each an account of its own.
+    let is_temporary = machine.control_plane == ControlPlane::SelfHosted;
+    let controllers = masters.filter(|_| is_temporary);
     let node = format!("system:node:{}", machine.node.name);
     vec![
         user("tls/admin", CA, "kubernetes-admin", masters),
@@ -89,7 +92,7 @@ fn users(machine: &Machine) -> Vec<Wanted> {
             "tls/kube-controller-manager",
             CA,
             "system:kube-controller-manager",
-            masters,
+            controllers,
         ),
         user("tls/kube-scheduler", CA, "system:kube-scheduler", None),
         user("kubelet/client", CA, &node, Some("system:nodes")),

@@ -9,21 +9,22 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render};
-use crate::assets::Assets;
+use super::{owner, render, render_worker, worker};
+use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
+use crate::config::machine::{ControlPlane, Role};
 use crate::exit::{Exit, fail};
 use crate::node::{lock, tree};
-use crate::pki::{self, Given, Issued, Secrets};
+use crate::pki::{self, Given, INVENTORY, Issued, Secrets};
 
 pub use super::merge::{Change, Merged, What};
 
 /// What a render did, for the console.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rendered {
     /// How many files were rendered.
     pub files: usize,
-    /// How many certificates are among them.
+    /// How many certificates are among them; none of a worker's.
     pub certificates: usize,
     /// The last day of the cluster's authority, e.g. `2036-11-20`.
     pub ca_until: String,
@@ -42,6 +43,9 @@ impl Rendered {
             ca_until,
             ..
         } = self;
+        if *certificates == 0 {
+            return format!("{files} files of a worker, kubelet config");
+        }
         format!(
             "{files} files, {certificates} certificates (P-256, CA until {ca_until}), kubelet config"
         )
@@ -56,8 +60,8 @@ pub struct Planned {
     pub rendered: Assets,
     /// What is to be in the folder, and how it differs.
     pub merged: Merged,
-    /// The keys and certificates, new ones among them.
-    pub secrets: Secrets,
+    /// The keys and certificates, new ones among them; a worker has none.
+    pub secrets: Option<Secrets>,
     /// Certificates that are new, and why.
     pub issued: Vec<Issued>,
 }
@@ -77,13 +81,18 @@ pub fn plan(
 ) -> Result<Planned> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
-    let mut now = SystemTime::now();
-    // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
-        now = dated()?;
-    }
-    let (secrets, issued) = pki::ensure(machine, given, &earlier, now)?;
-    let rendered = render(machine, &secrets)?;
+    refuse_other_role(machine, folder, &earlier)?;
+    let (secrets, issued) = match machine.role {
+        Role::Worker => (None, Vec::new()),
+        Role::ControlPlane => {
+            let (secrets, issued) = secrets(machine, given, &earlier, dated)?;
+            (Some(secrets), issued)
+        }
+    };
+    let rendered = match &secrets {
+        Some(secrets) => render(machine, secrets)?,
+        None => render_worker(machine, &given.join_token()?)?,
+    };
     let merged = merge::merge(&earlier, &rendered, overwrite)?;
     Ok(Planned {
         earlier,
@@ -92,6 +101,20 @@ pub fn plan(
         secrets,
         issued,
     })
+}
+
+fn secrets(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    dated: impl FnOnce() -> Result<SystemTime>,
+) -> Result<(Secrets, Vec<Issued>)> {
+    let mut now = SystemTime::now();
+    // What a clock that is wrong would refuse is judged again with one that can be trusted.
+    if pki::is_due(machine, given, earlier, now).unwrap_or(true) {
+        now = dated()?;
+    }
+    pki::ensure(machine, given, earlier, now)
 }
 
 /// Does what [`plan`] plans; writes nothing if nothing changed.
@@ -111,10 +134,11 @@ pub fn to_directory(
     } else {
         tree::sweep(folder)?;
     }
+    let secrets = planned.secrets.as_ref();
     Ok(Rendered {
         files: planned.rendered.len(),
-        certificates: planned.secrets.pairs().count(),
-        ca_until: planned.secrets.ca_until(),
+        certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),
+        ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
         issued: planned.issued,
         changes: planned.merged.changes,
     })
@@ -123,6 +147,50 @@ pub fn to_directory(
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.
 pub fn load(folder: &Path) -> Result<Assets> {
     tree::read(folder, owner)
+}
+
+/// A node that was a worker has nothing that a control plane can be made of, and the other way round its
+/// etcd and keys would be left lying about.
+fn refuse_other_role(machine: &Machine, folder: &Path, earlier: &Assets) -> Result<()> {
+    let (sign, was, is) = match machine.role {
+        Role::Worker => (INVENTORY, "control-plane", "worker"),
+        Role::ControlPlane => (worker::BOOTSTRAP, "worker", "control-plane"),
+    };
+    if earlier.get(sign).is_none() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "{folder} was rendered for role: {was}, and the document says {is} now: a node does not change its \
+             role; write role: {was} again, or set the node up anew"
+        ),
+    ))
+}
+
+/// Fails with [`Exit::Refused`] if a launched node's control plane would become another kind: what serves
+/// now would be taken away before the other is there. Looks at the directory as it is before a render.
+pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
+    let mut kinds = [
+        (BOOTSTRAP_MANIFESTS, "self-hosted"),
+        (STATIC_MANIFESTS, "static"),
+    ];
+    if machine.control_plane == ControlPlane::Static {
+        kinds.reverse();
+    }
+    let [(wanted, should), (other, is)] = kinds;
+    if !folder.join(other).exists() || folder.join(wanted).exists() {
+        return Ok(());
+    }
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "this node was launched with controlPlane: {is}, and the document says {should} now: a launched \
+             control plane is not converted; nothing was written\nnext step: write controlPlane: {is} in \
+             the document again, or set the node up anew"
+        ),
+    ))
 }
 
 fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {

@@ -11,13 +11,16 @@ use serde_json::{Value, json};
 use super::apiserver::{SECRETS_DIR, Stage};
 use super::{Output, emit, objects};
 use crate::config::Machine;
-use crate::config::machine::{AltName, Endpoint};
+use crate::config::machine::{AltName, ControlPlane, Endpoint};
 use crate::pki::Secrets;
+use crate::secret::Secret;
 
 /// The ConfigMap that self-hosted components on the host network mount: it works before the
 /// Service network does.
 pub const IN_CLUSTER: &str = "kubeconfig-in-cluster";
 const IN_CLUSTER_DIR: &str = "/etc/kubernetes/kubeconfig-in-cluster";
+/// Who signed the API server's certificate, on every node.
+const CA: &str = "/etc/kubernetes/ca.crt";
 const SERVICE_ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
@@ -27,6 +30,10 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         "The cluster's first administrator.",
         &admin(machine, secrets)?,
     )?;
+    let kind = match machine.control_plane {
+        ControlPlane::SelfHosted => "bootstrap",
+        ControlPlane::Static => "static",
+    };
     out.private_manifest(
         "auth/kubeconfig-kubelet",
         "For a kubelet that is to join: the bootstrap token, until it has a certificate. Changed from the\n\
@@ -42,7 +49,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         );
         out.private_manifest(
             &format!("tls/{component}.kubeconfig"),
-            &format!("The bootstrap {component}: loopback only."),
+            &format!("The {kind} {component}: loopback only."),
             &kubeconfig(machine, &loopback, component, user),
         )?;
     }
@@ -95,7 +102,7 @@ fn url(address: IpAddr, port: u16) -> String {
 /// Where a component finds its kubeconfig.
 pub fn path(component: &str, stage: Stage) -> String {
     match stage {
-        Stage::Bootstrap => format!("{SECRETS_DIR}/{component}.kubeconfig"),
+        Stage::Bootstrap | Stage::Static => format!("{SECRETS_DIR}/{component}.kubeconfig"),
         Stage::SelfHosted => format!("{IN_CLUSTER_DIR}/kubeconfig"),
     }
 }
@@ -145,6 +152,21 @@ fn kubelet_bootstrap(machine: &Machine, secrets: &Secrets) -> Result<Value> {
     Ok(kubeconfig(
         machine,
         &server(machine),
+        "kubelet-bootstrap",
+        credentials,
+    ))
+}
+
+/// What a worker joins with. The authority is a file, because the kubelet writes its own kubeconfig after
+/// this one and reads that file again when it changes: so a new authority reaches workers that joined.
+pub fn bootstrap(machine: &Machine, server: &str, token: &Secret) -> Result<Value> {
+    let credentials = Credentials {
+        authority: json!({ "certificate-authority": CA }),
+        user: json!({ "token": std::str::from_utf8(token.expose())? }),
+    };
+    Ok(kubeconfig(
+        machine,
+        server,
         "kubelet-bootstrap",
         credentials,
     ))

@@ -27,7 +27,9 @@ mod objects;
 mod proxy;
 mod scheduler;
 mod shared;
+mod static_pods;
 mod tls;
+mod worker;
 mod workload;
 
 use anyhow::{Context, Result};
@@ -40,7 +42,9 @@ use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
-/// Everything the machine needs: the same arguments give the same bytes.
+pub use worker::render as render_worker;
+
+/// Everything a control-plane node needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     let mut out = Output::default();
     tls::render(&mut out, secrets)?;
@@ -137,6 +141,7 @@ impl Output {
     /// Lets the document change the manifests, writes them out, and adds the document's own.
     fn finish(mut self, machine: &Machine) -> Result<Assets> {
         edit::apply(machine, &mut self.manifests).exit(Exit::Invalid)?;
+        static_pods::hash(&self.assets, &mut self.manifests);
         let own = extra::render(&machine.manifests, &self.manifests).exit(Exit::Invalid)?;
         for manifest in std::mem::take(&mut self.manifests) {
             let bytes = emit::text(&manifest.comment, &manifest.object);

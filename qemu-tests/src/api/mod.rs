@@ -6,6 +6,7 @@ mod pki;
 mod rendered;
 mod scenarios;
 
-pub use cluster::{Cluster, HOST, User};
+pub use child::Child;
+pub use cluster::{Cluster, HOST, User, free_ports};
 pub use pki::Pki;
 pub use scenarios::{LONG, SCENARIOS};

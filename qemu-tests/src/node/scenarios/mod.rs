@@ -1,7 +1,9 @@
 //! The node tier's scenarios.
 
 mod bad;
+mod join;
 mod launch;
+mod permanent;
 mod power_cut;
 mod running;
 mod switch;
@@ -40,8 +42,11 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-killed-endpoints", launch::killed::<11>),
     node("launch-killed-secrets-removed", launch::killed::<12>),
     node("launch-killed-add-ons", launch::killed::<13>),
+    node("launch-static", permanent::launch),
+    node("launch-static-killed", permanent::killed),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
+    node("join-worker", join::worker),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
