@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{complete, document, help};
+use super::{certs, complete, document, help};
+use crate::certs::metrics;
 use crate::config::machine::Timeouts;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
@@ -40,6 +41,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             output(&words)?,
             words.has("watch"),
         ),
+        "certs" => certs::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
     }
@@ -99,7 +101,9 @@ fn render(words: &Words) -> Result<()> {
         .filter(|change| rendered.changes.len() < rendered.files || change.what != What::Added);
     news.for_each(|change| reporter.line(change.to_string()));
     if given.is_none() {
-        let installed = install::install(&directory::load(&asset_dir)?, &root(words))?;
+        let assets = directory::load(&asset_dir)?;
+        let installed = install::install(&assets, &root(words))?;
+        metrics::write(&assets, &root(words))?;
         let count = installed.len();
         reporter.line(format!(
             "{count} files of the kubelet and etcd installed or changed"
@@ -109,7 +113,7 @@ fn render(words: &Words) -> Result<()> {
 }
 
 /// The document's secrets, from wherever it says they are.
-fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
+pub(super) fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     let finder = Finder::new(root);
     let key = machine.cluster.service_account_key.as_ref();
     let key = key.map(|key| finder.find(SERVICE_ACCOUNT_KEY, key));
@@ -118,7 +122,7 @@ fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     })
 }
 
-fn asset_dir(words: &Words) -> PathBuf {
+pub(super) fn asset_dir(words: &Words) -> PathBuf {
     words
         .path("asset-dir")
         .unwrap_or_else(|| below_root(words, "/var/lib/slipway/assets"))

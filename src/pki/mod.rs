@@ -10,6 +10,7 @@
 mod decide;
 mod inventory;
 mod issue;
+mod list;
 mod table;
 
 use std::collections::BTreeMap;
@@ -28,7 +29,9 @@ use crate::secret::Secret;
 use decide::{Decision, Found};
 use inventory::{Inventory, Record};
 use issue::Authority;
-use table::Wanted;
+use table::{Use, Wanted};
+
+pub use list::{Action, Listed, list};
 
 /// Where the record of what was issued lies in an asset directory.
 pub const INVENTORY: &str = "tls/.inventory.json";
@@ -106,6 +109,9 @@ pub struct Given {
     pub service_account_key: Option<Secret>,
 }
 
+/// Which leaves are to be renewed, by name, whether or not they have to be.
+pub type Chosen<'a> = &'a dyn Fn(&str) -> bool;
+
 /// Whether [`ensure`] would date a certificate, so that the clock matters. An authority is kept or
 /// refused, so what hangs on it can be judged by the one that is there.
 ///
@@ -117,7 +123,7 @@ pub fn is_due(machine: &Machine, earlier: &Assets, now: SystemTime) -> Result<bo
         return Ok(true);
     };
     let nothing = empty(Secret::new(""), String::new());
-    let mut round = Round::new(earlier, Some(old), now, nothing);
+    let mut round = Round::new(earlier, Some(old), now, nothing, &|_| false);
     for wanted in table::wanted(machine) {
         let reason = round.keep(&wanted);
         if reason
@@ -140,10 +146,21 @@ pub fn ensure(
     earlier: &Assets,
     now: SystemTime,
 ) -> Result<(Secrets, Vec<Issued>)> {
+    renew(machine, given, earlier, now, &|_| false)
+}
+
+/// As [`ensure`], and new leaves for those whose name is `chosen`, though they would serve.
+pub fn renew(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    now: SystemTime,
+    chosen: Chosen<'_>,
+) -> Result<(Secrets, Vec<Issued>)> {
     let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
     let (key, public) = service_account(given, earlier, &old)?;
-    let mut round = Round::new(earlier, old, now, empty(key, public));
+    let mut round = Round::new(earlier, old, now, empty(key, public), chosen);
     for wanted in table::wanted(machine) {
         round
             .settle(&wanted)
@@ -177,6 +194,7 @@ struct Round<'a> {
     earlier: &'a Assets,
     old: Option<Inventory>,
     now: OffsetDateTime,
+    chosen: Chosen<'a>,
     issued: Vec<Issued>,
     secrets: Secrets,
 }
@@ -187,11 +205,13 @@ impl<'a> Round<'a> {
         old: Option<Inventory>,
         now: OffsetDateTime,
         secrets: Secrets,
+        chosen: Chosen<'a>,
     ) -> Self {
         Self {
             earlier,
             old,
             now,
+            chosen,
             issued: Vec::new(),
             secrets,
         }
@@ -220,6 +240,9 @@ impl<'a> Round<'a> {
         match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
             Decision::Issue(reason) => Ok(Some(reason)),
             Decision::Refuse(why) => Err(fail(Exit::Refused, anyhow!(why))),
+            Decision::Keep if wanted.usage != Use::Authority && (self.chosen)(wanted.name) => {
+                Ok(Some("it was asked for".to_owned()))
+            }
             Decision::Keep => {
                 let (pair, record) = found
                     .keep()

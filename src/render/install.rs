@@ -45,6 +45,12 @@ const ETCD_DATA: &str = "/var/lib/etcd";
 /// The kubelet starts no pod at all without this file.
 const RESOLVER: &str = "/etc/resolv.conf";
 
+/// Where a file of the asset directory lies on a node, if it is installed there.
+pub fn place(asset: &str) -> Option<&'static str> {
+    let found = PLACES.iter().find(|(path, _)| *path == asset);
+    found.map(|(_, place)| *place)
+}
+
 /// Puts the node's files in place below `root` and returns the paths that changed. What an asset
 /// directory does not have (a hand-made one may lack much) is left alone on the node.
 pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {

@@ -1,0 +1,101 @@
+//! `slipway certs`: the words after it choose what is done.
+
+use std::time::SystemTime;
+
+use anyhow::{Result, anyhow};
+
+use super::parse::Words;
+use super::run::{asset_dir, output, print, root, secrets};
+use crate::certs::{self, Options, Which};
+use crate::config::machine::Lifetimes;
+use crate::exit::{Exit, fail};
+use crate::metadata;
+use crate::node::clock;
+use crate::node::files::below;
+use crate::report::Reporter;
+
+/// Lists, renews or rotates.
+pub fn run(words: &Words) -> Result<()> {
+    let arguments = words.arguments()?;
+    match arguments.split_first() {
+        None => list(words),
+        Some((&"list", [])) => list(words),
+        Some((&"renew", names)) => renew(words, names),
+        Some(_) => Err(fail(
+            Exit::Usage,
+            anyhow!(
+                "certs does not know {:?}; see slipway certs --help",
+                arguments.join(" ")
+            ),
+        )),
+    }
+}
+
+fn list(words: &Words) -> Result<()> {
+    let kept = below(&root(words), metadata::KEPT);
+    // What is due depends on how long the document makes certificates live, if there is one.
+    let lifetimes = match kept.exists() {
+        true => metadata::document(&kept)?.machine.certificates.lifetimes,
+        false => Lifetimes::default(),
+    };
+    let listed = certs::list::show(&asset_dir(words), lifetimes, output(words)?)?;
+    print(&listed.text)?;
+    match listed.damaged {
+        0 => Ok(()),
+        count => Err(anyhow!(
+            "{count} certificates are damaged; `slipway render` tells what to do"
+        )),
+    }
+}
+
+fn renew(words: &Words, names: &[&str]) -> Result<()> {
+    let which = match (words.has("all"), names) {
+        (false, []) => Which::Due,
+        (true, []) => Which::All,
+        (false, names) => Which::Named(names.iter().map(|&name| name.to_owned()).collect()),
+        (true, _) => {
+            return Err(fail(
+                Exit::Usage,
+                anyhow!("--all and names exclude each other"),
+            ));
+        }
+    };
+    on_this_node(words, "renew", |options, reporter| {
+        certs::renew(options, &which, reporter)
+    })
+}
+
+/// Does something with the kept document and the asset directory.
+fn on_this_node(
+    words: &Words,
+    stage: &str,
+    act: impl FnOnce(&Options<'_>, &mut Reporter) -> Result<()>,
+) -> Result<()> {
+    let mut reporter = Reporter::new("certs", output(words)?, None);
+    reporter.stage(stage);
+    let root = root(words);
+    let kept = below(&root, metadata::KEPT);
+    if !kept.exists() {
+        let error = anyhow!(
+            "no machine document is kept at {}; run `slipway fetch` and `slipway render` first",
+            kept.display()
+        );
+        return Err(fail(Exit::NotFound, error));
+    }
+    let machine = metadata::document(&kept)?.machine;
+    let given = secrets(&machine, &root)?;
+    let dated = || -> Result<SystemTime> {
+        let limit = machine.timeouts.clock;
+        clock::settled(&root, machine.clock, limit, |text| log::info!("{text}"))
+    };
+    let options = Options {
+        root: root.clone(),
+        asset_dir: asset_dir(words),
+        kubeconfig: words.path("kubeconfig"),
+        force: words.has("force-conflicts"),
+        machine: &machine,
+        given: &given,
+        dated: &dated,
+    };
+    act(&options, &mut reporter)
+}
