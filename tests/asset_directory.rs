@@ -146,6 +146,7 @@ fn secrets_are_private_on_disk_and_on_the_node() {
     for (path, asset) in assets.iter() {
         let secret = path.ends_with(".key")
             || path.ends_with("kubeconfig")
+            || path == "auth/bootstrap-token"
             || path.ends_with("-secret.yaml");
         assert_eq!(asset.mode, if secret { 0o600 } else { 0o644 }, "{path}");
         let private = asset

@@ -7,7 +7,8 @@ use anyhow::{Context, Result, anyhow};
 use super::parse::{Invocation, Words};
 use super::{certs, complete, document, help};
 use crate::certs::metrics;
-use crate::config::machine::Timeouts;
+use crate::config::machine::{Encryption, Etcd, Timeouts};
+use crate::config::sensitive::Sensitive;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
 use crate::node::secrets::Finder;
@@ -115,10 +116,28 @@ fn render(words: &Words) -> Result<()> {
 /// The document's secrets, from wherever it says they are.
 pub(super) fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     let finder = Finder::new(root);
-    let key = machine.cluster.service_account_key.as_ref();
-    let key = key.map(|key| finder.find(SERVICE_ACCOUNT_KEY, key));
+    let find = |path: &str, secret: Option<&Sensitive>| {
+        secret.map(|secret| finder.find(path, secret)).transpose()
+    };
+    let authority = machine.certificates.authority.as_ref();
+    let etcd = match &machine.etcd {
+        Etcd::External(etcd) => Some(&etcd.key),
+        Etcd::Local => None,
+    };
+    let encryption = match &machine.encryption {
+        Encryption::Secretbox(key) => key.as_ref(),
+        Encryption::None => None,
+    };
+    let service_account = machine.cluster.service_account_key.as_ref();
     Ok(Given {
-        service_account_key: key.transpose()?,
+        service_account_key: find(SERVICE_ACCOUNT_KEY, service_account)?,
+        authority_key: find(
+            "certificates.authority.key",
+            authority.and_then(|authority| authority.key.as_ref()),
+        )?,
+        etcd_key: find("etcd.external.key", etcd)?,
+        token: find("join.token", machine.join.token.as_ref())?,
+        encryption_key: find("encryption.key", encryption)?,
     })
 }
 

@@ -16,8 +16,24 @@ use time::format_description::well_known::Rfc3339;
 pub struct Inventory {
     /// Fingerprint of the service-account public key's PEM.
     pub service_account: String,
+    /// Fingerprint of the key that Secrets are encrypted with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub encryption_key: Option<String>,
+    /// The bootstrap token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenRecord>,
     /// One record a certificate, by its path without the ending.
     pub certificates: BTreeMap<String, Record>,
+}
+
+/// What is known about the bootstrap token: nothing secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TokenRecord {
+    /// Its public half.
+    pub id: String,
+    /// When it ends, RFC 3339.
+    pub expires: String,
 }
 
 /// What is known about one certificate.

@@ -10,32 +10,35 @@
 mod decide;
 mod inventory;
 mod issue;
+mod kept;
 mod list;
+mod round;
 mod table;
+mod token;
 
 use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
-use rcgen::KeyPair;
 use time::OffsetDateTime;
 
 use crate::assets::Assets;
 use crate::config::Machine;
-use crate::exit::{Exit, WithExit, fail};
+use crate::exit::{Exit, fail};
 use crate::hash::sha256;
 use crate::secret::Secret;
 
-use decide::{Decision, Found};
-use inventory::{Inventory, Record};
-use issue::Authority;
-use table::{Use, Wanted};
+use inventory::Inventory;
+use round::Round;
 
+pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
+pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN};
 
 /// Where the record of what was issued lies in an asset directory.
 pub const INVENTORY: &str = "tls/.inventory.json";
-const SERVICE_ACCOUNT: &str = "tls/service-account";
+/// The one certificate that signs, apart from others that are trusted.
+pub const SIGNER: &str = "tls/ca-signer";
 
 /// A certificate and its private key (PKCS #8), both PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,6 +55,8 @@ pub struct Secrets {
     pairs: BTreeMap<&'static str, Pair>,
     service_account_key: Secret,
     service_account_pub: String,
+    token: BootstrapToken,
+    encryption_key: Option<Secret>,
     inventory: Inventory,
 }
 
@@ -75,6 +80,30 @@ impl Secrets {
     /// All certificates by path without the ending.
     pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &Pair)> {
         self.pairs.iter().map(|(name, pair)| (*name, pair))
+    }
+
+    /// The certificate at `NAME.crt`, also one without a key: `tls/ca-signer` is the one that signs,
+    /// which some programs want alone; `tls/ca` may hold others beside it.
+    pub fn cert(&self, name: &str) -> Result<&str> {
+        if name == SIGNER {
+            return first_pem(&self.pair(table::CA)?.cert);
+        }
+        Ok(&self.pair(name)?.cert)
+    }
+
+    /// Whether the key of the cluster's authority is here.
+    pub fn can_sign(&self) -> bool {
+        self.pairs.contains_key(table::CA)
+    }
+
+    /// What new nodes show.
+    pub fn bootstrap_token(&self) -> &BootstrapToken {
+        &self.token
+    }
+
+    /// The key that Secrets are encrypted with in etcd: 32 bytes in base64.
+    pub fn encryption_key(&self) -> Option<&Secret> {
+        self.encryption_key.as_ref()
     }
 
     /// The key that signs service-account tokens (PKCS #8 PEM).
@@ -107,33 +136,31 @@ impl Secrets {
 pub struct Given {
     /// The key that signs service-account tokens.
     pub service_account_key: Option<Secret>,
+    /// The key of the cluster's authority.
+    pub authority_key: Option<Secret>,
+    /// The key of the certificate that an external etcd knows.
+    pub etcd_key: Option<Secret>,
+    /// The bootstrap token.
+    pub token: Option<Secret>,
+    /// The key that Secrets are encrypted with.
+    pub encryption_key: Option<Secret>,
 }
 
 /// Which leaves are to be renewed, by name, whether or not they have to be.
 pub type Chosen<'a> = &'a dyn Fn(&str) -> bool;
 
-/// Whether [`ensure`] would date a certificate, so that the clock matters. An authority is kept or
+/// Whether [`ensure`] would date something, so that the clock matters. An authority is kept or
 /// refused, so what hangs on it can be judged by the one that is there.
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn is_due(machine: &Machine, earlier: &Assets, now: SystemTime) -> Result<bool> {
+pub fn is_due(machine: &Machine, given: &Given, earlier: &Assets, now: SystemTime) -> Result<bool> {
     let now = whole_seconds(now)?;
-    let Some(old) = read_inventory(earlier)? else {
+    let old = read_inventory(earlier)?;
+    if token::keep(given, earlier, old.as_ref())?.is_none() {
         return Ok(true);
-    };
-    let nothing = empty(Secret::new(""), String::new());
-    let mut round = Round::new(earlier, Some(old), now, nothing, &|_| false);
-    for wanted in table::wanted(machine) {
-        let reason = round.keep(&wanted);
-        if reason
-            .with_context(|| format!("certificate {}", wanted.name))?
-            .is_some()
-        {
-            return Ok(true);
-        }
     }
-    Ok(false)
+    Round::new(earlier, old.as_ref(), now, &|_| false).lacks(&table::wanted(machine))
 }
 
 /// Every secret that `machine` needs: those of `earlier` (an asset directory, maybe empty) as far
@@ -159,138 +186,36 @@ pub fn renew(
 ) -> Result<(Secrets, Vec<Issued>)> {
     let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
-    let (key, public) = service_account(given, earlier, &old)?;
-    let mut round = Round::new(earlier, old, now, empty(key, public), chosen);
-    for wanted in table::wanted(machine) {
-        round
-            .settle(&wanted)
-            .with_context(|| format!("certificate {}", wanted.name))?;
-    }
-    Ok((round.secrets, round.issued))
-}
-
-fn empty(service_account_key: Secret, service_account_pub: String) -> Secrets {
-    let service_account = sha256(service_account_pub.as_bytes());
-    let inventory = Inventory {
-        service_account,
-        certificates: BTreeMap::new(),
+    let old = old.as_ref();
+    let (service_account_key, service_account_pub) = kept::service_account(given, earlier, old)?;
+    let encryption_key = kept::encryption_key(machine, given, earlier, old)?;
+    let token = match token::keep(given, earlier, old)? {
+        Some(token) => token,
+        None => token::make(machine, given, now)?,
     };
-    Secrets {
-        pairs: BTreeMap::new(),
+    let mut round = Round::new(earlier, old, now, chosen);
+    round.settle(&table::wanted(machine))?;
+    let inventory = Inventory {
+        service_account: sha256(service_account_pub.as_bytes()),
+        encryption_key: encryption_key.as_ref().map(|key| sha256(key.expose())),
+        token: Some(token::record(&token)),
+        certificates: round.records,
+    };
+    let secrets = Secrets {
+        pairs: round.pairs,
         service_account_key,
         service_account_pub,
+        token,
+        encryption_key,
         inventory,
-    }
+    };
+    Ok((secrets, round.issued))
 }
 
 fn whole_seconds(now: SystemTime) -> Result<OffsetDateTime> {
     OffsetDateTime::from(now)
         .replace_nanosecond(0)
         .context("the clock shows no date")
-}
-
-/// One pass over the table; issuers come before what they sign.
-struct Round<'a> {
-    earlier: &'a Assets,
-    old: Option<Inventory>,
-    now: OffsetDateTime,
-    chosen: Chosen<'a>,
-    issued: Vec<Issued>,
-    secrets: Secrets,
-}
-
-impl<'a> Round<'a> {
-    fn new(
-        earlier: &'a Assets,
-        old: Option<Inventory>,
-        now: OffsetDateTime,
-        secrets: Secrets,
-        chosen: Chosen<'a>,
-    ) -> Self {
-        Self {
-            earlier,
-            old,
-            now,
-            chosen,
-            issued: Vec::new(),
-            secrets,
-        }
-    }
-
-    fn settle(&mut self, wanted: &Wanted) -> Result<()> {
-        let Some(reason) = self.keep(wanted)? else {
-            return Ok(());
-        };
-        let (pair, record) = issue::issue(wanted, self.authority(wanted)?.as_ref(), self.now)?;
-        self.issued.push(Issued {
-            name: wanted.name,
-            reason,
-        });
-        self.take(wanted, pair, record);
-        Ok(())
-    }
-
-    /// Keeps what still serves; returns why a new one is needed, if so.
-    fn keep(&mut self, wanted: &Wanted) -> Result<Option<String>> {
-        let found = self.find(wanted.name);
-        let issuer = wanted
-            .issuer
-            .map(|name| self.fingerprint_of(name))
-            .transpose()?;
-        match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
-            Decision::Issue(reason) => Ok(Some(reason)),
-            Decision::Refuse(why) => Err(fail(Exit::Refused, anyhow!(why))),
-            Decision::Keep if wanted.usage != Use::Authority && (self.chosen)(wanted.name) => {
-                Ok(Some("it was asked for".to_owned()))
-            }
-            Decision::Keep => {
-                let (pair, record) = found
-                    .keep()
-                    .context("it was to be kept, but is not there")?;
-                self.take(wanted, pair, record);
-                Ok(None)
-            }
-        }
-    }
-
-    fn take(&mut self, wanted: &Wanted, pair: Pair, record: Record) {
-        self.secrets.pairs.insert(wanted.name, pair);
-        self.secrets
-            .inventory
-            .certificates
-            .insert(wanted.name.to_owned(), record);
-    }
-
-    fn find(&self, name: &str) -> Found {
-        let read = |ending| text(self.earlier, &format!("{name}.{ending}"));
-        let record = self
-            .old
-            .as_ref()
-            .and_then(|old| old.certificates.get(name).cloned());
-        Found {
-            record,
-            cert: read("crt"),
-            key: read("key"),
-        }
-    }
-
-    fn fingerprint_of(&self, name: &str) -> Result<String> {
-        Ok(sha256(self.secrets.pair(name)?.cert.as_bytes()))
-    }
-
-    fn authority(&self, wanted: &Wanted) -> Result<Option<Authority>> {
-        let Some(name) = wanted.issuer else {
-            return Ok(None);
-        };
-        let pair = self.secrets.pair(name)?;
-        let record = self
-            .secrets
-            .inventory
-            .certificates
-            .get(name)
-            .context("no record of it")?;
-        Authority::new(pair, record).map(Some)
-    }
 }
 
 fn read_inventory(earlier: &Assets) -> Result<Option<Inventory>> {
@@ -310,65 +235,18 @@ fn read_inventory(earlier: &Assets) -> Result<Option<Inventory>> {
     ))
 }
 
-/// The service-account key pair; losing it would void every token, so it is made only once.
-fn service_account(
-    given: &Given,
-    earlier: &Assets,
-    old: &Option<Inventory>,
-) -> Result<(Secret, String)> {
-    let given = given
-        .service_account_key
-        .as_ref()
-        .map(given_key)
-        .transpose()?;
-    let key = text(earlier, &format!("{SERVICE_ACCOUNT}.key"));
-    match (old, key) {
-        (None, _) => match given {
-            Some(pair) => Ok(pair),
-            None => {
-                let key = KeyPair::generate().context("cannot make the service-account key")?;
-                Ok((Secret::new(key.serialize_pem()), key.public_key_pem()))
-            }
-        },
-        (Some(old), Some(pem)) => {
-            let public = issue::parse_key(&pem)
-                .with_context(|| format!("cannot read {SERVICE_ACCOUNT}.key"))?
-                .public_key_pem();
-            if sha256(public.as_bytes()) != old.service_account {
-                return refuse_service_account("is not the key that was made for this cluster");
-            }
-            if given.is_some_and(|(_, given)| given != public) {
-                return refuse_service_account("is not the one that the document gives now");
-            }
-            Ok((Secret::new(pem), public))
-        }
-        (Some(_), None) => refuse_service_account("is gone"),
-    }
-}
-
-/// The document's own key, with its public half.
-fn given_key(key: &Secret) -> Result<(Secret, String)> {
-    let shape = "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`";
-    let pem = std::str::from_utf8(key.expose()).unwrap_or_default();
-    let pair = issue::parse_key(pem)
-        .with_context(|| format!("cluster.serviceAccountKey is no P-256 key in PKCS #8; {shape}"))
-        .exit(Exit::Invalid)?;
-    Ok((Secret::new(pair.serialize_pem()), pair.public_key_pem()))
-}
-
-fn refuse_service_account<T>(what: &str) -> Result<T> {
-    Err(fail(
-        Exit::Refused,
-        anyhow!(
-            "{SERVICE_ACCOUNT}.key {what}; a new one would void every token in the cluster: restore \
-             it from a backup, or render into an empty folder to begin a new cluster"
-        ),
-    ))
+/// The first certificate of a PEM file, as it stands there.
+fn first_pem(pem: &str) -> Result<&str> {
+    const END: &str = "-----END CERTIFICATE-----\n";
+    let end = pem.find(END).context("it holds no PEM certificate")?;
+    Ok(&pem[..end + END.len()])
 }
 
 fn text(assets: &Assets, path: &str) -> Option<String> {
     String::from_utf8(assets.get(path)?.bytes.expose().to_vec()).ok()
 }
 
+#[cfg(test)]
+mod kept_tests;
 #[cfg(test)]
 mod tests;

@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use rcgen::KeyPair;
+
 use super::*;
 use crate::config;
 use crate::exit::exit_of;
@@ -7,7 +9,7 @@ use crate::render;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-fn machine(extra: &str) -> Machine {
+pub fn machine(extra: &str) -> Machine {
     let text = format!(
         "apiVersion: slipway.dev/v1alpha1\nkind: Machine\nnode: {{name: node-a, address: 192.0.2.1}}\n\
          cluster: {{name: harbour}}\n{extra}"
@@ -15,12 +17,12 @@ fn machine(extra: &str) -> Machine {
     config::parse(text.as_bytes()).unwrap()
 }
 
-fn at(days: u32) -> SystemTime {
+pub fn at(days: u32) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_795_000_000) + DAY * days
 }
 
 /// What a render leaves on disk.
-fn rendered(machine: &Machine, secrets: &Secrets) -> Assets {
+pub fn rendered(machine: &Machine, secrets: &Secrets) -> Assets {
     render::render(machine, secrets).unwrap()
 }
 
@@ -38,7 +40,7 @@ fn first() -> (Machine, Secrets, Assets) {
 }
 
 /// The assets without the paths that `gone` names.
-fn without(assets: &Assets, gone: &[&str]) -> Assets {
+pub fn without(assets: &Assets, gone: &[&str]) -> Assets {
     let mut left = Assets::default();
     for (path, asset) in assets.iter().filter(|(path, _)| !gone.contains(path)) {
         left.insert(path, asset.clone());
@@ -179,6 +181,7 @@ fn a_given_service_account_key_is_used_and_never_changed_later() {
     let machine = machine("");
     let given = |key: &KeyPair| Given {
         service_account_key: Some(Secret::new(key.serialize_pem())),
+        ..Given::default()
     };
     let (mine, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
     let (secrets, _) = ensure(&machine, &given(&mine), &Assets::default(), at(0)).unwrap();
@@ -191,6 +194,7 @@ fn a_given_service_account_key_is_used_and_never_changed_later() {
     assert!(error.to_string().contains("void every token"), "{error}");
     let bad = Given {
         service_account_key: Some(Secret::new("s3cret")),
+        ..Given::default()
     };
     let error = ensure(&machine, &bad, &Assets::default(), at(0)).unwrap_err();
     assert_eq!(exit_of(&error), Exit::Invalid);
@@ -200,12 +204,14 @@ fn a_given_service_account_key_is_used_and_never_changed_later() {
 #[test]
 fn a_date_is_due_exactly_when_something_is_issued() {
     let (machine, _, assets) = first();
-    let due = |machine, assets: &Assets, day| is_due(machine, assets, at(day)).unwrap();
+    let due = |machine, assets: &Assets, day| {
+        is_due(machine, &Given::default(), assets, at(day)).unwrap()
+    };
     assert!(due(&machine, &Assets::default(), 0));
     assert!(!due(&machine, &assets, 200));
     assert!(due(&machine, &assets, 250));
     assert!(due(&machine, &without(&assets, &["tls/apiserver.crt"]), 1));
     let renamed = self::machine("api: {altNames: [api.example.com]}");
     assert!(due(&renamed, &assets, 1));
-    assert!(is_due(&machine, &assets, at(3654)).is_err());
+    assert!(is_due(&machine, &Given::default(), &assets, at(3654)).is_err());
 }

@@ -76,7 +76,7 @@ pub fn renew(
     refuse_foreign(folder, &earlier)?;
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if chosen.is_some() || pki::is_due(machine, &earlier, now).unwrap_or(true) {
+    if chosen.is_some() || pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
         now = dated()?;
     }
     let chosen = chosen.unwrap_or(&|_| false);

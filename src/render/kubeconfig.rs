@@ -96,7 +96,7 @@ fn in_cluster(machine: &Machine) -> Result<ConfigMap> {
 
 fn admin(machine: &Machine, secrets: &Secrets) -> Result<Value> {
     let pair = secrets.pair("tls/admin")?;
-    let authority = STANDARD.encode(&secrets.pair("tls/ca")?.cert);
+    let authority = STANDARD.encode(secrets.cert("tls/ca")?);
     let credentials = Credentials {
         authority: json!({ "certificate-authority-data": authority }),
         user: json!({

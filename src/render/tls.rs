@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 
 use super::Output;
-use crate::pki::{INVENTORY, Secrets};
+use crate::pki::{BOOTSTRAP_TOKEN, ENCRYPTION_KEY, INVENTORY, SIGNER, Secrets};
 
 /// One authority signs etcd's servers, peers and clients; its certificate stands under the
 /// original's three names.
@@ -18,12 +18,17 @@ pub fn render(out: &mut Output, secrets: &Secrets) -> Result<()> {
         out.public(format!("{name}.crt"), pair.cert.as_bytes());
         out.private(format!("{name}.key"), pair.key.expose());
     }
+    out.public(format!("{SIGNER}.crt"), secrets.cert(SIGNER)?);
     for copy in ETCD_CA_COPIES {
-        out.public(copy, secrets.pair(ETCD_CA)?.cert.as_bytes());
+        out.public(copy, secrets.cert(ETCD_CA)?);
     }
     let key = secrets.service_account_key().expose();
     out.private("tls/service-account.key", key);
     out.public("tls/service-account.pub", secrets.service_account_pub());
+    out.private(BOOTSTRAP_TOKEN, secrets.bootstrap_token().token().expose());
+    if let Some(key) = secrets.encryption_key() {
+        out.private(ENCRYPTION_KEY, key.expose());
+    }
     out.public(INVENTORY, secrets.inventory()?);
     Ok(())
 }
@@ -45,10 +50,9 @@ fn bytes(secrets: &Secrets, file: &str) -> Result<Vec<u8>> {
     let (stem, ending) = file
         .rsplit_once('.')
         .context("a secret's file has no ending")?;
-    let pair = secrets.pair(&format!("tls/{stem}"))?;
-    Ok(if ending == "key" {
-        pair.key.expose().to_vec()
-    } else {
-        pair.cert.clone().into_bytes()
+    let name = format!("tls/{stem}");
+    Ok(match ending {
+        "key" => secrets.pair(&name)?.key.expose().to_vec(),
+        _ => secrets.cert(&name)?.into(),
     })
 }

@@ -1,0 +1,118 @@
+//! The bootstrap token: what a new node shows until it has a certificate.
+//!
+//! Losing it harms nobody, so unlike a key it is simply made anew. Its end is counted from the day it
+//! was made and kept in the record, because a render must not prolong it.
+
+use anyhow::{Context, Result, anyhow};
+use ring::rand::{SecureRandom, SystemRandom};
+use time::OffsetDateTime;
+
+use super::inventory::{Inventory, TokenRecord, date};
+use super::{Given, text};
+use crate::assets::Assets;
+use crate::config::Machine;
+use crate::exit::{Exit, WithExit};
+use crate::secret::Secret;
+
+/// Where the token is kept.
+pub const FILE: &str = "auth/bootstrap-token";
+const ID: usize = 6;
+const SECRET: usize = 16;
+
+/// A bootstrap token and the time it is good for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BootstrapToken {
+    /// The public half: the name of its Secret ends in it.
+    pub id: String,
+    /// The other half.
+    pub secret: Secret,
+    /// When it ends, RFC 3339.
+    pub expires: String,
+}
+
+impl BootstrapToken {
+    /// As nodes write it: `ID.SECRET`.
+    pub fn token(&self) -> Secret {
+        let mut whole = Secret::new(format!("{}.", self.id));
+        whole.expose_mut().extend(self.secret.expose());
+        whole
+    }
+}
+
+/// The token that serves on, if there is one: the document's, or that of the last render.
+pub fn keep(
+    given: &Given,
+    earlier: &Assets,
+    old: Option<&Inventory>,
+) -> Result<Option<BootstrapToken>> {
+    let given = given.token.as_ref().map(parse).transpose();
+    let given = given.context("join.token").exit(Exit::Invalid)?;
+    let kept = text(earlier, FILE).and_then(|text| parse(&Secret::new(text)).ok());
+    let record = old.and_then(|old| old.token.as_ref());
+    let (Some((id, secret)), Some(record)) = (kept, record) else {
+        return Ok(None);
+    };
+    let other = given.is_some_and(|given| given != (id.clone(), secret.clone()));
+    Ok((!other && record.id == id).then(|| BootstrapToken {
+        id,
+        secret,
+        expires: record.expires.clone(),
+    }))
+}
+
+/// The document's token or a new one, good from now on.
+pub fn make(machine: &Machine, given: &Given, now: OffsetDateTime) -> Result<BootstrapToken> {
+    let (id, secret) = match &given.token {
+        Some(token) => parse(token)?,
+        None => (random(ID)?, Secret::new(random(SECRET)?)),
+    };
+    Ok(BootstrapToken {
+        id,
+        secret,
+        expires: date(now + machine.join.token_lifetime)?,
+    })
+}
+
+/// What the record keeps of it.
+pub fn record(token: &BootstrapToken) -> TokenRecord {
+    TokenRecord {
+        id: token.id.clone(),
+        expires: token.expires.clone(),
+    }
+}
+
+fn parse(token: &Secret) -> Result<(String, Secret)> {
+    let wrong = || anyhow!("it is no bootstrap token: 6 small letters or digits, a dot, 16 more");
+    let text = std::str::from_utf8(token.expose()).map_err(|_| wrong())?;
+    let (id, secret) = text.trim_end().split_once('.').with_context(wrong)?;
+    let plain = |text: &str, length| text.len() == length && text.bytes().all(is_plain);
+    match plain(id, ID) && plain(secret, SECRET) {
+        true => Ok((id.to_owned(), Secret::new(secret))),
+        false => Err(wrong()),
+    }
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit()
+}
+
+/// Letters and digits, each as likely as any other: bytes that would favour some are drawn again.
+fn random(length: usize) -> Result<String> {
+    const LETTERS: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
+    let mut text = String::new();
+    while text.len() < length {
+        let mut byte = [0];
+        fill(&mut byte)?;
+        if byte[0] < 252 {
+            text.push(char::from(LETTERS[usize::from(byte[0] % 36)]));
+        }
+    }
+    Ok(text)
+}
+
+/// Random bytes of the system.
+pub fn fill(bytes: &mut [u8]) -> Result<()> {
+    SystemRandom::new()
+        .fill(bytes)
+        .map_err(|_| anyhow!("the system has no random numbers"))
+}
