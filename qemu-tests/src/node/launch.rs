@@ -33,12 +33,17 @@ const DOCUMENT: &str = "/tmp/machine.yaml";
 /// How long a launch may take here: several times what it takes, on a machine that is busy.
 pub const LAUNCH: Duration = Duration::from_secs(600);
 
-/// The machine document of a node of this tier. `more` are further lines, e.g. `timeouts:`.
+/// The machine document of a node of this tier. `more` are further lines, e.g. `timeouts:`; they
+/// begin in the mapping `cluster:` if they are indented.
 pub fn document(spec: &NodeSpec, more: &str) -> String {
+    let address = match &spec.second_address {
+        None => spec.address.clone(),
+        Some(second) => format!("[\"{}\", \"{second}\"]", spec.address),
+    };
     format!(
         "apiVersion: slipway.dev/v1alpha1\nkind: Machine\n\
-         node:\n  name: {}\n  address: {}\ncluster:\n  name: harbour\n{more}",
-        spec.name, spec.address
+         node:\n  name: {}\n  address: {address}\ncluster:\n  name: harbour\n{more}",
+        spec.name
     )
 }
 

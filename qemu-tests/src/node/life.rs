@@ -9,9 +9,8 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use nix::mount::{MntFlags, MsFlags, umount2};
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl::set_pdeathsig;
@@ -20,6 +19,7 @@ use nix::unistd::{chdir, pivot_root, sethostname};
 use serde::{Deserialize, Serialize};
 
 use super::holder::Disk;
+use super::network::Place;
 use super::{mounts, reexec};
 
 /// What a life is told.
@@ -31,10 +31,8 @@ pub struct Life {
     pub disk: Disk,
     /// Host name.
     pub name: String,
-    /// The node's address with its prefix length, e.g. `10.77.0.2/24`.
-    pub address: String,
-    /// The address of the default route, which nobody has: the way out leads nowhere.
-    pub gateway: String,
+    /// Its place in the network.
+    pub place: Place,
     /// Folders and files of the host shown inside: from, to. Read-only.
     pub shown: Vec<(PathBuf, PathBuf)>,
     /// A folder of the host that becomes /var/log, so that logs outlive the node.
@@ -79,7 +77,7 @@ pub fn enter(life: &Life) -> Result<()> {
     file_systems(life, &root)?;
     sethostname(&life.name)?;
     change_root(&root)?;
-    network(life)
+    life.place.connect()
 }
 
 fn file_systems(life: &Life, root: &Path) -> Result<()> {
@@ -94,6 +92,7 @@ fn file_systems(life: &Life, root: &Path) -> Result<()> {
     for (from, to) in &life.shown {
         mounts::bind_read_only(from, &root.join(to.strip_prefix("/").unwrap_or(to)))?;
     }
+    life.place.show_switch(root)?;
     // Each life is a boot of its own to whoever asks.
     let boot_id = fs::read_to_string("/proc/sys/kernel/random/uuid")?;
     private_sysctl(root, "kernel/random/boot_id", boot_id.trim())?;
@@ -121,23 +120,4 @@ fn change_root(root: &Path) -> Result<()> {
         symlink("../proc/self/mounts", "/etc/mtab")?;
     }
     Ok(())
-}
-
-/// Both ends of the node's wire lie inside: it is up, and it leads nowhere.
-fn network(life: &Life) -> Result<()> {
-    let steps = [
-        "link set lo up",
-        "link add wire type veth peer name eth0",
-        &format!("addr add {} dev eth0", life.address),
-        "link set eth0 up",
-        "link set wire up",
-        &format!("route add default via {}", life.gateway),
-    ];
-    for step in steps {
-        let status = Command::new("ip").args(step.split(' ')).status()?;
-        if !status.success() {
-            bail!("`ip {step}` ended with {status}");
-        }
-    }
-    Ok(fs::write("/proc/sys/net/ipv4/ip_forward", "1")?)
 }

@@ -11,6 +11,7 @@ pub mod launch;
 mod life;
 mod mounts;
 pub mod native;
+pub mod network;
 pub mod process;
 pub mod reexec;
 mod scenarios;

@@ -20,24 +20,66 @@ use super::cgroup::Cgroups;
 use super::holder::{Disk, READY};
 use super::launch::ADMIN;
 use super::life::Life;
+use super::network::{Network, Place};
 use super::process::{Finished, Process, Program};
-use super::{reexec, tracer};
+use super::{reexec, services, tracer};
 
 /// What a node is like.
 #[derive(Clone, Debug)]
 pub struct NodeSpec {
     /// Host name; also names the node's folder and groups.
     pub name: String,
-    /// Address in the node's own network.
+    /// Its main address, in 10.77.0.0/24 or fd77::/64.
     pub address: String,
+    /// Its address of the other family, if it has both.
+    pub second_address: Option<String>,
+    /// The switch it is plugged into; without, it is alone in the world.
+    pub network: Option<Arc<Network>>,
+}
+
+impl NodeSpec {
+    /// A node called `name` with the main address `address`.
+    pub fn new(name: &str, address: &str) -> Self {
+        Self {
+            name: name.into(),
+            address: address.into(),
+            second_address: None,
+            network: None,
+        }
+    }
+
+    /// With an address of the other family too.
+    pub fn dual_stack(self, second: &str) -> Self {
+        Self {
+            second_address: Some(second.into()),
+            ..self
+        }
+    }
+
+    /// Plugged into a switch.
+    pub fn on(self, network: &Arc<Network>) -> Self {
+        Self {
+            network: Some(Arc::clone(network)),
+            ..self
+        }
+    }
+
+    fn place(&self) -> Result<Place> {
+        let addresses = std::iter::once(&self.address).chain(&self.second_address);
+        let addresses = addresses.map(|text| {
+            text.parse()
+                .with_context(|| format!("{text:?} is no address"))
+        });
+        Ok(Place {
+            addresses: addresses.collect::<Result<_>>()?,
+            switch: self.network.as_ref().map(|network| network.keeper()),
+        })
+    }
 }
 
 impl Default for NodeSpec {
     fn default() -> Self {
-        Self {
-            name: "node-a".into(),
-            address: "10.77.0.2".into(),
-        }
+        Self::new("node-a", "10.77.0.2")
     }
 }
 
@@ -76,12 +118,14 @@ impl Node {
             cgroups: Cgroups::create(&spec.name)?,
         };
         let holder = start_holder(&disk, &logs.join("holder.log"))?;
-        let shown = vec![
+        let units = services::UNITS.map(|(from, to)| (context.repo.join(from), to.into()));
+        let mut shown = vec![
             (context.payload.join("bin"), "/opt/harness/bin".into()),
             (context.payload.join("cni"), "/opt/cni/bin".into()),
             (context.slipway.clone(), "/usr/bin/slipway".into()),
             (context.repo.join("target/prober"), "/usr/bin/prober".into()),
         ];
+        shown.extend(units);
         Ok(Self {
             spec,
             disk,
@@ -99,8 +143,7 @@ impl Node {
             holder: self.holder.id(),
             disk: self.disk.clone(),
             name: self.spec.name.clone(),
-            address: format!("{}/24", self.spec.address),
-            gateway: gateway(&self.spec.address),
+            place: self.spec.place()?,
             shown: self.shown.clone(),
             logs: self.logs.clone(),
         };
@@ -218,7 +261,7 @@ fn start_holder(disk: &Disk, log: &Path) -> Result<Child> {
 }
 
 /// The first line that a child prints; if it ends before, the error holds what it complained of.
-fn first_line(child: &mut Child, log: &Path) -> Result<String> {
+pub fn first_line(child: &mut Child, log: &Path) -> Result<String> {
     let out = child
         .stdout
         .take()
@@ -232,17 +275,11 @@ fn first_line(child: &mut Child, log: &Path) -> Result<String> {
     Ok(line.trim().to_owned())
 }
 
-fn append(log: &Path) -> Result<File> {
+/// Opens a log to write at its end.
+pub fn append(log: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .append(true)
         .open(log)
         .with_context(|| format!("cannot write {}", log.display()))
-}
-
-/// The first address of the node's /24.
-fn gateway(address: &str) -> String {
-    address
-        .rsplit_once('.')
-        .map_or_else(|| address.to_owned(), |(net, _)| format!("{net}.1"))
 }

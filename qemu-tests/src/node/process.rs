@@ -33,12 +33,6 @@ impl Program {
         }
     }
 
-    /// One more argument.
-    pub fn arg(mut self, argument: impl Into<String>) -> Self {
-        self.argv.push(argument.into());
-        self
-    }
-
     /// Adds a variable to its environment.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.env.push((name.into(), value.into()));

@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{holder, init, life, usage};
+use super::{holder, init, life, network, usage};
 use crate::vm::imds;
 
 /// The role of [`holder::run`].
@@ -21,7 +21,8 @@ pub const HOLDER: &str = "internal-node-holder";
 pub const LIFE: &str = "internal-node-life";
 /// The role of [`init::run`].
 pub const INIT: &str = "internal-node-init";
-
+/// The role of [`network::keep`].
+pub const NETWORK: &str = "internal-node-network";
 /// The role of [`usage::measure`].
 pub const MEASURE: &str = "internal-measure";
 
@@ -42,6 +43,7 @@ pub fn play(mut arguments: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         HOLDER => parse(told).and_then(|disk| holder::run(&disk)),
         LIFE => parse(told).and_then(|life| life::run(&life)),
         INIT => parse(told).and_then(|life| init::run(&life)),
+        NETWORK => parse(told).and_then(|rootfs: PathBuf| network::keep(&rootfs)),
         MEASURE => parse(told).and_then(|line: Vec<String>| usage::measure(&line)),
         imds::PIPE => parse(told).and_then(|socket: PathBuf| imds::pipe(&socket)),
         _ => return None,

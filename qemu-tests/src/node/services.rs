@@ -7,7 +7,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use slipway::render::images;
 
 use super::native::Node;
@@ -78,7 +78,8 @@ pub fn start_containerd(node: &Node) -> Result<Process> {
     Ok(containerd)
 }
 
-/// Starts the kubelet with the flags of the image's unit.
+/// Starts the kubelet with the flags of the image's unit, and whatever supervises it: it comes
+/// again when it ends, and `systemctl restart kubelet.service` works inside.
 pub fn start_kubelet(node: &Node) -> Result<Process> {
     write(
         node,
@@ -86,26 +87,25 @@ pub fn start_kubelet(node: &Node) -> Result<Process> {
         DROP_IN,
     )?;
     let file = node.path("/etc/kubernetes/kubelet/kubelet.env");
-    let file = fs::read_to_string(file).context("kubelet.env is not there; was it rendered?")?;
-    let mut kubelet = Program::new([
-        "kubelet",
-        "--config=/etc/kubernetes/kubelet/config.yaml",
-        "--config-dir=/etc/kubernetes/kubelet/config.d",
-        "--kubeconfig=/etc/kubernetes/kubeconfig",
-    ]);
-    for argument in kubelet_args(&file) {
-        kubelet = kubelet.arg(argument);
-    }
-    node.start(&kubelet.log("kubelet"))
+    ensure!(
+        file.exists(),
+        "{} is not there; was it rendered?",
+        file.display()
+    );
+    node.start(&Program::new([KUBELET]).log("kubelet"))
 }
 
-/// The words of `KUBELET_ARGS` in an environment file (systemd.exec(5)).
-fn kubelet_args(file: &str) -> Vec<&str> {
-    file.lines()
-        .filter_map(|line| line.strip_prefix("KUBELET_ARGS="))
-        .flat_map(|value| value.trim_matches('"').split_whitespace())
-        .collect()
-}
+/// What stands in for systemd, relative to the repository, and where it is shown in a node.
+pub const UNITS: [(&str, &str); 2] = [
+    ("qemu-tests/src/node/unit/kubelet.sh", KUBELET),
+    (
+        "qemu-tests/src/node/unit/systemctl.sh",
+        "/usr/bin/systemctl",
+    ),
+];
+
+/// Runs the kubelet and supervises it.
+const KUBELET: &str = "/usr/libexec/harness-kubelet";
 
 fn write(node: &Node, inside: &str, text: &str) -> Result<()> {
     let path = node.path(inside);
@@ -113,16 +113,4 @@ fn write(node: &Node, inside: &str, text: &str) -> Result<()> {
         fs::create_dir_all(folder)?;
     }
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn arguments_of_an_environment_file() {
-        let file = "# made by slipway\nKUBELET_ARGS=--node-ip=10.77.0.2 --hostname-override=n1\n";
-        assert_eq!(
-            super::kubelet_args(file),
-            ["--node-ip=10.77.0.2", "--hostname-override=n1"]
-        );
-    }
 }

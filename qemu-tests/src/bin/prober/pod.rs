@@ -72,11 +72,12 @@ pub fn get(url: &str) -> Result<()> {
     Ok(())
 }
 
-/// Answers every request on `port` with the pod's host name.
+/// Answers every request on `port` with the pod's host name, to both families where there are two.
 pub fn serve(port: u16) -> Result<()> {
     let body = std::fs::read_to_string("/etc/hostname")?;
     let length = body.len();
-    for stream in TcpListener::bind(("0.0.0.0", port))?.incoming() {
+    let doors: [SocketAddr; 2] = [([0_u16; 8], port).into(), ([0_u8; 4], port).into()];
+    for stream in TcpListener::bind(&doors[..])?.incoming() {
         let mut stream = stream?;
         // One who hangs up early, as a kubelet's probe may, is not this server's end.
         let _ = stream.set_read_timeout(Some(Duration::from_secs(5)));

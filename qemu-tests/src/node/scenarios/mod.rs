@@ -4,6 +4,7 @@ mod bad;
 mod launch;
 mod power_cut;
 mod running;
+mod switch;
 
 use anyhow::Result;
 
@@ -12,6 +13,7 @@ use crate::scenario::{Context, Scenario, Tier};
 /// They run in this order: what the others stand on comes first.
 pub const SCENARIOS: &[Scenario] = &[
     node("harness-power-cut", power_cut::run),
+    node("harness-switch", switch::run),
     node("bad-no-metadata", bad::no_metadata),
     node("bad-full-disk", bad::full_disk),
     node("bad-read-only-target", bad::read_only_target),
