@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;
+mod facts;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -75,7 +76,8 @@ fn redact(text: &str) -> String {
         }
         out += &piece[word.len()..];
     }
-    out
+    // A hash that begins with a digit is quoted, one that begins with a letter is not.
+    out.replace("\"<sha256>\"", "<sha256>")
 }
 
 fn expected(folder: &Path, below: &Path, files: &mut BTreeMap<String, String>) {
@@ -163,62 +165,4 @@ fn texts(assets: &Assets, which: impl Fn(&str) -> bool) -> Vec<(String, String)>
     files
         .map(|(path, asset)| (path.to_owned(), text(asset.bytes.expose())))
         .collect()
-}
-
-// Facts that the handover stands on, asserted apart from the trees so that nobody updates them
-// away (docs/design.md §5).
-
-#[test]
-fn the_two_doors_hold_in_every_tree() {
-    for case in sorted(CASES) {
-        let text = texts(&rendered(&case), |path| path.ends_with("apiserver.yaml"));
-        let [(_, bootstrap), (_, hosted)] = &text[..] else {
-            panic!("{text:?}")
-        };
-        assert!(bootstrap.contains("--bind-address=127.0.0.1\n"));
-        assert!(bootstrap.contains("--endpoint-reconciler-type=none\n"));
-        assert!(!hosted.contains("--endpoint-reconciler-type"));
-        assert!(hosted.contains("maxSurge: 1\n      maxUnavailable: 0\n"));
-        assert!(
-            !hosted.contains("host: "),
-            "its probes must use the node's address"
-        );
-    }
-}
-
-#[test]
-fn who_serves_shares_the_port_and_all_six_the_user() {
-    let component = |path: &str| {
-        let names = ["apiserver", "controller-manager", "scheduler"];
-        let hosted = names
-            .iter()
-            .any(|name| path == format!("manifests/kube-{name}.yaml"));
-        hosted || path.starts_with("bootstrap-manifests/")
-    };
-    for case in sorted(CASES) {
-        let texts = texts(&rendered(&case), component);
-        assert_eq!(texts.len(), 6);
-        for (path, text) in texts {
-            let serves = path.starts_with("manifests/") || path.contains("apiserver");
-            assert_eq!(!text.contains("--secure-port=0\n"), serves, "{path}");
-            let shares = text.contains("--permit-port-sharing=true\n");
-            assert_eq!(shares, serves, "{path}");
-            assert!(text.contains("runAsUser: 65532\n"), "{path}");
-            assert!(!text.contains("containerPort:"), "{path}");
-        }
-    }
-}
-
-/// The kubelet denies static pods that name objects of the API.
-#[test]
-fn static_pods_name_no_objects() {
-    let is_static =
-        |path: &str| path.starts_with("bootstrap-manifests/") || path == "etcd/etcd.yaml";
-    for case in sorted(CASES) {
-        for (path, text) in texts(&rendered(&case), is_static) {
-            for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
-                assert!(!text.contains(forbidden), "{path}: {forbidden}");
-            }
-        }
-    }
 }

@@ -5,21 +5,19 @@
 //! the node's address is a door behind which only the self-hosted one answers (docs/design.md §5).
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use anyhow::Result;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
 use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
-use serde_json::json;
 
 use super::objects::{
     CONTROL_PLANE_LABEL, Door, control_plane_user, env_field, host_path, meta, mount, networks,
     secret_volume, strings, tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
-use super::{Output, emit, etcd, tls};
+use super::{Output, configuration, etcd, tls};
 use crate::config::Machine;
 use crate::pki::Secrets;
 
@@ -31,9 +29,8 @@ pub const SECRETS_DIR: &str = "/etc/kubernetes/secrets";
 pub const BOOTSTRAP_SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
 /// The issuer of service-account tokens; part of every token, so it never changes.
 const ISSUER: &str = "https://kubernetes.default.svc";
-const AUTHENTICATION: &str = "authentication.yaml";
 
-/// The files of `tls/` that an API server reads, besides [`AUTHENTICATION`].
+/// The files of `tls/` that an API server reads, besides its configuration.
 const FILES: [&str; 13] = [
     "apiserver.crt",
     "apiserver.key",
@@ -60,27 +57,34 @@ pub enum Stage {
 }
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
-    let authentication = emit::document(
-        "Who may ask without credentials: probes and load balancers, for health only.",
-        &authentication(),
-    )?;
-    out.public(format!("tls/{AUTHENTICATION}"), authentication.clone());
+    let configuration = configuration::files(machine, secrets)?;
+    for file in &configuration {
+        let path = format!("tls/{}", file.name);
+        match configuration::is_private(file.name) {
+            true => out.private(path, file.bytes.as_slice()),
+            false => out.public(path, file.bytes.as_slice()),
+        }
+    }
+    let secret = secret(secrets, configuration)?;
     out.manifest(
         "bootstrap-manifests/bootstrap-apiserver.yaml",
         "The temporary API server. It listens on loopback only, so that whoever is answered on the\n\
-         node's address is answered by the self-hosted one.",
+         node's address is answered by the self-hosted one. Changed from the original: without\n\
+         credentials health can be asked for, and nothing else; the port without TLS is gone upstream.",
         &bootstrap_pod(machine),
     )?;
     out.manifest(
         "manifests/kube-apiserver.yaml",
         "The self-hosted API server. A new pod starts beside the old one (both share the port) and\n\
-         the old one stops afterwards; no containerPorts, or the scheduler would forbid that.",
-        &daemon_set(machine),
+         the old one stops afterwards; no containerPorts, or the scheduler would forbid that. Changed\n\
+         from the original: its nodes are labelled control-plane (master is gone), its image holds it\n\
+         alone (hyperkube is gone), and it is probed, over TLS.",
+        &daemon_set(machine, &secret),
     )?;
     out.private_manifest(
         "manifests/kube-apiserver-secret.yaml",
         "What the self-hosted API server reads.",
-        &secret(secrets, authentication)?,
+        &secret,
     )
 }
 
@@ -89,7 +93,6 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
     let mut arguments = common(machine);
     let file = |flag: &str, name: &str| format!("--{flag}={SECRETS_DIR}/{name}");
     arguments.extend([
-        file("authentication-config", AUTHENTICATION),
         file("client-ca-file", "ca.crt"),
         file("etcd-cafile", "etcd-client-ca.crt"),
         file("etcd-certfile", "etcd-client.crt"),
@@ -105,6 +108,7 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
         file("tls-cert-file", "apiserver.crt"),
         file("tls-private-key-file", "apiserver.key"),
     ]);
+    arguments.extend(configuration::flags(machine).map(|(flag, name)| file(flag, name)));
     arguments.extend(match stage {
         Stage::Bootstrap => bootstrap_only(machine),
         Stage::SelfHosted => self_hosted_only(machine),
@@ -118,6 +122,7 @@ fn common(machine: &Machine) -> Vec<String> {
         "--allow-privileged=true",
         "--authorization-mode=Node,RBAC",
         "--enable-admission-plugins=NodeRestriction",
+        "--enable-bootstrap-token-auth=true",
         "--kubelet-preferred-address-types=InternalIP",
         "--permit-port-sharing=true",
         "--profiling=false",
@@ -129,7 +134,7 @@ fn common(machine: &Machine) -> Vec<String> {
         "--shutdown-watch-termination-grace-period=3s",
     ]);
     arguments.extend([
-        format!("--etcd-servers={}", etcd::LOOPBACK_URL),
+        format!("--etcd-servers={}", etcd::servers(machine)),
         format!("--secure-port={}", machine.api.port),
         format!("--service-account-issuer={ISSUER}"),
         format!(
@@ -137,6 +142,9 @@ fn common(machine: &Machine) -> Vec<String> {
             networks(&machine.cluster.service_cidrs)
         ),
     ]);
+    if configuration::is_audited(machine) {
+        arguments.push("--audit-log-path=-".into());
+    }
     arguments
 }
 
@@ -152,17 +160,22 @@ fn bootstrap_only(machine: &Machine) -> Vec<String> {
 
 /// The delay lets load balancers notice that /readyz fails before the port closes.
 fn self_hosted_only(machine: &Machine) -> Vec<String> {
-    let any = match machine.node.address {
-        IpAddr::V4(_) => "0.0.0.0",
-        IpAddr::V6(_) => "::",
-    };
     vec![
         "--advertise-address=$(HOST_IP)".into(),
-        format!("--bind-address={any}"),
+        bind_to_all(machine),
         // Behind a shared port the old process may answer a new pod's probe, and is told to stop
         // before the new one serves. So it serves on for as long as a start takes.
         "--shutdown-delay-duration=30s".into(),
     ]
+}
+
+/// IPv6's any address takes IPv4 too.
+fn bind_to_all(machine: &Machine) -> String {
+    let any = match machine.node.addresses().any(|address| address.is_ipv6()) {
+        true => "::",
+        false => "0.0.0.0",
+    };
+    format!("--bind-address={any}")
 }
 
 fn container(machine: &Machine, stage: Stage) -> Container {
@@ -217,8 +230,9 @@ pub fn control_plane_nodes() -> BTreeMap<String, String> {
     [(CONTROL_PLANE_LABEL.to_owned(), String::new())].into()
 }
 
-fn daemon_set(machine: &Machine) -> DaemonSet {
+fn daemon_set(machine: &Machine, secret: &Secret) -> DaemonSet {
     let mut set = workload::daemon_set(NAME, NAME, self_hosted_pod(machine));
+    workload::roll_with(&mut set.spec.template, secret);
     set.spec.update_strategy = Some(DaemonSetUpdateStrategy {
         type_: Some("RollingUpdate".into()),
         rolling_update: Some(RollingUpdateDaemonSet {
@@ -255,24 +269,16 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
     }
 }
 
-fn secret(secrets: &Secrets, authentication: Vec<u8>) -> Result<Secret> {
+fn secret(secrets: &Secrets, configuration: Vec<configuration::Rendered>) -> Result<Secret> {
     let mut data = tls::data(secrets, &FILES)?;
-    data.insert(AUTHENTICATION.into(), ByteString(authentication));
+    data.extend(
+        configuration
+            .into_iter()
+            .map(|file| (file.name.to_owned(), ByteString(file.bytes))),
+    );
     Ok(Secret {
         metadata: meta(NAME, NAME),
         data: Some(data),
         ..Default::default()
-    })
-}
-
-fn authentication() -> serde_json::Value {
-    let path = |path| json!({ "path": path });
-    json!({
-        "apiVersion": "apiserver.config.k8s.io/v1",
-        "kind": "AuthenticationConfiguration",
-        "anonymous": {
-            "enabled": true,
-            "conditions": [path("/livez"), path("/readyz"), path("/healthz")],
-        },
     })
 }

@@ -10,16 +10,30 @@ use super::objects::{
     Door, bind, config_map_volume, disruption_budget, meta, mount, networks, secret_volume,
     service_account, strings, with_probes,
 };
-use super::workload::{component, deployment, leader_arguments};
+use super::workload::{self, component, deployment, leader_arguments};
 use super::{Output, kubeconfig, tls};
 use crate::config::Machine;
+use crate::config::machine::Cluster;
 use crate::pki::Secrets;
 
 const NAME: &str = "kube-controller-manager";
 const PORT: u16 = 10257;
-const FILES: [&str; 3] = ["ca.crt", "ca.key", "service-account.key"];
+const FILES: [&str; 2] = ["ca.crt", "service-account.key"];
+/// The certificate that signs, alone, and its key.
+const SIGNER: [&str; 2] = ["ca-signer.crt", "ca.key"];
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    let mut files = FILES.to_vec();
+    if signs(machine) {
+        files.extend(SIGNER);
+    }
+    let secret = Secret {
+        metadata: meta(NAME, NAME),
+        data: Some(tls::data(secrets, &files)?),
+        ..Default::default()
+    };
+    let mut self_hosted = deployment(NAME, self_hosted_pod(machine));
+    workload::roll_with(&mut self_hosted.spec.template, &secret);
     out.manifest(
         "bootstrap-manifests/bootstrap-controller-manager.yaml",
         "The temporary controller-manager; it talks to the temporary API server on loopback.",
@@ -27,17 +41,15 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
     )?;
     out.manifest(
         "manifests/kube-controller-manager.yaml",
-        "The self-hosted controller-manager.",
-        &deployment(NAME, self_hosted_pod(machine)),
+        "The self-hosted controller-manager. Changed from the original: control-plane nodes instead of\n\
+         master, an image of its own instead of hyperkube, probes over TLS (the port without is gone), and\n\
+         bootstrap tokens that are past their time are deleted.",
+        &self_hosted,
     )?;
     out.private_manifest(
         "manifests/kube-controller-manager-secret.yaml",
         "What the controller-manager signs with.",
-        &Secret {
-            metadata: meta(NAME, NAME),
-            data: Some(tls::data(secrets, &FILES)?),
-            ..Default::default()
-        },
+        &secret,
     )?;
     out.manifest(
         "manifests/kube-controller-manager-service-account.yaml",
@@ -51,7 +63,8 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
     )?;
     out.manifest(
         "manifests/kube-controller-manager-disruption.yaml",
-        "A drain may evict one controller-manager at a time.",
+        "A drain may evict one controller-manager at a time. Changed from the original: policy/v1beta1 is\n\
+         gone, and with a minimum of one, a single replica could never be evicted.",
         &disruption_budget(NAME),
     )
 }
@@ -61,8 +74,6 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
     arguments.extend([
         "--allocate-node-cidrs=true".into(),
         format!("--cluster-cidr={}", networks(&machine.cluster.pod_cidrs)),
-        format!("--cluster-signing-cert-file={SECRETS_DIR}/ca.crt"),
-        format!("--cluster-signing-key-file={SECRETS_DIR}/ca.key"),
         format!("--root-ca-file={SECRETS_DIR}/ca.crt"),
         format!("--service-account-private-key-file={SECRETS_DIR}/service-account.key"),
         format!(
@@ -70,14 +81,16 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
             networks(&machine.cluster.service_cidrs)
         ),
     ]);
-    arguments.extend(
-        machine
-            .cluster
-            .pod_cidrs
-            .first()
-            .copied()
-            .and_then(node_mask),
-    );
+    if signs(machine) {
+        let [certificate, key] = SIGNER;
+        let seconds = machine.certificates.lifetimes.leaf.as_secs();
+        arguments.extend([
+            format!("--cluster-signing-cert-file={SECRETS_DIR}/{certificate}"),
+            format!("--cluster-signing-duration={seconds}s"),
+            format!("--cluster-signing-key-file={SECRETS_DIR}/{key}"),
+        ]);
+    }
+    arguments.extend(node_masks(&machine.cluster));
     arguments.extend(strings(stage_only(stage)));
     arguments.sort();
     arguments
@@ -90,13 +103,33 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
 fn stage_only(stage: Stage) -> &'static [&'static str] {
     match stage {
         Stage::Bootstrap => &["--kube-api-burst=400", "--kube-api-qps=200"],
-        Stage::SelfHosted => &["--use-service-account-credentials=true"],
+        Stage::SelfHosted => &[
+            "--controllers=*,token-cleaner-controller",
+            "--use-service-account-credentials=true",
+        ],
     }
+}
+
+/// Whether the cluster signs nodes' certificates itself: not without its authority's key.
+pub fn signs(machine: &Machine) -> bool {
+    let authority = machine.certificates.authority.as_ref();
+    authority.is_none_or(|authority| authority.key.is_some())
+}
+
+fn node_masks(cluster: &Cluster) -> impl Iterator<Item = String> {
+    cluster.pod_cidrs.iter().filter_map(|pods| {
+        let family = match pods {
+            _ if !cluster.is_dual_stack() => "",
+            IpNet::V4(_) => "-ipv4",
+            IpNet::V6(_) => "-ipv6",
+        };
+        node_mask(*pods).map(|mask| format!("--node-cidr-mask-size{family}={mask}"))
+    })
 }
 
 /// The size of a node's share of the pod network, where the default (24, IPv6: 64) does not lie
 /// inside it or is more than the allocator's 16 bits smaller.
-fn node_mask(pods: IpNet) -> Option<String> {
+fn node_mask(pods: IpNet) -> Option<u8> {
     let (default, longest) = if pods.addr().is_ipv4() {
         (24, 32)
     } else {
@@ -104,7 +137,7 @@ fn node_mask(pods: IpNet) -> Option<String> {
     };
     let size = pods.prefix_len();
     let mask = default.clamp(size, (size + 16).min(longest));
-    (mask != default).then(|| format!("--node-cidr-mask-size={mask}"))
+    (mask != default).then_some(mask)
 }
 
 fn container(machine: &Machine, stage: Stage) -> Container {
@@ -144,16 +177,15 @@ mod tests {
         let cases = [
             ("10.2.0.0/16", None),
             ("10.0.0.0/8", None),
-            ("0.0.0.0/4", Some("20")),
+            ("0.0.0.0/4", Some(20)),
             ("10.2.0.0/24", None),
-            ("10.2.0.0/26", Some("26")),
+            ("10.2.0.0/26", Some(26)),
             ("fd00::/48", None),
-            ("fd00::/40", Some("56")),
-            ("fd00::/112", Some("112")),
+            ("fd00::/40", Some(56)),
+            ("fd00::/112", Some(112)),
         ];
         for (network, mask) in cases {
-            let expected = mask.map(|mask| format!("--node-cidr-mask-size={mask}"));
-            assert_eq!(node_mask(network.parse().unwrap()), expected, "{network}");
+            assert_eq!(node_mask(network.parse().unwrap()), mask, "{network}");
         }
     }
 }

@@ -1,5 +1,7 @@
 //! CoreDNS: the names of Services for pods, and everything else from the node's own resolver.
 
+use std::net::IpAddr;
+
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{
     ConfigMap, Container, PodSecurityContext, PodSpec, Service, ServicePort, ServiceSpec, Sysctl,
@@ -8,8 +10,8 @@ use k8s_openapi::api::rbac::v1::ClusterRole;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{
-    Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, labels, meta, mount,
-    probe, requests, rule, service_account, tolerate_everything, with_probes,
+    Door, bind, cluster_meta, config_map_volume, confined, labels, meta, mount, probe, requests,
+    rule, service_account, tolerate_everything, unprivileged, with_probes,
 };
 use super::workload::deployment;
 use super::{Output, images};
@@ -24,7 +26,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/coredns-deployment.yaml",
         "The cluster's DNS server.",
-        &deployment(NAME, pod()),
+        &deployment(NAME, pod(machine)),
     )?;
     out.manifest(
         "manifests/coredns-service.yaml",
@@ -96,23 +98,19 @@ fn config(machine: &Machine) -> ConfigMap {
     }
 }
 
-fn pod() -> PodSpec {
+fn pod(machine: &Machine) -> PodSpec {
     // Port 53 without a capability: the pod's own network namespace allows it to everybody.
     let sysctl = Sysctl {
         name: "net.ipv4.ip_unprivileged_port_start".into(),
         value: "0".into(),
     };
     PodSpec {
-        containers: vec![container()],
+        containers: vec![container(machine)],
         dns_policy: Some("Default".into()),
         priority_class_name: Some("system-cluster-critical".into()),
         security_context: Some(PodSecurityContext {
-            run_as_user: Some(UID),
-            run_as_group: Some(UID),
-            run_as_non_root: Some(true),
-            seccomp_profile: Some(default_seccomp()),
             sysctls: Some(vec![sysctl]),
-            ..Default::default()
+            ..unprivileged(UID)
         }),
         service_account_name: Some(NAME.into()),
         tolerations: Some(tolerate_everything()),
@@ -121,10 +119,10 @@ fn pod() -> PodSpec {
     }
 }
 
-fn container() -> Container {
+fn container(machine: &Machine) -> Container {
     let container = Container {
         name: NAME.into(),
-        image: Some(images::COREDNS.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         args: Some(vec!["-conf".into(), "/etc/coredns/Corefile".into()]),
         resources: Some(requests("50m", "48Mi")),
@@ -155,12 +153,15 @@ fn service(machine: &Machine) -> Service {
         target_port: Some(IntOrString::Int(port)),
         ..Default::default()
     };
+    let addresses = machine.cluster.dns_service_ips();
+    let both = machine.cluster.is_dual_stack();
+    let family = |address: &IpAddr| if address.is_ipv4() { "IPv4" } else { "IPv6" };
+    let texts: Vec<_> = addresses.iter().map(ToString::to_string).collect();
     let spec = ServiceSpec {
-        cluster_ip: machine
-            .cluster
-            .dns_service_ips()
-            .first()
-            .map(ToString::to_string),
+        cluster_ip: texts.first().cloned(),
+        cluster_ips: both.then_some(texts),
+        ip_families: both.then(|| addresses.iter().map(|ip| family(ip).to_owned()).collect()),
+        ip_family_policy: both.then(|| "RequireDualStack".to_owned()),
         ports: Some(vec![
             port("dns", 53, "UDP"),
             port("dns-tcp", 53, "TCP"),

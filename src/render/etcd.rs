@@ -11,20 +11,32 @@ use super::objects::{
 };
 use super::{Output, images};
 use crate::config::Machine;
+use crate::config::machine::Etcd;
 
-/// Where this node's API servers reach etcd.
-pub const LOOPBACK_URL: &str = "https://127.0.0.1:2379";
+/// Where this node's API servers reach its own etcd.
+const LOOPBACK_URL: &str = "https://127.0.0.1:2379";
 /// Where the certificates lie on the node and in the pod.
 const CERTIFICATES: &str = "/etc/kubernetes/etcd";
 const DATA: &str = "/var/lib/etcd";
 const NAME: &str = "etcd";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    if machine.etcd != Etcd::Local {
+        return Ok(());
+    }
     out.manifest(
         "etcd/etcd.yaml",
         "The cluster's store; installed as a static pod that stays.",
         &pod(machine),
     )
+}
+
+/// Where API servers reach etcd, as their flag takes it.
+pub fn servers(machine: &Machine) -> String {
+    match &machine.etcd {
+        Etcd::Local => LOOPBACK_URL.to_owned(),
+        Etcd::External(etcd) => etcd.endpoints.join(","),
+    }
 }
 
 fn pod(machine: &Machine) -> Pod {
@@ -56,7 +68,7 @@ fn pod(machine: &Machine) -> Pod {
 fn container(machine: &Machine) -> Container {
     let container = Container {
         name: NAME.into(),
-        image: Some(images::ETCD.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/usr/local/bin/etcd".into()]),
         args: Some(arguments(machine)),

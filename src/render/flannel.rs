@@ -14,17 +14,21 @@ use super::objects::{
     with_probes,
 };
 use super::workload;
-use super::{Output, images};
+use super::{Output, images, kubeconfig};
 use crate::config::Machine;
+use crate::config::machine::Network;
 
 const NAME: &str = "flannel";
 const CONFIG: &str = "kube-flannel-cfg";
 const CONFIG_DIR: &str = "/etc/kube-flannel";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    if machine.network == Network::None {
+        return Ok(());
+    }
     out.manifest(
         "manifests/flannel.yaml",
-        "The pod network.",
+        "The pod network. Changed from the original: two capabilities instead of a privileged container.",
         &daemon_set(machine),
     )?;
     out.manifest(
@@ -93,7 +97,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
     let pod = PodSpec {
         containers: vec![daemon(machine)],
         host_network: Some(true),
-        init_containers: Some(vec![install_cni()]),
+        init_containers: Some(vec![install_cni(machine)]),
         priority_class_name: Some("system-node-critical".into()),
         security_context: Some(PodSecurityContext {
             seccomp_profile: Some(default_seccomp()),
@@ -112,7 +116,7 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
     workload::daemon_set("kube-flannel", NAME, pod)
 }
 
-fn install_cni() -> Container {
+fn install_cni(machine: &Machine) -> Container {
     let command = [
         "cp",
         "-f",
@@ -121,7 +125,7 @@ fn install_cni() -> Container {
     ];
     Container {
         name: "install-cni".into(),
-        image: Some(images::FLANNEL.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(strings(&command)),
         security_context: Some(confined()),
@@ -134,15 +138,19 @@ fn install_cni() -> Container {
 }
 
 fn daemon(machine: &Machine) -> Container {
-    let arguments = [
+    let mut arguments = vec![
         "--healthz-port=8081",
         "--iface=$(HOST_IP)",
         "--ip-masq",
         "--kube-subnet-mgr",
     ];
+    // With both families it looks for the interface of an IPv4 address only, unless told so.
+    if machine.cluster.is_dual_stack() && machine.node.address.is_ipv6() {
+        arguments.push("--public-ipv6=$(HOST_IP)");
+    }
     let container = Container {
         name: "kube-flannel".into(),
-        image: Some(images::FLANNEL.into()),
+        image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/opt/bin/flanneld".into()]),
         args: Some(strings(&arguments)),
@@ -170,19 +178,20 @@ fn daemon(machine: &Machine) -> Container {
     with_probes(container, door, "/readyz", "/healthz")
 }
 
-/// The Service network is not there before kube-proxy, so flannel is told the node's address.
+/// The Service network is not there before kube-proxy, so flannel is told where else the API is.
 fn environment(machine: &Machine) -> Vec<EnvVar> {
     let set = |name: &str, value: String| EnvVar {
         name: name.into(),
         value: Some(value),
         ..Default::default()
     };
+    let (host, port) = kubeconfig::host_and_port(machine);
     vec![
         env_field("POD_NAME", "metadata.name"),
         env_field("POD_NAMESPACE", "metadata.namespace"),
         env_field("HOST_IP", "status.hostIP"),
-        set("KUBERNETES_SERVICE_HOST", machine.node.address.to_string()),
-        set("KUBERNETES_SERVICE_PORT", machine.api.port.to_string()),
+        set("KUBERNETES_SERVICE_HOST", host),
+        set("KUBERNETES_SERVICE_PORT", port.to_string()),
     ]
 }
 

@@ -1,5 +1,8 @@
 //! The container images that manifests name: upstream's own names and tags, so that the manifests
 //! run unchanged where a registry is reachable. The payload build makes archives of these names.
+//! The machine document may name others: a mirror for all, or a reference for one.
+
+use crate::config::Machine;
 
 /// etcd; holds /usr/local/bin/etcd.
 pub const ETCD: &str = "registry.k8s.io/etcd:3.7.3-0";
@@ -16,4 +19,23 @@ pub const SLIPWAY: &str = concat!("ghcr.io/slipway-dev/slipway:v", env!("CARGO_P
 /// `version` has no leading `v`.
 pub fn kubernetes(component: &str, version: &str) -> String {
     format!("registry.k8s.io/{component}:v{version}")
+}
+
+/// The image of one of [`crate::config::IMAGES`], as the document wants it.
+pub fn of(machine: &Machine, component: &str) -> String {
+    let images = &machine.images;
+    if let Some(reference) = images.references.get(component) {
+        return reference.clone();
+    }
+    let reference = match component {
+        "etcd" => ETCD.to_owned(),
+        "coredns" => COREDNS.to_owned(),
+        "flannel" => FLANNEL.to_owned(),
+        "slipway" => SLIPWAY.to_owned(),
+        _ => kubernetes(component, &machine.kubernetes_version),
+    };
+    match (&images.registry, reference.rsplit_once('/')) {
+        (Some(registry), Some((_, name))) => format!("{registry}/{name}"),
+        _ => reference,
+    }
 }

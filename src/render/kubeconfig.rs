@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::apiserver::{SECRETS_DIR, Stage};
 use super::{Output, emit, objects};
 use crate::config::Machine;
+use crate::config::machine::{AltName, Endpoint};
 use crate::pki::Secrets;
 
 /// The ConfigMap that self-hosted components on the host network mount: it works before the
@@ -25,6 +26,12 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         "auth/kubeconfig",
         "The cluster's first administrator.",
         &admin(machine, secrets)?,
+    )?;
+    out.private_manifest(
+        "auth/kubeconfig-kubelet",
+        "For a kubelet that is to join: the bootstrap token, until it has a certificate. Changed from the\n\
+         original: the token ends, and the context has a name.",
+        &kubelet_bootstrap(machine, secrets)?,
     )?;
     for component in ["kube-controller-manager", "kube-scheduler"] {
         // Relative names: the same file works in the asset directory and in the pod.
@@ -58,9 +65,27 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
     )
 }
 
-/// The address people and self-hosted components use: `https://HOST:PORT`.
+/// The address people, other nodes and self-hosted components use: `https://HOST:PORT`.
 pub fn server(machine: &Machine) -> String {
-    url(machine.node.address, machine.api.port)
+    match &machine.api.endpoint {
+        Some(endpoint) => format!("https://{endpoint}"),
+        None => url(machine.node.address, machine.api.port),
+    }
+}
+
+/// The two parts of [`server`].
+pub fn host_and_port(machine: &Machine) -> (String, u16) {
+    match &machine.api.endpoint {
+        Some(Endpoint {
+            host: AltName::Dns(name),
+            port,
+        }) => (name.clone(), *port),
+        Some(Endpoint {
+            host: AltName::Ip(address),
+            port,
+        }) => (address.to_string(), *port),
+        None => (machine.node.address.to_string(), machine.api.port),
+    }
 }
 
 fn url(address: IpAddr, port: u16) -> String {
@@ -96,9 +121,8 @@ fn in_cluster(machine: &Machine) -> Result<ConfigMap> {
 
 fn admin(machine: &Machine, secrets: &Secrets) -> Result<Value> {
     let pair = secrets.pair("tls/admin")?;
-    let authority = STANDARD.encode(secrets.cert("tls/ca")?);
     let credentials = Credentials {
-        authority: json!({ "certificate-authority-data": authority }),
+        authority: authority(secrets)?,
         user: json!({
             "client-certificate-data": STANDARD.encode(&pair.cert),
             "client-key-data": STANDARD.encode(pair.key.expose()),
@@ -110,6 +134,25 @@ fn admin(machine: &Machine, secrets: &Secrets) -> Result<Value> {
         "kubernetes-admin",
         credentials,
     ))
+}
+
+fn kubelet_bootstrap(machine: &Machine, secrets: &Secrets) -> Result<Value> {
+    let token = secrets.bootstrap_token().token();
+    let credentials = Credentials {
+        authority: authority(secrets)?,
+        user: json!({ "token": std::str::from_utf8(token.expose())? }),
+    };
+    Ok(kubeconfig(
+        machine,
+        &server(machine),
+        "kubelet-bootstrap",
+        credentials,
+    ))
+}
+
+fn authority(secrets: &Secrets) -> Result<Value> {
+    let authority = STANDARD.encode(secrets.cert("tls/ca")?);
+    Ok(json!({ "certificate-authority-data": authority }))
 }
 
 /// The parts of a kubeconfig that prove who is who.

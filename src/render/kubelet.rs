@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::Output;
+use super::{Output, controller_manager};
 use crate::config::Machine;
 
 const FOLDER: &str = "/etc/kubernetes/kubelet";
@@ -14,7 +14,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "kubelet/config.yaml",
         "The kubelet's base configuration. Drop-ins in config.d override it, in the order of their\n\
          numbers; 50-slipway.conf is this node's.",
-        &base(),
+        &base(machine),
     )?;
     out.manifest(
         "kubelet/50-slipway.conf",
@@ -28,8 +28,9 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
 
 /// No cgroup driver: the container runtime tells. Swap is tolerated, because pods do not get any
 /// by default. `resolvConf` is the default spelled out, for an image whose file names a resolver
-/// on loopback has to override it in a drop-in.
-fn base() -> Value {
+/// on loopback has to override it in a drop-in. The serving certificate that is rendered is the first:
+/// the kubelet asks for its next ones itself, if the cluster can sign.
+fn base(machine: &Machine) -> Value {
     json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -43,22 +44,30 @@ fn base() -> Value {
         "failSwapOn": false,
         "resolvConf": "/etc/resolv.conf",
         "rotateCertificates": true,
+        "serverTLSBootstrap": controller_manager::signs(machine),
         "staticPodPath": "/etc/kubernetes/manifests",
         "tlsCertFile": format!("{FOLDER}/serving.crt"),
         "tlsPrivateKeyFile": format!("{FOLDER}/serving.key"),
     })
 }
 
+/// What the document says of the kubelet itself stands beside and above slipway's own.
 fn drop_in(machine: &Machine) -> Value {
-    json!({
+    let mut value = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "clusterDNS": machine.cluster.dns_service_ips(),
         "clusterDomain": machine.cluster.domain,
-    })
+    });
+    for (field, wanted) in &machine.kubelet.config {
+        value[field] = wanted.clone();
+    }
+    value
 }
 
 fn environment(machine: &Machine) -> String {
-    let (name, address) = (&machine.node.name, machine.node.address);
-    format!("KUBELET_ARGS=--node-ip={address} --hostname-override={name}\n")
+    let name = &machine.node.name;
+    let addresses: Vec<_> = machine.node.addresses().map(|ip| ip.to_string()).collect();
+    let addresses = addresses.join(",");
+    format!("KUBELET_ARGS=--node-ip={addresses} --hostname-override={name}\n")
 }

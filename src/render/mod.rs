@@ -6,6 +6,8 @@
 //! [`directory`] and [`install`] are the edges: they put assets on disk.
 
 mod apiserver;
+mod checkpointer;
+mod configuration;
 mod controller_manager;
 pub mod directory;
 mod dns;
@@ -14,6 +16,7 @@ mod etcd;
 mod flannel;
 pub mod images;
 pub mod install;
+mod join;
 mod kubeconfig;
 mod kubelet;
 mod merge;
@@ -43,6 +46,8 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     controller_manager::render(&mut out, machine, secrets)?;
     scheduler::render(&mut out, machine)?;
     shared::render(&mut out, machine)?;
+    join::render(&mut out, secrets)?;
+    checkpointer::render(&mut out, machine)?;
     proxy::render(&mut out, machine)?;
     dns::render(&mut out, machine)?;
     flannel::render(&mut out, machine)?;

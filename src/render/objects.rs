@@ -83,6 +83,21 @@ pub fn bind(name: &str, role: &str, account: &str) -> ClusterRoleBinding {
     }
 }
 
+/// A ClusterRoleBinding of a ClusterRole to a group of users.
+pub fn bind_group(name: &str, role: &str, group: &str) -> ClusterRoleBinding {
+    let subject = Subject {
+        api_group: Some(ClusterRole::GROUP.into()),
+        kind: "Group".into(),
+        name: group.into(),
+        ..Default::default()
+    };
+    ClusterRoleBinding {
+        metadata: cluster_meta(name, name),
+        role_ref: role_ref::<ClusterRole>(role),
+        subjects: Some(vec![subject]),
+    }
+}
+
 /// A reference to a role of type `R`.
 pub fn role_ref<R: Resource>(name: &str) -> RoleRef {
     RoleRef {
@@ -271,11 +286,18 @@ pub fn with_probes(container: Container, door: Door<'_>, ready: &str, live: &str
 
 /// A pod that runs as the control plane's one user; its group may read the pod's Secrets.
 pub fn control_plane_user() -> PodSecurityContext {
-    let uid = Some(i64::from(CONTROL_PLANE_UID));
+    let uid = i64::from(CONTROL_PLANE_UID);
     PodSecurityContext {
-        run_as_user: uid,
-        run_as_group: uid,
-        fs_group: uid,
+        fs_group: Some(uid),
+        ..unprivileged(uid)
+    }
+}
+
+/// A pod that runs as this user, who is not root.
+pub fn unprivileged(uid: i64) -> PodSecurityContext {
+    PodSecurityContext {
+        run_as_user: Some(uid),
+        run_as_group: Some(uid),
         run_as_non_root: Some(true),
         seccomp_profile: Some(default_seccomp()),
         ..Default::default()

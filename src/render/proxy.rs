@@ -20,7 +20,8 @@ const NAME: &str = "kube-proxy";
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/kube-proxy.yaml",
-        "Makes Services reachable on every node.",
+        "Makes Services reachable on every node. Changed from the original: nftables instead of iptables,\n\
+         which upstream is about to give up.",
         &daemon_set(machine),
     )?;
     out.manifest(

@@ -22,7 +22,9 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     )?;
     out.manifest(
         "manifests/kube-scheduler.yaml",
-        "The self-hosted scheduler.",
+        "The self-hosted scheduler. Changed from the original: an account of its own instead of the\n\
+         namespace's default, which was cluster-admin; control-plane nodes instead of master, an image of\n\
+         its own instead of hyperkube, and probes over TLS, because the port without is gone.",
         &deployment(NAME, self_hosted_pod(machine)),
     )?;
     out.manifest(
@@ -42,7 +44,8 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     )?;
     out.manifest(
         "manifests/kube-scheduler-disruption.yaml",
-        "A drain may evict one scheduler at a time.",
+        "A drain may evict one scheduler at a time. Changed from the original: policy/v1beta1 is gone, and\n\
+         with a minimum of one, a single replica could never be evicted.",
         &disruption_budget(NAME),
     )
 }

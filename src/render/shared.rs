@@ -1,14 +1,13 @@
-//! Objects that belong to no single component: the Node and what its kubelet and the control plane
-//! may do.
+//! Objects that belong to no single component: the Node, and a right that several components have.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding, Subject};
+use k8s_openapi::api::rbac::v1::{Role, RoleBinding};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Output;
 use super::apiserver::control_plane_nodes;
-use super::objects::{account_subject, cluster_meta, meta, role_ref};
+use super::objects::{account_subject, meta, role_ref};
 use crate::config::Machine;
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
@@ -18,13 +17,10 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         &node(machine),
     )?;
     out.manifest(
-        "manifests/csr-renewal-role-binding.yaml",
-        "A node may renew its own client certificate.",
-        &csr_renewal(),
-    )?;
-    out.manifest(
-        "manifests/control-plane-authentication-role-binding.yaml",
-        "Lets controller-manager and scheduler check who asks for their metrics.",
+        "manifests/kube-system-rbac-role-binding.yaml",
+        "Lets controller-manager and scheduler check who asks for their metrics. Changed from the\n\
+         original, which made the default ServiceAccount of kube-system cluster-admin, and with it every\n\
+         pod there: each component has an account of its own now, and this is all they have in common.",
         &authentication_reader(),
     )
 }
@@ -38,20 +34,6 @@ fn node(machine: &Machine) -> Node {
     Node {
         metadata,
         ..Default::default()
-    }
-}
-
-fn csr_renewal() -> ClusterRoleBinding {
-    let role = "system:certificates.k8s.io:certificatesigningrequests:selfnodeclient";
-    ClusterRoleBinding {
-        metadata: cluster_meta("csr-renewal", "csr-renewal"),
-        role_ref: role_ref::<ClusterRole>(role),
-        subjects: Some(vec![Subject {
-            api_group: Some("rbac.authorization.k8s.io".into()),
-            kind: "Group".into(),
-            name: "system:nodes".into(),
-            ..Default::default()
-        }]),
     }
 }
 

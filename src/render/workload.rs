@@ -4,13 +4,17 @@ use k8s_openapi::api::apps::v1::{
     DaemonSet, DaemonSetSpec, Deployment, DeploymentSpec, DeploymentStrategy,
     RollingUpdateDeployment,
 };
-use k8s_openapi::api::core::v1::{Container, PodSpec};
+use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::apiserver::Stage;
 use super::objects::{LEASE, confined, meta, requests, selector, strings, template};
-use super::{images, kubeconfig};
+use super::{configuration, images, kubeconfig};
 use crate::config::Machine;
+use crate::hash::sha256;
+
+/// What a pod template says of the Secret that its pods read.
+const SECRETS_ANNOTATION: &str = "slipway.dev/secrets";
 
 /// Arguments that the controller-manager and the scheduler have in common. The self-hosted ones serve their
 /// health and metrics on this port of loopback; the temporary ones serve nobody, which saves each two RSA
@@ -44,7 +48,7 @@ pub fn component(
 ) -> Container {
     Container {
         name: name.into(),
-        image: Some(images::kubernetes(name, &machine.kubernetes_version)),
+        image: Some(images::of(machine, name)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec![format!("/usr/local/bin/{name}")]),
         args: Some(arguments),
@@ -52,6 +56,19 @@ pub fn component(
         security_context: Some(confined()),
         ..Default::default()
     }
+}
+
+/// Makes new pods when what is not secret of their Secret changes: certificates and configuration are read
+/// at a start only, and no key changes without a certificate.
+pub fn roll_with(template: &mut PodTemplateSpec, secret: &Secret) {
+    let mut all = Vec::new();
+    for (name, bytes) in secret.data.iter().flatten() {
+        if !name.ends_with(".key") && !configuration::is_private(name) {
+            all.extend([name.as_bytes(), b"\0", &bytes.0, b"\0"].concat());
+        }
+    }
+    let annotations = [(SECRETS_ANNOTATION.to_owned(), sha256(&all))];
+    template.metadata.get_or_insert_default().annotations = Some(annotations.into());
 }
 
 /// A DaemonSet of an application.
