@@ -1,6 +1,7 @@
 //! The node tier's scenarios.
 
 mod bad;
+mod certs;
 mod launch;
 mod power_cut;
 mod running;
@@ -38,6 +39,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-killed-add-ons", launch::killed::<13>),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
+    node("certs-renew", certs::renew),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {

@@ -1,0 +1,154 @@
+//! The life of certificates: renewed in a cluster that runs, while somebody keeps asking it.
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use qemu_tests::probe::{Kind, Report};
+use serde_json::Value;
+
+use crate::node::launch::{self, ASSETS};
+use crate::node::native::{Node, NodeSpec};
+use crate::node::process::{Finished, Program};
+use crate::scenario::Context;
+use crate::scenarios::{Kubectl, cluster, pods};
+
+/// How long a renewal may take here: an API server takes half a minute to go.
+const PATIENCE: Duration = Duration::from_secs(300);
+
+/// Where the API server and etcd are reached, and the asset that each has to show.
+fn doors(node: &Node) -> [(String, &'static str, &'static str); 2] {
+    let door = |port| format!("{}:{port}", node.spec().address);
+    [
+        (door(6443), "tls/apiserver.crt", "tls/ca.crt"),
+        (door(2379), "tls/etcd/server.crt", "tls/etcd-client-ca.crt"),
+    ]
+}
+
+pub fn renew(context: &Context) -> Result<()> {
+    let node = launched(context)?;
+    let before = shown_everywhere(&node)?;
+    let report = under_the_prober(&node, |node| {
+        let renewed = slipway(node, &["certs", "renew", "--all"])?.success()?;
+        ensure!(
+            renewed.contains("tls/apiserver is new: it was asked for"),
+            "the renewal does not say what is new: {renewed}"
+        );
+        Ok(())
+    })?;
+    unnoticed(&report)?;
+    let after = shown_everywhere(&node)?;
+    for ((door, old), (_, new)) in before.iter().zip(&after) {
+        ensure!(old != new, "{door} still shows its former certificate");
+    }
+    second_renewal_changes_nothing(&node)?;
+    cluster::wait_until_ready(&node)?;
+    pods::resolve_and_reach(&node)
+}
+
+/// A node with a cluster and a pod in it that asks the API.
+fn launched(context: &Context) -> Result<Node> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    launch::launch(&node)?;
+    pods::deploy(&node, pods::INTERVAL)?;
+    cluster::wait_until_ready(&node)?;
+    Ok(node)
+}
+
+fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
+    let program = Program::new([&["slipway"], arguments].concat());
+    let finished = node.start(&program)?.wait_within(PATIENCE)?;
+    let name = arguments.join("-");
+    let output = format!("{}{}", finished.stdout, finished.stderr);
+    fs::write(node.logs().join(format!("{name}.log")), output)?;
+    Ok(finished)
+}
+
+/// What every prober saw from before `act` until after it: outside the cluster and in a pod.
+fn under_the_prober(node: &Node, act: impl FnOnce(&Node) -> Result<()>) -> Result<Report> {
+    let prober = launch::probe(node)?;
+    act(node)?;
+    let in_pod = pods::report_of_many(node)?;
+    let mut report = launch::end_probe(node, prober)?;
+    report.series.extend(in_pod.series);
+    Ok(report)
+}
+
+/// No request failed that one repetition did not cure, and nobody was turned away.
+fn unnoticed(report: &Report) -> Result<()> {
+    ensure!(report.series.len() == 5, "five series are due: {report:?}");
+    for series in &report.series {
+        let (user, door, asked) = (&series.user, &series.door, series.requests);
+        ensure!(asked > 20, "{user} asked {door} only {asked} times");
+    }
+    let bad: Vec<_> = report
+        .failures()
+        .filter(|(_, failure)| !failure.cured || failure.kind == Kind::Forbidden)
+        .collect();
+    ensure!(bad.is_empty(), "somebody noticed: {bad:?}");
+    Ok(())
+}
+
+/// The certificate at each door, which is that of the asset directory.
+fn shown_everywhere(node: &Node) -> Result<Vec<(String, String)>> {
+    let mut all = Vec::new();
+    for (door, asset, authority) in doors(node) {
+        let authority = format!("{ASSETS}/{authority}");
+        let shown = shown(node, &door, &authority)?.success()?.trim().to_owned();
+        ensure!(
+            shown == body(node, asset)?,
+            "{door} does not show {asset} of the asset directory"
+        );
+        all.push((door, shown));
+    }
+    Ok(all)
+}
+
+/// Asks a server for its certificate, trusting a file's authorities only.
+fn shown(node: &Node, door: &str, authority: &str) -> Result<Finished> {
+    node.run(&Program::new(["prober", "--shown", door, authority]))
+}
+
+/// The first certificate of a PEM file of the asset directory, in base64 on one line.
+fn body(node: &Node, asset: &str) -> Result<String> {
+    let pem = fs::read_to_string(node.path(ASSETS).join(asset))?;
+    let lines = pem.lines().skip(1);
+    Ok(lines.take_while(|line| !line.starts_with('-')).collect())
+}
+
+fn second_renewal_changes_nothing(node: &Node) -> Result<()> {
+    let before = (marks(node)?, shown_everywhere(node)?);
+    let again = slipway(node, &["certs", "renew"])?.success()?;
+    ensure!(
+        again.contains("no certificate has to be renewed"),
+        "the second renewal says: {again}"
+    );
+    let after = (marks(node)?, shown_everywhere(node)?);
+    ensure!(
+        before == after,
+        "the second renewal changed something: {before:?} became {after:?}"
+    );
+    Ok(())
+}
+
+/// What changes when somebody writes to the control plane's Secrets or workloads.
+fn marks(node: &Node) -> Result<Vec<(String, Value)>> {
+    let mut marks = Vec::new();
+    for path in [
+        "api/v1/namespaces/kube-system/secrets",
+        "apis/apps/v1/namespaces/kube-system/daemonsets",
+    ] {
+        for object in node.list(&format!("/{path}"))? {
+            let metadata = &object["metadata"];
+            let mark = match metadata["generation"].is_null() {
+                true => &metadata["resourceVersion"],
+                false => &metadata["generation"],
+            };
+            marks.push((cluster::name(&object).to_owned(), mark.clone()));
+        }
+    }
+    ensure!(!marks.is_empty(), "there are no Secrets");
+    marks.sort_by(|(a, _), (b, _)| a.cmp(b));
+    Ok(marks)
+}
