@@ -18,7 +18,7 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 
-pub use renew::{Which, renew};
+pub use renew::renew;
 
 use crate::config::Machine;
 use crate::pki::Given;

@@ -6,12 +6,13 @@ use anyhow::{Result, anyhow};
 
 use super::parse::Words;
 use super::run::{asset_dir, output, print, root, secrets};
-use crate::certs::{self, Options, Which};
+use crate::certs::{self, Options};
 use crate::config::machine::Lifetimes;
 use crate::exit::{Exit, fail};
 use crate::metadata;
 use crate::node::clock;
 use crate::node::files::below;
+use crate::pki::Order;
 use crate::report::Reporter;
 
 /// Lists, renews or rotates.
@@ -49,19 +50,12 @@ fn list(words: &Words) -> Result<()> {
 }
 
 fn renew(words: &Words, names: &[&str]) -> Result<()> {
-    let which = match (words.has("all"), names) {
-        (false, []) => Which::Due,
-        (true, []) => Which::All,
-        (false, names) => Which::Named(names.iter().map(|&name| name.to_owned()).collect()),
-        (true, _) => {
-            return Err(fail(
-                Exit::Usage,
-                anyhow!("--all and names exclude each other"),
-            ));
-        }
+    let order = Order {
+        renew: names.iter().map(|&name| name.to_owned()).collect(),
+        renew_all: words.has("all"),
     };
     on_this_node(words, "renew", |options, reporter| {
-        certs::renew(options, &which, reporter)
+        certs::renew(options, &order, reporter)
     })
 }
 

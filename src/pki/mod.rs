@@ -30,6 +30,7 @@ use crate::secret::Secret;
 
 use inventory::Inventory;
 use round::Round;
+use table::{Use, Wanted};
 
 pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
@@ -146,8 +147,33 @@ pub struct Given {
     pub encryption_key: Option<Secret>,
 }
 
-/// Which leaves are to be renewed, by name, whether or not they have to be.
-pub type Chosen<'a> = &'a dyn Fn(&str) -> bool;
+/// What is to be done beside what is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Leaves to renew now, by name, e.g. `tls/apiserver`.
+    pub renew: Vec<String>,
+    /// Renew every leaf now.
+    pub renew_all: bool,
+}
+
+impl Order {
+    fn renews(&self, wanted: &Wanted) -> bool {
+        let named = || self.renew.iter().any(|name| name == wanted.name);
+        wanted.usage != Use::Authority && (self.renew_all || named())
+    }
+
+    fn check(&self, table: &[Wanted]) -> Result<()> {
+        let leaf = |wanted: &&Wanted| wanted.usage != Use::Authority;
+        let leaves: Vec<_> = (table.iter().filter(leaf).map(|wanted| wanted.name)).collect();
+        let unknown = (self.renew.iter()).find(|name| !leaves.contains(&name.as_str()));
+        unknown.map_or(Ok(()), |name| {
+            let known = leaves.join(", ");
+            let error =
+                anyhow!("there is no certificate {name} that can be renewed; there are {known}");
+            Err(fail(Exit::Usage, error))
+        })
+    }
+}
 
 /// Whether [`ensure`] would date something, so that the clock matters. An authority is kept or
 /// refused, so what hangs on it can be judged by the one that is there.
@@ -160,7 +186,7 @@ pub fn is_due(machine: &Machine, given: &Given, earlier: &Assets, now: SystemTim
     if token::keep(given, earlier, old.as_ref())?.is_none() {
         return Ok(true);
     }
-    Round::new(earlier, old.as_ref(), now, &|_| false).lacks(&table::wanted(machine))
+    Round::new(earlier, old.as_ref(), now, &Order::default()).lacks(&table::wanted(machine))
 }
 
 /// Every secret that `machine` needs: those of `earlier` (an asset directory, maybe empty) as far
@@ -173,16 +199,16 @@ pub fn ensure(
     earlier: &Assets,
     now: SystemTime,
 ) -> Result<(Secrets, Vec<Issued>)> {
-    renew(machine, given, earlier, now, &|_| false)
+    ensure_with(machine, given, earlier, now, &Order::default())
 }
 
-/// As [`ensure`], and new leaves for those whose name is `chosen`, though they would serve.
-pub fn renew(
+/// As [`ensure`], and does what is ordered.
+pub fn ensure_with(
     machine: &Machine,
     given: &Given,
     earlier: &Assets,
     now: SystemTime,
-    chosen: Chosen<'_>,
+    order: &Order,
 ) -> Result<(Secrets, Vec<Issued>)> {
     let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
@@ -193,8 +219,10 @@ pub fn renew(
         Some(token) => token,
         None => token::make(machine, given, now)?,
     };
-    let mut round = Round::new(earlier, old, now, chosen);
-    round.settle(&table::wanted(machine))?;
+    let table = table::wanted(machine);
+    order.check(&table)?;
+    let mut round = Round::new(earlier, old, now, order);
+    round.settle(&table)?;
     let inventory = Inventory {
         service_account: sha256(service_account_pub.as_bytes()),
         encryption_key: encryption_key.as_ref().map(|key| sha256(key.expose())),

@@ -8,8 +8,8 @@ use time::OffsetDateTime;
 use super::decide::{self, Decision, Found};
 use super::inventory::{Inventory, Record};
 use super::issue::{self, Authority};
-use super::table::{Use, Wanted};
-use super::{Chosen, Issued, Pair, text};
+use super::table::Wanted;
+use super::{Issued, Order, Pair, text};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
 use crate::hash::sha256;
@@ -19,7 +19,7 @@ pub struct Round<'a> {
     earlier: &'a Assets,
     old: Option<&'a Inventory>,
     now: OffsetDateTime,
-    chosen: Chosen<'a>,
+    order: &'a Order,
     /// What was issued, and why.
     pub issued: Vec<Issued>,
     /// Everything that is settled.
@@ -33,13 +33,13 @@ impl<'a> Round<'a> {
         earlier: &'a Assets,
         old: Option<&'a Inventory>,
         now: OffsetDateTime,
-        chosen: Chosen<'a>,
+        order: &'a Order,
     ) -> Self {
         Self {
             earlier,
             old,
             now,
-            chosen,
+            order,
             issued: Vec::new(),
             pairs: BTreeMap::new(),
             records: BTreeMap::new(),
@@ -86,9 +86,7 @@ impl<'a> Round<'a> {
         match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
             Decision::Issue(reason) => Ok(Some(reason)),
             Decision::Refuse(why) => Err(fail(Exit::Refused, anyhow!(why))),
-            Decision::Keep if wanted.usage != Use::Authority && (self.chosen)(wanted.name) => {
-                Ok(Some("it was asked for".to_owned()))
-            }
+            Decision::Keep if self.order.renews(wanted) => Ok(Some("asked for".to_owned())),
             Decision::Keep => {
                 let (pair, record) = found
                     .keep()

@@ -13,7 +13,7 @@ use crate::assets::Assets;
 use crate::config::Machine;
 use crate::exit::{Exit, fail};
 use crate::node::tree;
-use crate::pki::{self, Chosen, Given, Issued};
+use crate::pki::{self, Given, Issued, Order};
 
 pub use super::merge::{Change, What};
 
@@ -60,27 +60,26 @@ pub fn to_directory(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Rendered> {
-    renew(machine, given, folder, dated, overwrite, None)
+    to_directory_with(machine, given, folder, dated, overwrite, &Order::default())
 }
 
-/// As [`to_directory`], and new leaves for those that are `chosen` though they would serve.
-pub fn renew(
+/// As [`to_directory`], and does what is ordered of certificates.
+pub fn to_directory_with(
     machine: &Machine,
     given: &Given,
     folder: &Path,
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
-    chosen: Option<Chosen<'_>>,
+    order: &Order,
 ) -> Result<Rendered> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if chosen.is_some() || pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
+    if *order != Order::default() || pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
         now = dated()?;
     }
-    let chosen = chosen.unwrap_or(&|_| false);
-    let (secrets, issued) = pki::renew(machine, given, &earlier, now, chosen)?;
+    let (secrets, issued) = pki::ensure_with(machine, given, &earlier, now, order)?;
     let rendered = render(machine, &secrets)?;
     let merged = merge::merge(&earlier, &rendered, overwrite)?;
     if merged.assets != earlier {
