@@ -1,12 +1,20 @@
-//! Durations as people write them: `90s`, `2m`, `1h30m`, `500ms`.
+//! Durations as people write them: `90s`, `2m`, `1h30m`, `500ms`, `365d`.
 //!
 //! Go's notation, because every Kubernetes document uses it, cut to what has one spelling: whole
-//! numbers, each unit at most once, larger units first.
+//! numbers, each unit at most once, larger units first. Days are 24 hours and none of Go's, but nobody
+//! thinks of a certificate's life in hours.
 
 use std::time::Duration;
 
+const DAY: u64 = 24 * 3_600_000;
 /// Units from large to small, with their milliseconds.
-const UNITS: [(&str, u64); 4] = [("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+const UNITS: [(&str, u64); 5] = [
+    ("d", DAY),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1_000),
+    ("ms", 1),
+];
 /// No wait of a launch is longer; it also keeps every deadline within the clock's range.
 const MAX: Duration = Duration::from_secs(24 * 3600);
 
@@ -19,6 +27,19 @@ pub fn parse(text: &str) -> Result<Duration, String> {
     match Duration::from_millis(millis) {
         Duration::ZERO => Err("must be longer than zero".to_owned()),
         duration if duration > MAX => Err("must be at most 24h".to_owned()),
+        duration => Ok(duration),
+    }
+}
+
+/// Reads how long something is valid.
+///
+/// # Errors
+/// What is wrong with the text, without the text itself.
+pub fn lifetime(text: &str, least: Duration, most: Duration) -> Result<Duration, String> {
+    let millis = millis(text).ok_or("is not a duration; write it like 365d, 36h or 90m")?;
+    match Duration::from_millis(millis) {
+        duration if duration < least => Err(format!("must be at least {}", show(least))),
+        duration if duration > most => Err(format!("must be at most {}", show(most))),
         duration => Ok(duration),
     }
 }
@@ -42,12 +63,13 @@ fn millis(text: &str) -> Option<u64> {
     }
 }
 
-/// The shortest notation that [`parse`] reads back: `1h30m`, `2m`, `1s500ms`; `0s` for none.
-/// What is below a millisecond is left out.
+/// The shortest notation that [`parse`] reads back: `1h30m`, `2m`, `1s500ms`; `0s` for none, whole days
+/// above one as `30d`. What is below a millisecond is left out.
 pub fn show(duration: Duration) -> String {
     let mut rest = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
     let mut shown = String::new();
-    for (name, factor) in UNITS {
+    let whole_days = rest % DAY == 0 && rest > DAY;
+    for (name, factor) in UNITS.into_iter().skip(usize::from(!whole_days)) {
         if rest >= factor {
             shown.push_str(&format!("{}{name}", rest / factor));
             rest %= factor;
@@ -80,9 +102,28 @@ mod tests {
 
     #[test]
     fn refuses() {
-        let bad = "|90|s|1d|1.5h|30m1h|1m1m|-1s|1 s|25h|0s|0h0m|99999999999999999999h|1h99999999999999999m|²s";
+        let bad = "|90|s|2d|1d1h|1.5h|30m1h|1m1m|-1s|1 s|25h|0s|0h0m|99999999999999999999h|1h99999999999999999m|²s";
         for text in bad.split('|') {
             assert!(parse(text).is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn lifetimes() {
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        for (text, want) in [
+            ("30d", Ok(days(30))),
+            ("1d12h", Ok(days(1) + days(1) / 2)),
+            ("24h", Ok(days(1))),
+            ("23h", Err("must be at least 24h")),
+            ("31d", Err("must be at most 30d")),
+            (
+                "a year",
+                Err("is not a duration; write it like 365d, 36h or 90m"),
+            ),
+        ] {
+            let got = lifetime(text, days(1), days(30));
+            assert_eq!(got, want.map_err(str::to_owned), "{text}");
         }
     }
 

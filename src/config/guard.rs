@@ -15,7 +15,7 @@ use yaml_rust2::parser::{Parser, Tag};
 use yaml_rust2::scanner::{Marker, TScalarStyle};
 
 use super::ambiguous;
-use super::document::SENSITIVE;
+use super::document::is_sensitive;
 use super::problem::{Problems, quote};
 
 /// Far above what any document needs, far below what hurts.
@@ -240,7 +240,7 @@ impl Guard<'_> {
             let message = "merge keys are not supported; write the keys out";
             self.problems.add(mark.line(), path, message);
         } else if let Some(reason) = ambiguous::reason(text) {
-            let message = match SENSITIVE.contains(&path) {
+            let message = match is_sensitive(path) {
                 true => format!("is ambiguous: {reason}; if it is text, put it in quotes"),
                 false => format!(
                     "{text} is ambiguous: {reason}; if it is text, put it in quotes: {text:?}"

@@ -14,6 +14,7 @@ mod guard;
 pub mod machine;
 pub(crate) mod names;
 mod network;
+mod pem;
 mod problem;
 mod reader;
 pub mod schema;
@@ -21,8 +22,8 @@ pub mod sensitive;
 pub mod yaml;
 
 pub use document::{
-    API_VERSION, COMPONENTS, IMAGES, KIND, KUBERNETES_MINOR, KUBERNETES_VERSION,
-    SERVICE_ACCOUNT_KEY,
+    API_VERSION, AUTHORITY_KEY, COMPONENTS, ENCRYPTION_KEY, ETCD_KEY, IMAGES, KIND,
+    KUBERNETES_MINORS, KUBERNETES_VERSION, SERVICE_ACCOUNT_KEY, TOKEN,
 };
 pub use machine::Machine;
 pub(crate) use problem::quote;
@@ -51,15 +52,24 @@ pub fn parse(text: &[u8]) -> Result<Machine, Problems> {
 /// If it is no YAML.
 pub fn masked(text: &[u8]) -> Result<serde_json::Value, Problems> {
     let mut problems = Problems::default();
-    let tree = yaml::read(text, &mut problems).ok_or(problems)?;
-    let mut root = tree.root;
-    for path in document::SENSITIVE {
-        let pointer = format!("/{}", path.replace('.', "/"));
-        if let Some(value) = root.pointer_mut(&pointer).filter(|value| value.is_string()) {
-            *value = "(secret)".into();
-        }
+    let mut tree = yaml::read(text, &mut problems).ok_or(problems)?;
+    mask(&mut tree.root, "");
+    Ok(tree.root)
+}
+
+fn mask(value: &mut serde_json::Value, place: &str) {
+    use serde_json::Value;
+    match value {
+        Value::Object(entries) => entries
+            .iter_mut()
+            .for_each(|(key, value)| mask(value, &guard::child(place, key))),
+        Value::Array(items) => items
+            .iter_mut()
+            .enumerate()
+            .for_each(|(index, value)| mask(value, &guard::item(place, index))),
+        Value::String(_) if document::is_sensitive(place) => *value = "(secret)".into(),
+        _ => {}
     }
-    Ok(root)
 }
 
 #[cfg(test)]

@@ -46,7 +46,7 @@ fn unreachable_kind(address: IpAddr) -> Option<&'static str> {
 /// A network of pods. The controller-manager cuts a /24 (IPv4) or /64 (IPv6) for each node out of
 /// it and refuses an IPv6 network above /48 (`cidrset.clusterSubnetMaxDiff`).
 pub fn pods(text: &str) -> Result<IpNet, String> {
-    let net = network(text)?;
+    let net = any(text)?;
     let (largest, share) = if net.addr().is_ipv4() {
         (8, 24)
     } else {
@@ -64,7 +64,7 @@ pub fn pods(text: &str) -> Result<IpNet, String> {
 /// A network of Services: room for the offsets 1 (API) and 10 (DNS), and at most 20 bits, the
 /// API server's own limit (`validateMaxCIDRRange`).
 pub fn services(text: &str) -> Result<IpNet, String> {
-    let net = network(text)?;
+    let net = any(text)?;
     let bits = net.max_prefix_len() - net.prefix_len();
     let (largest, smallest) = (net.max_prefix_len() - 20, net.max_prefix_len() - 4);
     match bits {
@@ -79,7 +79,8 @@ pub fn services(text: &str) -> Result<IpNet, String> {
     }
 }
 
-fn network(text: &str) -> Result<IpNet, String> {
+/// A network of any size.
+pub fn any(text: &str) -> Result<IpNet, String> {
     let net: IpNet = text.parse().map_err(|_| {
         format!(
             "{} is not a network; write it like 10.2.0.0/16",

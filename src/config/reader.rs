@@ -4,15 +4,22 @@
 //! which is then noted as a problem, so that the questions after it are still asked. Because the
 //! reader remembers every question, it knows at the end which keys nobody wanted: there is no
 //! second list of fields that could go stale.
+//!
+//! Of a list of mappings (`patches`) every item is asked the same questions: `patches[].target`
+//! means the item that [`Reader::each`] is at.
 
 use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+pub use self::value::{choice, text, unknown_key, wrong_type};
 use super::guard;
-use super::problem::{Problems, quote};
-use super::sensitive::{self, Sensitive};
+use super::problem::Problems;
 use super::yaml::Tree;
+use value::A_MAPPING;
+
+mod ask;
+mod value;
 
 /// Reads one tree.
 pub struct Reader<'a> {
@@ -21,6 +28,8 @@ pub struct Reader<'a> {
     /// Paths that had a problem before; a second one about the same value would only repeat it.
     doubtful: BTreeSet<String>,
     known: Vec<&'static str>,
+    /// The item that `[]` in a path means.
+    item: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -35,94 +44,42 @@ impl<'a> Reader<'a> {
             problems,
             doubtful,
             known: Vec::new(),
+            item: 0,
         }
     }
 
-    /// A text that must be there; `example` completes "missing; give ...".
-    pub fn required<T>(
-        &mut self,
-        path: &'static str,
-        example: &str,
-        check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match self.find(path) {
-            Found::Value(value) => self.check(path, text(value, check)),
-            Found::Nothing => self.check(path, Err(format!("missing; give {example}"))),
-            Found::Blocked => None,
+    /// Notes a problem unless something stands at a path; `example` completes "missing; give ...".
+    pub fn demand(&mut self, path: &'static str, example: &str) {
+        if self.is_absent(path) {
+            self.refuse(path, format!("missing; give {example}"));
         }
     }
 
-    /// A text that may be left out.
-    pub fn optional<T>(
-        &mut self,
-        path: &'static str,
-        default: T,
-        check: impl FnOnce(&str) -> Result<T, String>,
-    ) -> Option<T> {
-        match self.find(path) {
-            Found::Value(value) => self.check(path, text(value, check)),
-            Found::Nothing | Found::Blocked => Some(default),
-        }
-    }
-
-    /// A whole number that may be left out.
-    pub fn number<T>(
-        &mut self,
-        path: &'static str,
-        default: T,
-        check: impl FnOnce(i64) -> Result<T, String>,
-    ) -> Option<T> {
-        match self.find(path) {
-            Found::Value(value) => {
-                let number = value.as_i64().ok_or_else(|| no_number(value));
-                self.check(path, number.and_then(check))
-            }
-            Found::Nothing | Found::Blocked => Some(default),
-        }
-    }
-
-    /// A list of texts, empty if left out. `check` sees each with those before it.
-    pub fn texts<T>(
-        &mut self,
-        path: &'static str,
-        check: impl Fn(&str, &[T]) -> Result<T, String>,
-    ) -> Option<Vec<T>> {
-        let items = match self.find(path) {
-            Found::Value(Value::Array(items)) => items,
-            Found::Value(value) => return self.check(path, Err(wrong_type(value, "a list"))),
-            Found::Nothing | Found::Blocked => return Some(Vec::new()),
-        };
-        let mut taken = Vec::new();
-        for (index, value) in items.iter().enumerate() {
-            let result = text(value, |text| check(text, &taken));
-            taken.extend(self.check(&guard::item(path, index), result));
-        }
-        (taken.len() == items.len()).then_some(taken)
-    }
-
-    /// A secret that may be left out: a text, or a mapping that says where it is.
-    pub fn sensitive(&mut self, path: &'static str) -> Option<Option<Sensitive>> {
-        let value = match self.find(path) {
-            Found::Value(value) => value,
-            Found::Nothing | Found::Blocked => return Some(None),
-        };
-        match sensitive::read(value) {
-            Ok(sensitive) => Some(Some(sensitive)),
-            Err((below, message)) if below.is_empty() => self.check(path, Err(message)),
-            Err((below, message)) => self.check(&guard::child(path, &below), Err(message)),
-        }
-    }
-
-    /// Whether the document itself says something at a path.
+    /// Whether the document itself says something at a path. A key without a value says nothing.
     pub fn is_given(&self, path: &str) -> bool {
-        self.tree.lines.contains_key(path)
+        matches!(self.look(path), Found::Value(_))
+    }
+
+    /// The path of a list's item, or of what stands in place of the list.
+    pub fn item_of(&self, path: &str, index: usize) -> String {
+        let item = guard::item(path, index);
+        match self.tree.lines.contains_key(&item) {
+            true => item,
+            false => path.to_owned(),
+        }
     }
 
     /// Notes a problem, with the line of the path or of the nearest thing around it.
     pub fn refuse(&mut self, path: &str, message: impl Into<String>) {
-        if !self.doubtful.contains(path) {
-            self.problems.add(self.line(path), path, message);
+        let place = self.place(path);
+        if !self.doubtful.contains(&place) {
+            self.problems.add(self.line(&place), place, message);
         }
+    }
+
+    /// Notes what is wrong, if something is.
+    pub fn check<T>(&mut self, path: &str, result: Result<T, String>) -> Option<T> {
+        result.map_err(|message| self.refuse(path, message)).ok()
     }
 
     /// Every path that was asked for.
@@ -133,71 +90,104 @@ impl<'a> Reader<'a> {
 
     /// Notes every key that nobody asked for, and every section that is none.
     pub fn refuse_the_rest(&mut self) {
-        self.section(&self.tree.root, "");
+        self.section(&self.tree.root, "", "");
     }
 
-    fn section(&mut self, value: &Value, path: &str) {
+    /// `path` is what questions call the section, `place` where it stands.
+    fn section(&mut self, value: &Value, path: &str, place: &str) {
         let entries = match value {
             Value::Object(entries) => entries,
             Value::Null if !path.is_empty() => return,
             _ => {
                 let subject = if path.is_empty() { "the document " } else { "" };
-                let message = wrong_type(value, "a mapping of keys");
-                return self.refuse(path, format!("{subject}{message}"));
+                let message = wrong_type(value, A_MAPPING);
+                return self.refuse(place, format!("{subject}{message}"));
             }
         };
         for (key, value) in entries {
-            let inner = guard::child(path, key);
-            let section = format!("{inner}.");
-            if self.known.contains(&inner.as_str()) {
-                continue;
-            }
-            if self.known.iter().any(|known| known.starts_with(&section)) {
-                self.section(value, &inner);
-            } else {
+            let (inner, place) = (guard::child(path, key), guard::child(place, key));
+            let items = format!("{inner}[]");
+            if self.is_section(&items) {
+                for (index, value) in value.as_array().into_iter().flatten().enumerate() {
+                    self.section(value, &items, &guard::item(&place, index));
+                }
+            } else if self.is_section(&inner) {
+                self.section(value, &inner, &place);
+            } else if !self.known.contains(&inner.as_str()) {
                 let message = unknown_key(key, &self.keys_of(path));
-                self.problems.add(self.line(&inner), inner, message);
+                self.problems.add(self.line(&place), place, message);
             }
         }
     }
 
+    /// Whether something below a path was asked for.
+    fn is_section(&self, path: &str) -> bool {
+        let below = |known: &&str| {
+            known
+                .strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        self.known.iter().any(below)
+    }
+
     /// The keys that may stand in a section.
     fn keys_of(&self, section: &str) -> Vec<&'static str> {
-        let mut keys: Vec<_> = self
-            .known
-            .iter()
-            .filter_map(|known| match section {
+        let mut keys: Vec<&str> = Vec::new();
+        for known in &self.known {
+            let rest = match section {
                 "" => Some(*known),
-                _ => known.strip_prefix(section)?.strip_prefix('.'),
-            })
-            .filter_map(|rest| rest.split('.').next())
-            .collect();
-        keys.dedup();
+                _ => known
+                    .strip_prefix(section)
+                    .and_then(|rest| rest.strip_prefix('.')),
+            };
+            let key = rest.and_then(|rest| rest.split(['.', '[']).next());
+            keys.extend(key.filter(|key| !keys.contains(key)));
+        }
         keys
     }
 
-    fn check<T>(&mut self, path: &str, result: Result<T, String>) -> Option<T> {
-        result.map_err(|message| self.refuse(path, message)).ok()
+    fn find(&mut self, path: &'static str) -> Found<'a> {
+        if !self.known.contains(&path) {
+            self.known.push(path);
+        }
+        self.look(path)
     }
 
-    fn find(&mut self, path: &'static str) -> Found<'a> {
-        self.known.push(path);
+    fn is_absent(&self, path: &str) -> bool {
+        matches!(self.look(path), Found::Nothing)
+    }
+
+    fn look(&self, path: &str) -> Found<'a> {
         let mut value = &self.tree.root;
         for key in path.split('.') {
-            value = match value {
-                Value::Object(entries) => match entries.get(key) {
-                    Some(value) => value,
-                    None => return Found::Nothing,
-                },
-                Value::Null => return Found::Nothing,
+            let (key, item) = match key.strip_suffix("[]") {
+                Some(list) => (list, Some(self.item)),
+                None => (key, None),
+            };
+            let inner = match value {
+                Value::Object(entries) => entries.get(key),
+                Value::Null => None,
                 _ => return Found::Blocked,
             };
+            let inner = match item {
+                Some(index) => inner.and_then(|list| list.get(index)),
+                None => inner,
+            };
+            let Some(inner) = inner else {
+                return Found::Nothing;
+            };
+            value = inner;
         }
         if value.is_null() {
             Found::Nothing
         } else {
             Found::Value(value)
         }
+    }
+
+    /// A path with the number of the item that it means.
+    fn place(&self, path: &str) -> String {
+        path.replace("[]", &format!("[{}]", self.item))
     }
 
     fn line(&self, path: &str) -> usize {
@@ -221,92 +211,4 @@ enum Found<'a> {
     Nothing,
     /// Something around the path is no mapping; that is the problem to report.
     Blocked,
-}
-
-/// A text that passes `check`. Of a number or truth value, what is wrong with it as a text is said
-/// first: quotes alone would not help.
-fn text<T>(value: &Value, check: impl FnOnce(&str) -> Result<T, String>) -> Result<T, String> {
-    match value {
-        Value::String(text) => check(text),
-        Value::Number(_) | Value::Bool(_) => check(&value.to_string())
-            .and_then(|_| Err(format!("{}; put it in quotes", wrong_type(value, "text")))),
-        _ => Err(wrong_type(value, "text")),
-    }
-}
-
-fn no_number(value: &Value) -> String {
-    let quoted = value
-        .as_str()
-        .is_some_and(|text| text.parse::<i64>().is_ok());
-    let hint = if quoted { "; remove the quotes" } else { "" };
-    format!("{}{hint}", wrong_type(value, "a whole number"))
-}
-
-fn wrong_type(value: &Value, wanted: &str) -> String {
-    let is = match value {
-        Value::Null => "empty",
-        Value::Bool(_) => "true or false",
-        Value::Number(_) => "a number",
-        Value::String(_) => "text",
-        Value::Array(_) => "a list",
-        Value::Object(_) => "a mapping of keys",
-    };
-    format!("is {is}, must be {wanted}")
-}
-
-fn unknown_key(key: &str, known: &[&str]) -> String {
-    let near = known
-        .iter()
-        .map(|known| (distance(&key.to_lowercase(), &known.to_lowercase()), *known))
-        .filter(|(distance, known)| *distance <= 1 + known.len() / 4)
-        .min();
-    match near {
-        Some((_, near)) => format!("unknown key {}; did you mean {near}?", quote(key)),
-        None => format!(
-            "unknown key {}; known here: {}",
-            quote(key),
-            known.join(", ")
-        ),
-    }
-}
-
-/// How many characters must be inserted, removed or replaced to make `b` of `a` (Levenshtein).
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, to) in b.iter().enumerate() {
-            let replaced = diagonal + usize::from(from != *to);
-            diagonal = row[j + 1];
-            row[j + 1] = replaced.min(diagonal + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn distances() {
-        for (a, b, want) in [
-            ("", "", 0),
-            ("abc", "abc", 0),
-            ("podcdr", "podcidr", 1),
-            ("a", "xyz", 3),
-        ] {
-            assert_eq!(distance(a, b), want, "{a} {b}");
-        }
-    }
-
-    #[test]
-    fn near_names_are_offered_and_far_ones_listed() {
-        let known = ["podCIDR", "serviceCIDR"];
-        assert!(unknown_key("podcidr", &known).ends_with("did you mean podCIDR?"));
-        assert!(unknown_key("podCDIR", &known).ends_with("did you mean podCIDR?"));
-        assert!(unknown_key("subnet", &known).ends_with("known here: podCIDR, serviceCIDR"));
-    }
 }
