@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::Options;
-use super::roll::{self, Part, SECRETS};
+use super::roll::{self, SECRETS};
+use super::{Options, clients};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
 use crate::kube::{self, Change, Client, Error, kubeconfig, name_of};
@@ -19,6 +19,9 @@ use crate::start::ready::{Here, Workload};
 use crate::start::wait::{Look, Wait, until};
 use crate::start::{converge, is_serving, plane};
 use crate::tls;
+
+/// The field manager of annotations that are in no manifest.
+const RESTARTS: &str = "slipway-restart";
 
 const NEXT_STEP: &str =
     "mend what is named above, then run the same command again: it goes on where this run stopped";
@@ -86,20 +89,38 @@ impl<'a> Cluster<'a> {
         })
     }
 
+    /// What all of it works on.
+    pub fn options(&self) -> &Options<'a> {
+        self.options
+    }
+
+    /// Where this node's API server is reached.
+    pub fn door(&self) -> SocketAddr {
+        let machine = self.options.machine;
+        SocketAddr::new(machine.node.address, machine.api.port)
+    }
+
     /// Brings every part up to date: its Secrets, then itself if they are new to it.
     pub fn update(&mut self, reporter: &mut Reporter) -> Result<()> {
         for part in roll::parts(self.assets)? {
             for secret in &part.secrets {
                 self.apply(secret, reporter)?;
             }
-            self.restart(&part, reporter)?;
-            let workload = part.name();
-            self.await_rolled(&workload, reporter)?;
-            if part.serves() {
+            let there = self.mark(&part.workload, SECRETS, &part.mark, reporter)?;
+            if there && part.serves() {
                 self.await_new_certificate(reporter)?;
             }
         }
         Ok(())
+    }
+
+    /// The parts that do not run with the Secrets of the asset directory.
+    pub fn outdated(&self) -> Result<Vec<String>> {
+        let mut outdated = Vec::new();
+        for part in roll::parts(self.assets)? {
+            outdated.extend(self.lacks(&part.workload, SECRETS, &part.mark)?);
+        }
+        Ok(outdated)
     }
 
     /// What this run left to other managers, as an error: a certificate that is not in its Secret ends one day.
@@ -117,7 +138,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Applies an object; what another manager owns is left and noted.
-    pub fn apply(&mut self, manifest: &plane::Manifest, reporter: &mut Reporter) -> Result<()> {
+    fn apply(&mut self, manifest: &plane::Manifest, reporter: &mut Reporter) -> Result<()> {
         let name = name_of(&manifest.object);
         match self
             .client
@@ -139,34 +160,93 @@ impl<'a> Cluster<'a> {
         Ok(())
     }
 
-    /// Tells a workload which Secrets there are now, which replaces its pods if those were others. Of its
-    /// object nothing else changes: a renewal is no upgrade.
-    fn restart(&self, part: &Part, reporter: &mut Reporter) -> Result<()> {
-        let object = &part.workload.object;
-        let name = name_of(object);
-        let live = match self.client.get(&self.client.path_of(object)?) {
-            Err(error) if error.is_not_found() => {
-                reporter.line(format!("{name} is not in the cluster; nothing to restart"));
-                return Ok(());
-            }
-            live => live.with_context(|| format!("cannot read {name}"))?,
+    /// Writes an annotation into a workload's pod template, which replaces its pods if it said something else,
+    /// and waits until they are replaced. Of the object nothing else changes: a renewal is no upgrade.
+    /// Returns whether the workload exists.
+    pub fn mark(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        value: &str,
+        reporter: &mut Reporter,
+    ) -> Result<bool> {
+        let name = name_of(&workload.object);
+        let Some(live) = self.live(workload)? else {
+            return Ok(false);
         };
-        if live["spec"]["template"]["metadata"]["annotations"][SECRETS] == part.mark.as_str() {
-            return Ok(());
+        if *marked(&live, annotation) != value {
+            // What `start` applies as well has to have the same owner, and all else must not.
+            let manager = match marked(&workload.object, annotation) {
+                Value::Null => RESTARTS,
+                _ => MANAGER,
+            };
+            let mut ours = kube::applied_by(&live, manager);
+            ours["spec"]["template"]["metadata"]["annotations"][annotation] = json!(value);
+            reporter.line(format!("{name} restarts"));
+            // Nobody but slipway writes these annotations, so there is nobody to take one from.
+            let applied = self.client.apply(&ours, manager, true);
+            applied.with_context(|| format!("cannot restart {name}"))?;
         }
-        let mut ours = kube::applied_by(&live, MANAGER);
-        ours["spec"]["template"]["metadata"]["annotations"][SECRETS] = json!(part.mark);
-        reporter.line(format!("{name} restarts with its new Secret"));
-        // Nobody but slipway writes this annotation, so there is nobody to take it from.
-        let applied = self.client.apply(&ours, MANAGER, true);
-        applied
-            .map(drop)
-            .with_context(|| format!("cannot restart {name}"))
+        self.await_rolled(&roll::name(workload), reporter)?;
+        Ok(true)
+    }
+
+    /// Says so if a workload that exists does not have this annotation on its pod template.
+    pub fn lacks(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        value: &str,
+    ) -> Result<Option<String>> {
+        let live = self.live(workload)?;
+        let lacks = live.is_some_and(|live| *marked(&live, annotation) != value);
+        Ok(lacks.then(|| format!("{} was not restarted", name_of(&workload.object))))
+    }
+
+    fn live(&self, workload: &plane::Manifest) -> Result<Option<Value>> {
+        match self.client.get(&self.client.path_of(&workload.object)?) {
+            Ok(live) => Ok(Some(live)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", name_of(&workload.object)))
+            }
+        }
+    }
+
+    /// Every namespace's copy of the authorities.
+    pub fn copies(&self) -> Result<Vec<Value>> {
+        let path = "/api/v1/configmaps?fieldSelector=metadata.name%3Dkube-root-ca.crt";
+        let list = self.client.list(path);
+        Ok(list
+            .context("cannot list the copies of the authority")?
+            .items)
+    }
+
+    /// Waits until every namespace's copy is that of the asset directory; the controller-manager writes them.
+    pub fn await_copies(&self, reporter: &mut Reporter) -> Result<()> {
+        let authorities = std::str::from_utf8(file(self.assets, "tls/ca.crt")?)?;
+        let wait = Wait {
+            what: "kube-root-ca.crt is new in every namespace",
+            deadline: Instant::now() + self.options.machine.timeouts.handover,
+            every: Duration::from_millis(500),
+            changes: None,
+            next_step: NEXT_STEP,
+        };
+        until(reporter, wait, |_| {
+            let copies = match self.copies() {
+                Ok(copies) => copies,
+                Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
+            };
+            Ok(match &clients::behind(&copies, authorities)[..] {
+                [] => Look::There(()),
+                behind => Look::NotYet(format!("not yet in {}", behind.join(", "))),
+            })
+        })
     }
 
     /// Waits until the pods of a workload are those that its object asks for, and no others.
-    pub fn await_rolled(&self, workload: &Workload, reporter: &mut Reporter) -> Result<()> {
-        let what = format!("{workload} runs with its new Secret and the former pod is gone");
+    fn await_rolled(&self, workload: &Workload, reporter: &mut Reporter) -> Result<()> {
+        let what = format!("{workload} was replaced and its former pod is gone");
         let wait = Wait {
             what: &what,
             deadline: Instant::now() + self.options.machine.timeouts.pods,
@@ -188,17 +268,12 @@ impl<'a> Cluster<'a> {
 
     /// Waits until the API server shows this node's certificate of the asset directory.
     fn await_new_certificate(&self, reporter: &mut Reporter) -> Result<()> {
-        let machine = self.options.machine;
-        let door = SocketAddr::new(machine.node.address, machine.api.port);
-        let file = |path: &str| {
-            let asset = self.assets.get(path);
-            asset.with_context(|| format!("the asset directory has no {path}"))
-        };
-        let roots = tls::authorities(file("tls/ca.crt")?.bytes.expose())?;
-        let wanted = tls::certificates(file("tls/apiserver.crt")?.bytes.expose())?;
+        let door = self.door();
+        let roots = tls::authorities(file(self.assets, "tls/ca.crt")?)?;
+        let wanted = tls::certificates(file(self.assets, "tls/apiserver.crt")?)?;
         let wait = Wait {
             what: "the API server shows its new certificate",
-            deadline: Instant::now() + machine.timeouts.handover,
+            deadline: Instant::now() + self.options.machine.timeouts.handover,
             every: Duration::from_millis(200),
             changes: None,
             next_step: NEXT_STEP,
@@ -211,6 +286,17 @@ impl<'a> Cluster<'a> {
             })
         })
     }
+}
+
+/// A file of the asset directory.
+pub fn file<'a>(assets: &'a Assets, path: &str) -> Result<&'a [u8]> {
+    let asset = assets.get(path);
+    let asset = asset.with_context(|| format!("the asset directory has no {path}"))?;
+    Ok(asset.bytes.expose())
+}
+
+fn marked<'a>(workload: &'a Value, annotation: &str) -> &'a Value {
+    &workload["spec"]["template"]["metadata"]["annotations"][annotation]
 }
 
 fn mistrusted(server: &str, cause: &str) -> anyhow::Error {

@@ -6,12 +6,14 @@
 //! within a minute, some in five, some never, and none tells that it did. They are restarted, one at a
 //! time, each once the one before serves.
 
+mod clients;
 mod cluster;
 mod kubelet;
 pub mod list;
 pub mod metrics;
 mod renew;
 mod roll;
+mod rotate;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -19,6 +21,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 
 pub use renew::renew;
+pub use rotate::rotate;
 
 use crate::config::Machine;
 use crate::pki::Given;

@@ -26,13 +26,13 @@ impl Part {
     pub fn serves(&self) -> bool {
         plane::argument(&self.workload.object["spec"]["template"], "--etcd-servers").is_some()
     }
+}
 
-    /// Its name, for the judgement of its pods.
-    pub fn name(&self) -> Workload {
-        Workload {
-            namespace: plane::namespace(&self.workload.object),
-            name: plane::name(&self.workload.object),
-        }
+/// A workload's name, for the judgement of its pods.
+pub fn name(workload: &Manifest) -> Workload {
+    Workload {
+        namespace: plane::namespace(&workload.object),
+        name: plane::name(&workload.object),
     }
 }
 
@@ -159,7 +159,7 @@ mod tests {
             .iter()
             .map(|part| {
                 let secrets: Vec<_> = part.secrets.iter().map(|one| one.file.as_str()).collect();
-                (part.name().name, part.mark.clone(), secrets)
+                (name(&part.workload).name, part.mark.clone(), secrets)
             })
             .collect();
         assert_eq!(

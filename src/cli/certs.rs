@@ -12,7 +12,7 @@ use crate::exit::{Exit, fail};
 use crate::metadata;
 use crate::node::clock;
 use crate::node::files::below;
-use crate::pki::Order;
+use crate::pki::{Order, Step};
 use crate::report::Reporter;
 
 /// Lists, renews or rotates.
@@ -22,6 +22,7 @@ pub fn run(words: &Words) -> Result<()> {
         None => list(words),
         Some((&"list", [])) => list(words),
         Some((&"renew", names)) => renew(words, names),
+        Some((&"rotate", [step])) => rotate(words, step),
         Some(_) => Err(fail(
             Exit::Usage,
             anyhow!(
@@ -53,20 +54,34 @@ fn renew(words: &Words, names: &[&str]) -> Result<()> {
     let order = Order {
         renew: names.iter().map(|&name| name.to_owned()).collect(),
         renew_all: words.has("all"),
+        step: None,
     };
-    on_this_node(words, "renew", |options, reporter| {
+    on_this_node(words, |options, reporter| {
         certs::renew(options, &order, reporter)
+    })
+}
+
+fn rotate(words: &Words, step: &str) -> Result<()> {
+    let step = match step {
+        "trust" => Step::Trust,
+        "reissue" => Step::Reissue,
+        "drop" => Step::Drop,
+        other => {
+            let error = anyhow!("certs rotate takes trust, reissue or drop, not {other:?}");
+            return Err(fail(Exit::Usage, error));
+        }
+    };
+    on_this_node(words, |options, reporter| {
+        certs::rotate(options, step, reporter)
     })
 }
 
 /// Does something with the kept document and the asset directory.
 fn on_this_node(
     words: &Words,
-    stage: &str,
     act: impl FnOnce(&Options<'_>, &mut Reporter) -> Result<()>,
 ) -> Result<()> {
     let mut reporter = Reporter::new("certs", output(words)?, None);
-    reporter.stage(stage);
     let root = root(words);
     let kept = below(&root, metadata::KEPT);
     if !kept.exists() {

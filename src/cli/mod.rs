@@ -202,11 +202,12 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "certs",
-        argument: "[list | renew [NAME…]]",
-        summary: "list certificates, or renew them and restart what uses them",
+        argument: "[list | renew [NAME…] | rotate STEP]",
+        summary: "list certificates, renew them, or rotate their authority",
         details: "list reads the asset directory only. renew makes new ones for those with less than a third of \
                   their life left, installs this node's files, updates the cluster's Secrets and restarts what \
-                  reads them, one at a time. It can be killed and run again at any time.",
+                  reads them, one at a time. rotate takes the steps trust, reissue and drop to another authority of the \
+                  cluster. Each can be killed and run again at any time.",
         options: &[
             Flag {
                 name: "all",

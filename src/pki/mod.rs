@@ -154,6 +154,19 @@ pub struct Order {
     pub renew: Vec<String>,
     /// Renew every leaf now.
     pub renew_all: bool,
+    /// A step of the rotation of the cluster's authority.
+    pub step: Option<Step>,
+}
+
+/// A step of a rotation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A new authority, trusted beside the old one, which still signs.
+    Trust,
+    /// The new one signs; every leaf is issued anew. Both are trusted.
+    Reissue,
+    /// The old one is trusted no more.
+    Drop,
 }
 
 impl Order {

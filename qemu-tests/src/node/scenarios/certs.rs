@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::{Kind, Report};
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ use crate::scenarios::{Kubectl, cluster, pods};
 
 /// How long a renewal may take here: an API server takes half a minute to go.
 const PATIENCE: Duration = Duration::from_secs(300);
+
+const EXIT_REFUSED: i32 = 6;
 
 /// Where the API server and etcd are reached, and the asset that each has to show.
 fn doors(node: &Node) -> [(String, &'static str, &'static str); 2] {
@@ -44,6 +46,79 @@ pub fn renew(context: &Context) -> Result<()> {
     second_renewal_changes_nothing(&node)?;
     cluster::wait_until_ready(&node)?;
     pods::resolve_and_reach(&node)
+}
+
+/// Files of the asset directory as they were before the rotation, which nobody may take any more.
+const OLD: &str = "/root/old";
+const KEPT: [&str; 3] = ["ca.crt", "admin.crt", "admin.key"];
+
+pub fn rotate(context: &Context) -> Result<()> {
+    let node = launched(context)?;
+    fs::create_dir_all(node.path(OLD))?;
+    for file in KEPT {
+        let from = node.path(ASSETS).join("tls").join(file);
+        fs::copy(from, node.path(OLD).join(file))?;
+    }
+    let early = slipway(&node, &["certs", "rotate", "reissue"])?;
+    ensure!(
+        early.ended.code() == Some(EXIT_REFUSED) && early.stderr.contains("certs rotate trust"),
+        "a step before its time: {early:?}"
+    );
+    let report = under_the_prober(&node, |node| {
+        let trusted = step(node, "trust")?;
+        ensure!(
+            trusted.contains("Deployment probe/prober"),
+            "it does not name the pod that somebody else has to restart: {trusted}"
+        );
+        step(node, "reissue")?;
+        // Again: there is nothing left to do but to look.
+        step(node, "reissue")?;
+        step(node, "drop").map(drop)
+    })?;
+    unnoticed(&report)?;
+    shown_everywhere(&node)?;
+    the_old_authority_is_refused(&node)?;
+    cluster::wait_until_ready(&node)?;
+    pods::resolve_and_reach(&node)
+}
+
+fn step(node: &Node, step: &str) -> Result<String> {
+    let done = slipway(node, &["certs", "rotate", step])?;
+    done.success().with_context(|| format!("the step {step}"))
+}
+
+/// Whoever trusts only the old authority refuses the API server and the kubelet, and both refuse whoever
+/// shows a certificate of it.
+fn the_old_authority_is_refused(node: &Node) -> Result<()> {
+    let address = &node.spec().address;
+    for (port, path) in [(6443, "/api/v1/namespaces"), (10250, "/pods")] {
+        let door = format!("{address}:{port}");
+        shown(node, &door, &format!("{ASSETS}/tls/ca.crt"))?.success()?;
+        let distrusted = shown(node, &door, &format!("{OLD}/ca.crt"))?;
+        ensure!(
+            distrusted.ended.code() == Some(1) && distrusted.stderr.contains("UnknownIssuer"),
+            "the old authority proves {door}: {distrusted:?}"
+        );
+        let old = ask(node, &door, path, OLD)?;
+        ensure!(
+            old.ended.code() == Some(1) && old.stderr.contains("Unauthorized"),
+            "{door} takes a certificate of the old authority: {old:?}"
+        );
+        ask(node, &door, path, &format!("{ASSETS}/tls"))?.success()?;
+    }
+    Ok(())
+}
+
+/// Asks as the administrator whose certificate lies in a folder.
+fn ask(node: &Node, door: &str, path: &str, folder: &str) -> Result<Finished> {
+    let server = format!("--server=https://{door}");
+    let authority = format!("--certificate-authority={ASSETS}/tls/ca.crt");
+    let certificate = format!("--client-certificate={folder}/admin.crt");
+    let key = format!("--client-key={folder}/admin.key");
+    let program = ["kubectl", &server, &authority, &certificate, &key];
+    node.run(&Program::new(
+        [&program[..], &["get", "--raw", path]].concat(),
+    ))
 }
 
 /// A node with a cluster and a pod in it that asks the API.

@@ -40,6 +40,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
     node("certs-renew", certs::renew),
+    node("certs-rotate", certs::rotate),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
