@@ -8,6 +8,7 @@
 
 pub mod assets;
 pub mod certs;
+pub mod checkpoint;
 pub mod cli;
 pub mod config;
 pub mod exit;

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use slipway::config::{self, Machine};
 use slipway::exit::{Exit, exit_of};
+use slipway::node::tree;
 use slipway::pki::Given;
 use slipway::render::directory::{Rendered, What, load, to_directory};
 use slipway::render::install::install;
@@ -55,7 +56,9 @@ fn a_second_render_writes_nothing() {
     );
     assert_eq!(first.summary(), expected);
     let inode = fs::metadata(&folder).unwrap().ino();
+    let before = times(&folder);
     let second = render(&folder, "", false);
+    assert_eq!(times(&folder), before);
     assert_eq!(changes(&second), []);
     assert_eq!(second.issued, []);
     assert_eq!(
@@ -66,6 +69,77 @@ fn a_second_render_writes_nothing() {
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
 
+/// When each file below a folder was written, and what is in it.
+fn times(folder: &Path) -> Vec<(String, SystemTime, Vec<u8>)> {
+    let assets = load(folder).unwrap();
+    let entry = |path: &str| {
+        let path = folder.join(path);
+        let written = fs::metadata(&path).unwrap().modified().unwrap();
+        (path.display().to_string(), written, fs::read(path).unwrap())
+    };
+    assets.iter().map(|(path, _)| entry(path)).collect()
+}
+
+#[test]
+fn of_two_renders_one_wins_and_the_other_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    let (machine, given) = (machine(""), Given::default());
+    let late = || {
+        let error = to_directory(&machine, &given, &folder, || Ok(now()), false).unwrap_err();
+        assert_eq!(exit_of(&error), Exit::Refused);
+        assert!(
+            error.to_string().contains("another slipway is writing"),
+            "{error:#}"
+        );
+        Ok(now())
+    };
+    let won = to_directory(&machine, &given, &folder, late, false).unwrap();
+    assert_eq!(load(&folder).unwrap().len(), won.files + 1);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// A render writes its files in the order of their paths beside the folder, then exchanges the two. A
+/// power cut after any of these steps leaves what is built here; the next render completes it.
+#[test]
+fn interrupted_at_any_write_the_next_render_completes() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, beside) = (
+        dir.path().join("assets"),
+        dir.path().join(".assets.slipway-new"),
+    );
+    render(&folder, "", false);
+    let before = load(&folder).unwrap();
+    let port = "api: {port: 443}";
+    render(&folder, port, false);
+    let after = load(&folder).unwrap();
+    let files: Vec<_> = after.iter().collect();
+    for written in (0..=files.len()).step_by(5) {
+        tree::replace(&folder, &before).unwrap();
+        fs::create_dir(&beside).unwrap();
+        for (path, asset) in &files[..written] {
+            put(&beside.join(path), asset.bytes.expose());
+        }
+        if let Some((path, asset)) = files.get(written) {
+            let bytes = asset.bytes.expose();
+            put(&beside.join(path), &bytes[..bytes.len() / 2]);
+        }
+        fs::write(dir.path().join(".assets.slipway-lock"), "").unwrap();
+        assert_ne!(changes(&render(&folder, port, false)), []);
+        assert_eq!(load(&folder).unwrap(), after, "{written} files");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+    // After the exchange the old tree lies beside.
+    tree::replace(&beside, &before).unwrap();
+    assert_eq!(changes(&render(&folder, port, false)), []);
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+fn put(path: &Path, bytes: &[u8]) {
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, bytes).unwrap();
+}
+
 #[test]
 fn a_new_name_changes_one_certificate_and_what_holds_it() {
     let dir = tempfile::tempdir().unwrap();
@@ -74,6 +148,8 @@ fn a_new_name_changes_one_certificate_and_what_holds_it() {
     let second = render(&folder, "api: {altNames: [api.example.com]}", false);
     let expected = [
         "manifests/kube-apiserver-secret.yaml",
+        // Its pods read the certificate, so they are rolled.
+        "manifests/kube-apiserver.yaml",
         "tls/.inventory.json",
         "tls/apiserver.crt",
         "tls/apiserver.key",
@@ -146,7 +222,8 @@ fn secrets_are_private_on_disk_and_on_the_node() {
     for (path, asset) in assets.iter() {
         let secret = path.ends_with(".key")
             || path.ends_with("kubeconfig")
-            || path == "auth/bootstrap-token"
+            || path.starts_with("auth/")
+            || path.ends_with("-token.yaml")
             || path.ends_with("-secret.yaml");
         assert_eq!(asset.mode, if secret { 0o600 } else { 0o644 }, "{path}");
         let private = asset

@@ -13,6 +13,7 @@ use crate::metadata;
 use crate::node::clock;
 use crate::node::files::below;
 use crate::pki::{Order, Step};
+use crate::render::extra;
 use crate::report::Reporter;
 
 /// Lists, renews or rotates.
@@ -91,7 +92,8 @@ fn on_this_node(
         );
         return Err(fail(Exit::NotFound, error));
     }
-    let machine = metadata::document(&kept)?.machine;
+    let mut machine = metadata::document(&kept)?.machine;
+    extra::read(&mut machine, &root)?;
     let given = secrets(&machine, &root)?;
     let dated = || -> Result<SystemTime> {
         let limit = machine.timeouts.clock;

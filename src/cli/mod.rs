@@ -5,6 +5,7 @@
 //! derive-style parser would cost more bytes than the API client.
 
 mod certs;
+mod checkpoint;
 mod complete;
 mod document;
 mod help;
@@ -226,6 +227,36 @@ pub const COMMANDS: &[Command] = &[
             },
             ASSET_DIR,
             ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "checkpoint",
+        argument: "",
+        summary: "approve kubelets' serving certificates (a pod of the cluster)",
+        details: "Runs as DaemonSet kube-system/pod-checkpointer until it is told to end. It keeps no checkpoints yet. \
+                  Requests of kubernetes.io/kubelet-serving that fit are approved, others denied with the reason.",
+        options: &[
+            Flag {
+                name: "kubeconfig",
+                value: "FILE",
+                help: "the API server and our credentials; default that of the control plane's pods",
+            },
+            Flag {
+                name: "node-names",
+                value: "LIST",
+                help: "names of nodes, separated by commas, each with at most one *; required",
+            },
+            Flag {
+                name: "node-addresses",
+                value: "LIST",
+                help: "networks that nodes' addresses are in, separated by commas; required",
+            },
+            Flag {
+                name: "health-address",
+                value: "ADDRESS",
+                help: "where GET /readyz is answered; default 127.0.0.1:10260",
+            },
             OUTPUT,
         ],
     },

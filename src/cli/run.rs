@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{certs, complete, document, help};
+use super::{certs, checkpoint, complete, document, help};
 use crate::certs::metrics;
-use crate::config::machine::{Encryption, Etcd, Timeouts};
+use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
 use crate::exit::{Exit, WithExit, fail};
@@ -15,7 +15,7 @@ use crate::node::secrets::Finder;
 use crate::node::{clock, files, kmsg};
 use crate::pki::Given;
 use crate::render::directory::{self, What};
-use crate::render::install;
+use crate::render::{extra, install};
 use crate::report::{Outcome, Output, Reporter};
 use crate::{metadata, report, start};
 
@@ -43,6 +43,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             words.has("watch"),
         ),
         "certs" => certs::run(&words),
+        "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
     }
@@ -83,7 +84,8 @@ fn render(words: &Words) -> Result<()> {
         let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
         return Err(fail(Exit::NotFound, error));
     }
-    let machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    extra::read(&mut machine, &root(words))?;
     let asset_dir = asset_dir(words);
     let overwrite = words.has("overwrite");
     let secrets = secrets(&machine, &root(words))?;
@@ -162,6 +164,16 @@ fn launch(words: &Words) -> Result<()> {
     } else {
         None
     };
+    if machine
+        .as_ref()
+        .is_some_and(|machine| machine.role == Role::Worker)
+    {
+        let next = "its kubelet joins by itself; `journalctl -u kubelet` tells how far it is";
+        return Err(fail(
+            Exit::Refused,
+            anyhow!("this node is a worker and needs no start: {next}"),
+        ));
+    }
     let options = start::Options {
         root: root(words),
         asset_dir: asset_dir(words),

@@ -5,6 +5,8 @@
 //! must have the very nodes that the guard saw; two parsers that disagree would let a
 //! document be checked as one thing and used as another.
 
+mod strict;
+
 use std::collections::BTreeSet;
 
 use serde::Deserialize;
@@ -12,6 +14,7 @@ use serde_json::Value;
 
 use super::guard::{self, Lines};
 use super::problem::Problems;
+use strict::Strict;
 
 /// The longest document in bytes: forty times one with every field and comment. It bounds the
 /// memory that the parsers take, which can be 150 times the text's.
@@ -66,10 +69,11 @@ pub fn read(text: &[u8], problems: &mut Problems) -> Option<Tree> {
 }
 
 /// Reads the objects of a Kubernetes manifest: YAML (one or more documents) or JSON. Unlike the
-/// machine document it is the API server that judges what is in it.
+/// machine document it is the API server that judges what is in it; here only a key that is given
+/// twice is an error.
 pub fn documents(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
     serde_yaml::Deserializer::from_str(text)
-        .map(Value::deserialize)
+        .map(|document| Strict::deserialize(document).map(|strict| strict.0))
         .collect()
 }
 

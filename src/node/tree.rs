@@ -75,11 +75,7 @@ fn read_below(
 
 /// Makes `folder` hold exactly `assets`, all folders readable by their owner only.
 pub fn replace(folder: &Path, assets: &Assets) -> Result<()> {
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let beside = beside(folder, parent)?;
+    let (parent, beside) = beside(folder)?;
     remove_all(&beside)?;
     let filled = make_folder(parent, 0o755)
         .and_then(|()| fill(&beside, assets))
@@ -120,11 +116,22 @@ fn advice(error: &anyhow::Error) -> &'static str {
     }
 }
 
-fn beside(folder: &Path, parent: &Path) -> Result<PathBuf> {
+/// Removes what an interrupted [`replace`] may have left beside `folder`.
+pub fn sweep(folder: &Path) -> Result<()> {
+    remove_all(&beside(folder)?.1)
+}
+
+/// The folder's own folder, and the name beside it.
+fn beside(folder: &Path) -> Result<(&Path, PathBuf)> {
+    let parent = folder
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    let parent = parent.unwrap_or(Path::new("."));
     let name = folder
         .file_name()
         .with_context(|| format!("{} is no folder of its own", folder.display()))?;
-    Ok(parent.join(format!(".{}.slipway-new", name.to_string_lossy())))
+    let beside = parent.join(format!(".{}.slipway-new", name.to_string_lossy()));
+    Ok((parent, beside))
 }
 
 fn fill(folder: &Path, assets: &Assets) -> Result<()> {

@@ -7,6 +7,7 @@
 //! A certificate authority is never replaced on its own account: a new one would cut off every
 //! node and every token, so whatever is wrong with an existing one is refused and explained.
 
+pub mod csr;
 mod decide;
 mod inventory;
 mod issue;

@@ -33,9 +33,7 @@ pub struct BootstrapToken {
 impl BootstrapToken {
     /// As nodes write it: `ID.SECRET`.
     pub fn token(&self) -> Secret {
-        let mut whole = Secret::new(format!("{}.", self.id));
-        whole.expose_mut().extend(self.secret.expose());
-        whole
+        joined(&self.id, &self.secret)
     }
 }
 
@@ -79,6 +77,27 @@ pub fn record(token: &BootstrapToken) -> TokenRecord {
         id: token.id.clone(),
         expires: token.expires.clone(),
     }
+}
+
+impl Given {
+    /// The token that a worker shows.
+    ///
+    /// # Errors
+    /// [`Exit::Invalid`] if the document gives none, or something else.
+    pub fn join_token(&self) -> Result<Secret> {
+        let token = self.token.as_ref().context("a worker joins with a token");
+        token
+            .and_then(parse)
+            .map(|(id, secret)| joined(&id, &secret))
+            .context("join.token")
+            .exit(Exit::Invalid)
+    }
+}
+
+fn joined(id: &str, secret: &Secret) -> Secret {
+    let mut whole = Secret::new(format!("{id}."));
+    whole.expose_mut().extend(secret.expose());
+    whole
 }
 
 fn parse(token: &Secret) -> Result<(String, Secret)> {

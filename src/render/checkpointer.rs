@@ -9,8 +9,8 @@ use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
 use super::apiserver::{Stage, control_plane_nodes};
 use super::kubeconfig::{self, IN_CLUSTER};
 use super::objects::{
-    bind, cluster_meta, config_map_volume, confined, networks, requests, rule, service_account,
-    strings, tolerate_everything, unprivileged,
+    Door, bind, cluster_meta, config_map_volume, confined, networks, probe, requests, rule,
+    service_account, strings, tolerate_everything, unprivileged,
 };
 use super::{Output, images, workload};
 use crate::config::Machine;
@@ -18,6 +18,13 @@ use crate::config::Machine;
 const NAME: &str = "pod-checkpointer";
 /// A user of its own: on the host network, the control plane's could share the API server's port.
 const UID: i64 = 65531;
+/// Where it tells whether it is ready; nobody else can reach it there.
+const DOOR: Door<'_> = Door {
+    scheme: "HTTP",
+    host: Some(LOOPBACK),
+    port: 10260,
+};
+const LOOPBACK: &str = "127.0.0.1";
 const GROUP: &str = "certificates.k8s.io";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
@@ -68,6 +75,8 @@ fn container(machine: &Machine) -> Container {
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(strings(&["/usr/bin/slipway", "checkpoint"])),
         args: Some(arguments(machine)),
+        // Not ready is told, not punished: it asks an API server that is away again by itself.
+        readiness_probe: Some(probe(DOOR, "/readyz", 10, 3)),
         resources: Some(requests("10m", "16Mi")),
         security_context: Some(confined()),
         volume_mounts: kubeconfig::mount(Stage::SelfHosted).map(|mount| vec![mount]),
@@ -80,6 +89,7 @@ fn arguments(machine: &Machine) -> Vec<String> {
     let nodes = &machine.nodes;
     let kubeconfig = kubeconfig::path(NAME, Stage::SelfHosted);
     vec![
+        format!("--health-address={LOOPBACK}:{}", DOOR.port),
         format!("--kubeconfig={kubeconfig}"),
         format!("--node-addresses={}", networks(&nodes.addresses)),
         format!("--node-names={}", nodes.names.join(",")),
@@ -101,7 +111,8 @@ fn role() -> ClusterRole {
             ),
             rule(GROUP, &["certificatesigningrequests/approval"], &["update"]),
             signer,
-            rule("", &["nodes"], &["get"]),
+            // Whose address is whose.
+            rule("", &["nodes"], &["list"]),
         ]),
         ..Default::default()
     }

@@ -1,6 +1,7 @@
 //! The asset directory on disk: `slipway render --config FILE --asset-dir DIR`.
 //!
-//! Touches nothing but DIR and, while it writes, `.DIR.slipway-new` beside it.
+//! Touches nothing but DIR and, while it works, `.DIR.slipway-new` and `.DIR.slipway-lock` beside it.
+//! What would be written is known before anything is ([`plan`]), and `slipway plan` stops there.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -8,21 +9,22 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render};
+use super::{owner, render, render_worker, worker};
 use crate::assets::Assets;
 use crate::config::Machine;
+use crate::config::machine::Role;
 use crate::exit::{Exit, fail};
-use crate::node::tree;
-use crate::pki::{self, Given, Issued, Order};
+use crate::node::{lock, tree};
+use crate::pki::{self, Given, INVENTORY, Issued, Order, Secrets};
 
-pub use super::merge::{Change, What};
+pub use super::merge::{Change, Merged, What};
 
 /// What a render did, for the console.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct Rendered {
     /// How many files were rendered.
     pub files: usize,
-    /// How many certificates are among them.
+    /// How many certificates are among them; none of a worker's.
     pub certificates: usize,
     /// The last day of the cluster's authority, e.g. `2036-11-20`.
     pub ca_until: String,
@@ -41,18 +43,95 @@ impl Rendered {
             ca_until,
             ..
         } = self;
+        if *certificates == 0 {
+            return format!("{files} files of a worker, kubelet config");
+        }
         format!(
             "{files} files, {certificates} certificates (P-256, CA until {ca_until}), kubelet config"
         )
     }
 }
 
-/// Renders `machine` into `folder`, keeping earlier keys and what a person edited there, unless
-/// `overwrite`. Writes nothing if nothing changed. `dated` gives the time for new certificates, and is
-/// asked only if there will be any.
+/// What a render would do.
+pub struct Planned {
+    /// What is in the folder.
+    pub earlier: Assets,
+    /// What the document renders to.
+    pub rendered: Assets,
+    /// What is to be in the folder, and how it differs.
+    pub merged: Merged,
+    /// The keys and certificates, new ones among them; a worker has none.
+    pub secrets: Option<Secrets>,
+    /// Certificates that are new, and why.
+    pub issued: Vec<Issued>,
+}
+
+/// Plans to render `machine` into `folder`, keeping earlier keys and what a person edited there, unless
+/// `overwrite`. Writes nothing. `dated` gives the time for new certificates, and is asked only if there
+/// will be any.
 ///
 /// Fails with [`Exit::Refused`] if the folder is in use for something else, or if a key that the
 /// cluster depends on is missing from it.
+pub fn plan(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+) -> Result<Planned> {
+    plan_with(machine, given, folder, dated, overwrite, &Order::default())
+}
+
+fn plan_with(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+    order: &Order,
+) -> Result<Planned> {
+    let earlier = load(folder)?;
+    refuse_foreign(folder, &earlier)?;
+    refuse_other_role(machine, folder, &earlier)?;
+    let (secrets, issued) = match machine.role {
+        Role::Worker => (None, Vec::new()),
+        Role::ControlPlane => {
+            let (secrets, issued) = secrets(machine, given, &earlier, dated, order)?;
+            (Some(secrets), issued)
+        }
+    };
+    let rendered = match &secrets {
+        Some(secrets) => render(machine, secrets)?,
+        None => render_worker(machine, &given.join_token()?)?,
+    };
+    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    Ok(Planned {
+        earlier,
+        rendered,
+        merged,
+        secrets,
+        issued,
+    })
+}
+
+fn secrets(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    order: &Order,
+) -> Result<(Secrets, Vec<Issued>)> {
+    let mut now = SystemTime::now();
+    // What a clock that is wrong would refuse is judged again with one that can be trusted.
+    if *order != Order::default() || pki::is_due(machine, given, earlier, now).unwrap_or(true) {
+        now = dated()?;
+    }
+    pki::ensure_with(machine, given, earlier, now, order)
+}
+
+/// Does what [`plan`] plans; writes nothing if nothing changed.
+///
+/// Fails with [`Exit::Refused`] also while another render has the folder.
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -72,31 +151,46 @@ pub fn to_directory_with(
     overwrite: bool,
     order: &Order,
 ) -> Result<Rendered> {
-    let earlier = load(folder)?;
-    refuse_foreign(folder, &earlier)?;
-    let mut now = SystemTime::now();
-    // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if *order != Order::default() || pki::is_due(machine, given, &earlier, now).unwrap_or(true) {
-        now = dated()?;
+    let _lock = lock::take(folder)?;
+    let planned = plan_with(machine, given, folder, dated, overwrite, order)?;
+    if planned.merged.assets != planned.earlier {
+        tree::replace(folder, &planned.merged.assets)?;
+    } else {
+        tree::sweep(folder)?;
     }
-    let (secrets, issued) = pki::ensure_with(machine, given, &earlier, now, order)?;
-    let rendered = render(machine, &secrets)?;
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
-    if merged.assets != earlier {
-        tree::replace(folder, &merged.assets)?;
-    }
+    let secrets = planned.secrets.as_ref();
     Ok(Rendered {
-        files: rendered.len(),
-        certificates: secrets.pairs().count(),
-        ca_until: secrets.ca_until(),
-        issued,
-        changes: merged.changes,
+        files: planned.rendered.len(),
+        certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),
+        ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
+        issued: planned.issued,
+        changes: planned.merged.changes,
     })
 }
 
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.
 pub fn load(folder: &Path) -> Result<Assets> {
     tree::read(folder, owner)
+}
+
+/// A node that was a worker has nothing that a control plane can be made of, and the other way round its
+/// etcd and keys would be left lying about.
+fn refuse_other_role(machine: &Machine, folder: &Path, earlier: &Assets) -> Result<()> {
+    let (sign, was, is) = match machine.role {
+        Role::Worker => (INVENTORY, "control-plane", "worker"),
+        Role::ControlPlane => (worker::BOOTSTRAP, "worker", "control-plane"),
+    };
+    if earlier.get(sign).is_none() {
+        return Ok(());
+    }
+    let folder = folder.display();
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "{folder} was rendered for role: {was}, and the document says {is} now: a node does not change its \
+             role; write role: {was} again, or set the node up anew"
+        ),
+    ))
 }
 
 fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {

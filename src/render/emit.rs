@@ -11,17 +11,22 @@ use serde_json::{Map, Value};
 /// One document with a leading comment of one or more lines (without `#`), ending in a newline.
 pub fn document(comment: &str, value: &impl Serialize) -> Result<Vec<u8>> {
     let value = serde_json::to_value(value).context("cannot represent a manifest")?;
+    Ok(text(comment, &value))
+}
+
+/// The same of a value that is one already.
+pub fn text(comment: &str, value: &Value) -> Vec<u8> {
     let mut out = String::new();
     for line in comment.lines() {
         out.push_str("# ");
         out.push_str(line);
         out.push('\n');
     }
-    match &value {
+    match value {
         Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0),
         other => inline(&mut out, other, 0),
     }
-    Ok(out.into_bytes())
+    out.into_bytes()
 }
 
 /// The keys that come first, in this order; the others follow by name.
@@ -181,7 +186,7 @@ mod tests {
     use proptest::prelude::*;
     use serde_json::json;
 
-    fn text(value: &Value) -> String {
+    fn written(value: &Value) -> String {
         String::from_utf8(document("a\nb", value).unwrap()).unwrap()
     }
 
@@ -197,7 +202,7 @@ mod tests {
             .:53 {\n        errors\n    }\nspec:\n  args:\n  - --port=6443\n  - \"10.2.0.0/16\"\n  \
             - \"no\"\n  - \"\"\n  containers:\n  - name: x\n    env:\n    - name: A\n    image: a:v1\n  \
             empty: {}\n  none: []\n";
-        assert_eq!(text(&value), expected);
+        assert_eq!(written(&value), expected);
     }
 
     #[test]
@@ -256,7 +261,7 @@ mod tests {
 
     /// Both readers agree with what was written: yaml-rust2 (1.2) and serde_yaml (libyaml, 1.1).
     fn round_trips(value: &Value) {
-        let text = text(value);
+        let text = written(value);
         let read: Value = serde_yaml::from_str(&text).unwrap_or_else(|e| panic!("{e}\n{text}"));
         assert_eq!(&read, value, "serde_yaml\n{text}");
         let read =

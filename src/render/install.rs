@@ -6,12 +6,13 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
+use super::{kubelet, worker};
 use crate::assets::Assets;
 use crate::node::files::{self, Look, PUBLIC, below, make_folder};
 
 const HOSTNAME: &str = "/etc/hostname";
 /// Asset and place, in the order of writing: etcd's manifest last, when all it needs is there.
-const PLACES: [(&str, &str); 18] = [
+const PLACES: [(&str, &str); 19] = [
     ("tls/ca.crt", "/etc/kubernetes/ca.crt"),
     ("auth/kubeconfig", "/etc/kubernetes/admin.kubeconfig"),
     ("kubelet/hostname", HOSTNAME),
@@ -20,6 +21,7 @@ const PLACES: [(&str, &str); 18] = [
     ("kubelet/serving.crt", "/etc/kubernetes/kubelet/serving.crt"),
     ("kubelet/serving.key", "/etc/kubernetes/kubelet/serving.key"),
     ("kubelet/kubeconfig", "/etc/kubernetes/kubeconfig"),
+    (worker::BOOTSTRAP, kubelet::BOOTSTRAP),
     ("kubelet/config.yaml", "/etc/kubernetes/kubelet/config.yaml"),
     (
         "kubelet/50-slipway.conf",
@@ -55,7 +57,9 @@ pub fn place(asset: &str) -> Option<&'static str> {
 /// directory does not have (a hand-made one may lack much) is left alone on the node.
 pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {
     make_folder(&below(root, MANIFESTS), 0o755)?;
-    make_private(&below(root, ETCD_DATA))?;
+    if assets.get("etcd/etcd.yaml").is_some() {
+        make_private(&below(root, ETCD_DATA))?;
+    }
     let mut changed = Vec::new();
     for (asset, place) in PLACES {
         let Some(asset) = assets.get(asset) else {

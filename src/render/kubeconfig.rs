@@ -13,11 +13,14 @@ use super::{Output, emit, objects};
 use crate::config::Machine;
 use crate::config::machine::{AltName, Endpoint};
 use crate::pki::Secrets;
+use crate::secret::Secret;
 
 /// The ConfigMap that self-hosted components on the host network mount: it works before the
 /// Service network does.
 pub const IN_CLUSTER: &str = "kubeconfig-in-cluster";
 const IN_CLUSTER_DIR: &str = "/etc/kubernetes/kubeconfig-in-cluster";
+/// Who signed the API server's certificate, on every node.
+const CA: &str = "/etc/kubernetes/ca.crt";
 const SERVICE_ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
@@ -145,6 +148,21 @@ fn kubelet_bootstrap(machine: &Machine, secrets: &Secrets) -> Result<Value> {
     Ok(kubeconfig(
         machine,
         &server(machine),
+        "kubelet-bootstrap",
+        credentials,
+    ))
+}
+
+/// What a worker joins with. The authority is a file, because the kubelet writes its own kubeconfig after
+/// this one and reads that file again when it changes: so a new authority reaches workers that joined.
+pub fn bootstrap(machine: &Machine, server: &str, token: &Secret) -> Result<Value> {
+    let credentials = Credentials {
+        authority: json!({ "certificate-authority": CA }),
+        user: json!({ "token": std::str::from_utf8(token.expose())? }),
+    };
+    Ok(kubeconfig(
+        machine,
+        server,
         "kubelet-bootstrap",
         credentials,
     ))

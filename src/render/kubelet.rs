@@ -6,7 +6,12 @@ use serde_json::{Value, json};
 
 use super::{Output, controller_manager};
 use crate::config::Machine;
+use crate::config::machine::Role;
 
+/// Where a worker's kubelet finds what it joins with.
+pub const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubeconfig";
+/// Where a kubelet keeps the certificates that it asked for.
+const PKI: &str = "/var/lib/kubelet/pki";
 const FOLDER: &str = "/etc/kubernetes/kubelet";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
@@ -28,10 +33,9 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
 
 /// No cgroup driver: the container runtime tells. Swap is tolerated, because pods do not get any
 /// by default. `resolvConf` is the default spelled out, for an image whose file names a resolver
-/// on loopback has to override it in a drop-in. The serving certificate that is rendered is the first:
-/// the kubelet asks for its next ones itself, if the cluster can sign.
+/// on loopback has to override it in a drop-in.
 fn base(machine: &Machine) -> Value {
-    json!({
+    let mut base = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
         "authentication": {
@@ -44,11 +48,17 @@ fn base(machine: &Machine) -> Value {
         "failSwapOn": false,
         "resolvConf": "/etc/resolv.conf",
         "rotateCertificates": true,
-        "serverTLSBootstrap": controller_manager::signs(machine),
+        "serverTLSBootstrap": true,
         "staticPodPath": "/etc/kubernetes/manifests",
-        "tlsCertFile": format!("{FOLDER}/serving.crt"),
-        "tlsPrivateKeyFile": format!("{FOLDER}/serving.key"),
-    })
+    });
+    // The serving certificate that is rendered is the first: the kubelet asks for its next ones itself,
+    // if the cluster can sign. A worker's asks for the first one too.
+    if machine.role == Role::ControlPlane {
+        base["serverTLSBootstrap"] = controller_manager::signs(machine).into();
+        base["tlsCertFile"] = format!("{FOLDER}/serving.crt").into();
+        base["tlsPrivateKeyFile"] = format!("{FOLDER}/serving.key").into();
+    }
+    base
 }
 
 /// What the document says of the kubelet itself stands beside and above slipway's own.
@@ -69,5 +79,9 @@ fn environment(machine: &Machine) -> String {
     let name = &machine.node.name;
     let addresses: Vec<_> = machine.node.addresses().map(|ip| ip.to_string()).collect();
     let addresses = addresses.join(",");
-    format!("KUBELET_ARGS=--node-ip={addresses} --hostname-override={name}\n")
+    let joins = match machine.role {
+        Role::ControlPlane => String::new(),
+        Role::Worker => format!(" --bootstrap-kubeconfig={BOOTSTRAP} --cert-dir={PKI}"),
+    };
+    format!("KUBELET_ARGS=--node-ip={addresses} --hostname-override={name}{joins}\n")
 }

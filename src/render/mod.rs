@@ -3,7 +3,8 @@
 //! One file a component. Manifests are k8s-openapi's typed values, so a misspelt field does not
 //! compile; [`emit`] makes them YAML. File names are those of the original's `render`, because
 //! scripts and people know them; what this cluster does not need is not rendered.
-//! [`directory`] and [`install`] are the edges: they put assets on disk.
+//! [`directory`] and [`install`] are the edges: they put assets on disk; [`extra::read`] reads what the
+//! document only names.
 
 mod apiserver;
 mod checkpointer;
@@ -11,8 +12,10 @@ mod configuration;
 mod controller_manager;
 pub mod directory;
 mod dns;
+mod edit;
 pub mod emit;
 mod etcd;
+pub mod extra;
 mod flannel;
 pub mod images;
 pub mod install;
@@ -25,17 +28,22 @@ mod proxy;
 mod scheduler;
 mod shared;
 mod tls;
+mod worker;
 mod workload;
 
 use anyhow::{Context, Result};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::assets::{Asset, Assets, CONTROL_PLANE_UID};
 use crate::config::Machine;
+use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
-/// Everything the machine needs: the same arguments give the same bytes.
+pub use worker::render as render_worker;
+
+/// Everything a control-plane node needs: the same arguments give the same bytes.
 pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     let mut out = Output::default();
     tls::render(&mut out, secrets)?;
@@ -51,7 +59,7 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     proxy::render(&mut out, machine)?;
     dns::render(&mut out, machine)?;
     flannel::render(&mut out, machine)?;
-    Ok(out.assets)
+    out.finish(machine)
 }
 
 /// Whose a file is once it is installed on a node: the control plane's user reads `tls/` and
@@ -66,21 +74,31 @@ fn owner(path: &str) -> u32 {
     }
 }
 
-/// The assets rendered so far.
+/// What is rendered so far.
 #[derive(Default)]
 struct Output {
     assets: Assets,
+    /// Manifests that the document may still change.
+    manifests: Vec<Pending>,
+}
+
+/// A manifest that is not text yet.
+struct Pending {
+    path: String,
+    comment: String,
+    object: Value,
+    mode: u32,
 }
 
 impl Output {
     /// Adds a file that everybody may read.
     fn public(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
-        self.insert(path.into(), 0o644, Secret::new(bytes));
+        self.insert(path.into(), PUBLIC, Secret::new(bytes));
     }
 
     /// Adds a file that only its owner may read.
     fn private(&mut self, path: impl Into<String>, bytes: impl Into<Vec<u8>>) {
-        self.insert(path.into(), 0o600, Secret::new(bytes));
+        self.insert(path.into(), PRIVATE, Secret::new(bytes));
     }
 
     fn insert(&mut self, path: String, mode: u32, bytes: Secret) {
@@ -90,9 +108,7 @@ impl Output {
 
     /// Adds a manifest; `comment` says in a sentence what it is for.
     fn manifest(&mut self, path: &str, comment: &str, object: &impl Serialize) -> Result<()> {
-        let bytes = emit::document(comment, object).with_context(|| path.to_owned())?;
-        self.public(path, bytes);
-        Ok(())
+        self.pend(path, comment, object, PUBLIC)
     }
 
     /// Adds a manifest that only its owner may read.
@@ -102,8 +118,39 @@ impl Output {
         comment: &str,
         object: &impl Serialize,
     ) -> Result<()> {
-        let bytes = emit::document(comment, object).with_context(|| path.to_owned())?;
-        self.private(path, bytes);
+        self.pend(path, comment, object, PRIVATE)
+    }
+
+    fn pend(
+        &mut self,
+        path: &str,
+        comment: &str,
+        object: &impl Serialize,
+        mode: u32,
+    ) -> Result<()> {
+        self.manifests.push(Pending {
+            path: path.to_owned(),
+            comment: comment.to_owned(),
+            object: serde_json::to_value(object).with_context(|| path.to_owned())?,
+            mode,
+        });
         Ok(())
     }
+
+    /// Lets the document change the manifests, writes them out, and adds the document's own.
+    fn finish(mut self, machine: &Machine) -> Result<Assets> {
+        edit::apply(machine, &mut self.manifests).exit(Exit::Invalid)?;
+        let own = extra::render(&machine.manifests, &self.manifests).exit(Exit::Invalid)?;
+        for manifest in std::mem::take(&mut self.manifests) {
+            let bytes = emit::text(&manifest.comment, &manifest.object);
+            self.insert(manifest.path, manifest.mode, Secret::new(bytes));
+        }
+        for (path, mode, bytes) in own {
+            self.insert(path, mode, Secret::new(bytes));
+        }
+        Ok(self.assets)
+    }
 }
+
+const PUBLIC: u32 = 0o644;
+const PRIVATE: u32 = 0o600;

@@ -7,6 +7,7 @@ use slipway::metadata::envelope::{
 };
 use slipway::metadata::settings::Settings;
 use slipway::metadata::source::{hyperv::pool, ovf, seed, smbios};
+use slipway::pki::csr;
 
 /// A parser that takes whatever comes.
 pub struct Target {
@@ -53,6 +54,10 @@ pub const ALL: &[Target] = &[
     target("kvp", |bytes| {
         drop(pool::document(bytes));
         drop(pool::without_ours(bytes));
+    }),
+    target("csr", |bytes| {
+        drop(csr::parse(bytes));
+        drop(csr::parse_der(bytes));
     }),
     target("seed", |bytes| {
         drop(seed::user_data(&String::from_utf8_lossy(bytes)))

@@ -15,10 +15,11 @@ use std::thread;
 use std::time::Duration;
 
 /// Folders whose files are read by one parser or another.
-const SEEDS: [&str; 4] = [
+const SEEDS: [&str; 5] = [
     "examples",
     "tests/documents",
     "tests/envelopes",
+    "tests/requests",
     "tests/sources",
 ];
 /// What the parsers are given at most, in bytes, in a short run; a longer input leaves less tries.

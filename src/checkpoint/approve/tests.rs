@@ -1,0 +1,260 @@
+use base64::{Engine, engine::general_purpose::STANDARD};
+use serde_json::json;
+
+use super::*;
+use crate::pki::csr::testing::Parts;
+
+const USER: &str = "system:node:worker-1";
+
+fn policy() -> Policy {
+    Policy::parse("node-a,worker-*", "10.0.2.0/24,fd00::/64").unwrap()
+}
+
+/// Two other nodes, one of which has said nothing of itself yet.
+fn nodes() -> Vec<Value> {
+    let addresses = json!([
+        {"type": "InternalIP", "address": "10.0.2.15"}, {"type": "InternalIP", "address": "fd00::15"},
+        {"type": "Hostname", "address": "node-a"}, {"type": "ExternalIP", "address": "::ffff:10.0.2.16"}]);
+    let own = json!([{"type": "InternalIP", "address": "10.0.2.21"}]);
+    vec![
+        json!({"metadata": {"name": "worker-1"}, "status": {"addresses": own}}),
+        json!({"metadata": {"name": "node-a"}, "status": {"addresses": addresses}}),
+        json!({"metadata": {"name": "worker-2"}}),
+    ]
+}
+
+/// A request of worker-1 with this content.
+fn csr_of(parts: &Parts) -> Value {
+    json!({"metadata": {"name": "csr-1"}, "spec": {
+        "signerName": SIGNER, "username": USER, "groups": ["system:nodes", "system:authenticated"],
+        "usages": ["digital signature", "server auth"], "request": STANDARD.encode(parts.pem()),
+    }})
+}
+
+fn csr(common_name: &str, organization: &str, dns: &[&str], addresses: &[&str]) -> Value {
+    let addresses: Vec<_> = addresses
+        .iter()
+        .map(|address| address.parse().unwrap())
+        .collect();
+    csr_of(&Parts::new(common_name, organization, dns, &addresses))
+}
+
+fn names(dns: &[&str], addresses: &[&str]) -> Value {
+    csr(USER, "system:nodes", dns, addresses)
+}
+
+/// A good request with one field of its spec changed.
+fn spec(field: &str, value: Value) -> Value {
+    let mut csr = names(&["worker-1"], &["10.0.2.21"]);
+    csr["spec"][field] = value;
+    csr
+}
+
+#[test]
+fn a_nodes_own_names_are_approved() {
+    let approved = [
+        (names(&["worker-1"], &["10.0.2.21"]), "worker-1, 10.0.2.21"),
+        (
+            names(&[], &["10.0.2.21", "fd00::21"]),
+            "10.0.2.21, fd00::21",
+        ),
+        (names(&["worker-1"], &[]), "worker-1"),
+        (names(&[], &["::ffff:10.0.2.21"]), "10.0.2.21"),
+        (
+            spec("usages", json!(["server auth", "digital signature"])),
+            "worker-1, 10.0.2.21",
+        ),
+        (
+            spec(
+                "usages",
+                json!(["key encipherment", "digital signature", "server auth"]),
+            ),
+            "worker-1, 10.0.2.21",
+        ),
+    ];
+    for (csr, what) in approved {
+        let expected = Verdict::Approve(format!("node worker-1 serves as {what}"));
+        assert_eq!(decide(&csr, &policy(), &nodes()), expected);
+    }
+}
+
+#[test]
+fn everything_else_is_denied_and_says_why() {
+    let two_addresses = names(&["worker-1"], &["10.0.2.21", "10.0.3.1"]);
+    let email = |parts: &mut Parts| {
+        let name = crate::pki::csr::testing::value(0x81, &[b"a@b.example"]);
+        let names = crate::pki::csr::testing::names_of(&[name]);
+        parts.attributes = vec![crate::pki::csr::testing::extensions(&[names])];
+    };
+    let mut with_email = Parts::new(USER, "system:nodes", &[], &[]);
+    email(&mut with_email);
+    let table = [
+        (
+            names(&["worker-1"], &["192.0.2.1"]),
+            "AddressOutOfRange",
+            "192.0.2.1, which is in none of the machine document's nodes.addresses (10.0.2.0/24, fd00::/64)",
+        ),
+        (two_addresses, "AddressOutOfRange", "10.0.3.1"),
+        (
+            names(&[], &["fd00:0:0:1::1"]),
+            "AddressOutOfRange",
+            "fd00:0:0:1::1",
+        ),
+        (names(&[], &["127.0.0.1"]), "AddressOutOfRange", "127.0.0.1"),
+        (
+            names(&[], &["10.0.2.15"]),
+            "ForeignAddress",
+            "address of node node-a",
+        ),
+        (
+            names(&[], &["fd00::15"]),
+            "ForeignAddress",
+            "address of node node-a",
+        ),
+        (
+            names(&[], &["10.0.2.16"]),
+            "ForeignAddress",
+            "address of node node-a",
+        ),
+        (
+            names(&["worker-2"], &["10.0.2.21"]),
+            "ForeignName",
+            "\"worker-2\"",
+        ),
+        (
+            names(&["worker-1", "kubernetes.default.svc"], &["10.0.2.21"]),
+            "ForeignName",
+            "kubernetes.default.svc",
+        ),
+        (
+            names(&["WORKER-1"], &["10.0.2.21"]),
+            "ForeignName",
+            "WORKER-1",
+        ),
+        (
+            names(&["worker-1."], &["10.0.2.21"]),
+            "ForeignName",
+            "worker-1.",
+        ),
+        (names(&["*"], &["10.0.2.21"]), "ForeignName", "\"*\""),
+        (names(&[], &[]), "NoNames", "no name and no address"),
+        (
+            csr("system:node:worker-2", "system:nodes", &["worker-1"], &[]),
+            "ForeignSubject",
+            "CN=\"system:node:worker-2\"",
+        ),
+        (
+            csr("worker-1", "system:nodes", &["worker-1"], &[]),
+            "ForeignSubject",
+            "CN=\"worker-1\"",
+        ),
+        (
+            csr(USER, "system:masters", &["worker-1"], &[]),
+            "ForeignSubject",
+            "O=\"system:masters\"",
+        ),
+        (
+            csr_of(&with_email),
+            "UnexpectedRequest",
+            "e-mail address \"a@b.example\"",
+        ),
+        (
+            spec("request", json!("")),
+            "UnexpectedRequest",
+            "not one PEM block",
+        ),
+        (
+            spec("username", json!("system:node:node-b")),
+            "UnknownNode",
+            "node-b is none of the machine document's nodes.names (node-a, worker-*)",
+        ),
+        (
+            spec("username", json!("system:node:node-a")),
+            "ForeignSubject",
+            "system:node:node-a asks for the subject",
+        ),
+        (
+            spec("username", json!("system:node:")),
+            "NoNode",
+            "system:node: is no node",
+        ),
+        (
+            spec("username", json!("system:bootstrap:abcdef")),
+            "NoNode",
+            "system:bootstrap:abcdef",
+        ),
+        (
+            spec("username", json!("kubernetes-admin")),
+            "NoNode",
+            "kubernetes-admin is no node",
+        ),
+        (
+            spec("groups", json!(["system:authenticated"])),
+            "NoNode",
+            "is no node",
+        ),
+        (spec("groups", json!(null)), "NoNode", "is no node"),
+        (
+            spec("usages", json!(["digital signature", "client auth"])),
+            "UnexpectedUsages",
+            "client auth",
+        ),
+        (
+            spec(
+                "usages",
+                json!(["digital signature", "server auth", "client auth"]),
+            ),
+            "UnexpectedUsages",
+            "client auth",
+        ),
+        (
+            spec("usages", json!(["server auth"])),
+            "UnexpectedUsages",
+            "[\"server auth\"]",
+        ),
+        (
+            spec("usages", json!(["digital signature", "server auth", 7])),
+            "UnexpectedUsages",
+            "7",
+        ),
+    ];
+    for (csr, reason, says) in table {
+        let Verdict::Deny(refusal) = decide(&csr, &policy(), &nodes()) else {
+            panic!("{reason}: {csr}")
+        };
+        assert_eq!(refusal.reason, reason, "{}", refusal.message);
+        assert!(
+            refusal.message.contains(says),
+            "{:?} does not say {says:?}",
+            refusal.message
+        );
+    }
+}
+
+#[test]
+fn what_is_not_ours_to_decide_is_left_alone() {
+    let decided = |kind: &str| {
+        let mut csr = names(&["kubernetes"], &[]);
+        csr["status"] = json!({"conditions": [{"type": kind, "status": "True"}]});
+        csr
+    };
+    for csr in [
+        spec(
+            "signerName",
+            json!("kubernetes.io/kube-apiserver-client-kubelet"),
+        ),
+        spec("signerName", json!("kubernetes.io/kubelet-serving/")),
+        spec("signerName", json!("example.com/kubelet-serving")),
+        decided("Approved"),
+        decided("Denied"),
+        decided("Failed"),
+        json!({}),
+    ] {
+        assert_eq!(decide(&csr, &policy(), &nodes()), Verdict::Ignore, "{csr}");
+    }
+    let noted = decided("Noted");
+    assert!(matches!(
+        decide(&noted, &policy(), &nodes()),
+        Verdict::Deny(_)
+    ));
+}

@@ -1,0 +1,72 @@
+//! `slipway checkpoint`: from its options to its room.
+
+use anyhow::{Context, Result, anyhow};
+
+use super::parse::Words;
+use super::run::output;
+use crate::checkpoint::{self, Options, Policy};
+use crate::exit::{Exit, WithExit};
+use crate::report::Reporter;
+
+/// Where pods of the control plane have their kubeconfig.
+const KUBECONFIG: &str = "/etc/kubernetes/kubeconfig-in-cluster/kubeconfig";
+/// Where the probe asks.
+const HEALTH: &str = "127.0.0.1:10260";
+
+/// Serves until it is told to end.
+pub fn run(words: &Words) -> Result<()> {
+    let options = options(words).exit(Exit::Usage)?;
+    let mut reporter = Reporter::new("checkpoint", output(words)?, None);
+    checkpoint::run(&options, &mut reporter)
+}
+
+fn options(words: &Words) -> Result<Options> {
+    let required = |name: &str| {
+        let value = words.text(name)?;
+        value.with_context(|| format!("checkpoint needs --{name}; see slipway checkpoint --help"))
+    };
+    let health = words.text("health-address")?.unwrap_or(HEALTH);
+    Ok(Options {
+        kubeconfig: words
+            .path("kubeconfig")
+            .unwrap_or_else(|| KUBECONFIG.into()),
+        policy: Policy::parse(required("node-names")?, required("node-addresses")?)?,
+        health: health
+            .parse()
+            .map_err(|_| anyhow!("--health-address is ADDRESS:PORT, not {health:?}"))?,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::{Invocation, parse};
+    use super::*;
+
+    fn asked(line: &str) -> Result<Options> {
+        let words = format!("checkpoint {line}");
+        match parse(words.split_whitespace().map(Into::into))? {
+            Invocation::Run(words) => options(&words),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn the_policy_has_no_default() {
+        let good = asked("--node-names a,w-* --node-addresses 10.0.0.0/8").unwrap();
+        assert_eq!(good.kubeconfig.to_str(), Some(KUBECONFIG));
+        assert_eq!(good.health.to_string(), HEALTH);
+        assert_eq!(good.policy.names(), "a, w-*");
+        for (line, why) in [
+            ("", "needs --node-names"),
+            ("--node-names a", "needs --node-addresses"),
+            ("--node-names a --node-addresses b", "no network"),
+            (
+                "--node-names a --node-addresses ::/0 --health-address x",
+                "ADDRESS:PORT",
+            ),
+        ] {
+            let error = format!("{:#}", asked(line).unwrap_err());
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

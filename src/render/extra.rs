@@ -1,0 +1,158 @@
+//! The document's own manifests.
+//!
+//! They go into `manifests/` byte for byte, comments and all. They are read only to find at render
+//! what would otherwise be found at the launch, on a machine that nobody watches: a broken text, an
+//! object without a name, one that is here twice. What their fields mean is the API server's to judge.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use serde_json::Value;
+
+use super::{PRIVATE, PUBLIC, Pending};
+use crate::config::machine::{Content, Manifest};
+use crate::config::{Machine, yaml};
+use crate::exit::{Exit, WithExit};
+use crate::node::files::below;
+
+/// The longest file; several times the largest set of definitions that people publish in one.
+const MAX_BYTES: u64 = 4 * 1024 * 1024;
+/// All files together.
+const MAX_TOTAL: u64 = 16 * 1024 * 1024;
+
+/// Reads the manifests that are files of the node below `root`, so that all are inline afterwards.
+///
+/// # Errors
+/// [`Exit::NotFound`] if one is not there, [`Exit::Invalid`] if one is no text or too long.
+pub fn read(machine: &mut Machine, root: &Path) -> Result<()> {
+    let mut total = 0;
+    for manifest in &mut machine.manifests {
+        let Content::File(path) = &manifest.content else {
+            continue;
+        };
+        let text = read_file(&below(root, path))
+            .with_context(|| format!("cannot read {path}, the manifest {}", manifest.name))?;
+        total += text.len() as u64;
+        let all = || anyhow!("the document's manifests have more than {MAX_TOTAL} bytes together");
+        (total <= MAX_TOTAL)
+            .then_some(())
+            .with_context(all)
+            .exit(Exit::Invalid)?;
+        manifest.content = Content::Inline(text);
+    }
+    Ok(())
+}
+
+fn read_file(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).exit(Exit::NotFound)?;
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let long = || anyhow!("it has more than {MAX_BYTES} bytes");
+    (bytes.len() as u64 <= MAX_BYTES)
+        .then_some(())
+        .with_context(long)
+        .exit(Exit::Invalid)?;
+    String::from_utf8(bytes)
+        .context("it is not UTF-8 text")
+        .exit(Exit::Invalid)
+}
+
+/// Their files: path, mode and bytes. One that holds a Secret is for its owner only.
+pub(super) fn render(
+    manifests: &[Manifest],
+    rendered: &[Pending],
+) -> Result<Vec<(String, u32, Vec<u8>)>> {
+    let mut taken = BTreeMap::new();
+    if !manifests.is_empty() {
+        let ours = rendered
+            .iter()
+            .filter(|one| one.path.starts_with("manifests/"));
+        taken.extend(ours.map(|one| (identity(&one.object), one.path.clone())));
+    }
+    let mut files = Vec::new();
+    for (index, manifest) in manifests.iter().enumerate() {
+        let path = format!("manifests/{}", manifest.name);
+        let (mode, text) = judge(manifest, &path, rendered, &mut taken)
+            .with_context(|| format!("manifests[{index}] ({})", manifest.name))?;
+        files.push((path, mode, text.to_owned().into_bytes()));
+    }
+    Ok(files)
+}
+
+fn judge<'a>(
+    manifest: &'a Manifest,
+    path: &str,
+    rendered: &[Pending],
+    taken: &mut BTreeMap<[String; 4], String>,
+) -> Result<(u32, &'a str)> {
+    ensure!(
+        !rendered.iter().any(|one| one.path == path),
+        "slipway renders a file of this name itself; choose another, or change it with patches"
+    );
+    let text = match &manifest.content {
+        Content::Inline(text) => text,
+        Content::File(path) => bail!("{path} was not read"),
+    };
+    let mut mode = PUBLIC;
+    let mut count = 0;
+    for (number, object) in yaml::documents(text)?.iter().enumerate() {
+        if object.is_null() {
+            continue;
+        }
+        complete(object).with_context(|| format!("document {}", number + 1))?;
+        let key = identity(object);
+        if let Some(other) = taken.get(&key) {
+            let [_, kind, namespace, name] = key;
+            bail!("{kind} {namespace}/{name} is in {other} already");
+        }
+        taken.insert(key, path.to_owned());
+        if object["kind"] == "Secret" {
+            mode = PRIVATE;
+        }
+        count += 1;
+    }
+    ensure!(count > 0, "there is no object in it");
+    Ok((mode, text))
+}
+
+fn complete(object: &Value) -> Result<()> {
+    let has = |pointer| {
+        let text = object.pointer(pointer).and_then(Value::as_str);
+        text.is_some_and(|text| !text.is_empty())
+    };
+    let is_list = object["kind"]
+        .as_str()
+        .is_some_and(|kind| kind.ends_with("List"));
+    ensure!(
+        !is_list || object.get("items").is_none(),
+        "a list is no object; write its items as documents, with --- between them"
+    );
+    let missing = ["/apiVersion", "/kind", "/metadata/name"]
+        .into_iter()
+        .find(|field| !has(field));
+    match missing {
+        None => Ok(()),
+        Some(field) => bail!("it has no {}", field[1..].replace('/', ".")),
+    }
+}
+
+/// What tells objects apart: group, kind, namespace and name.
+fn identity(object: &Value) -> [String; 4] {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let metadata = &object["metadata"];
+    let api_version = text(&object["apiVersion"]);
+    let group = api_version.split_once('/').map_or("", |(group, _)| group);
+    let namespace = metadata["namespace"].as_str().unwrap_or("default");
+    [
+        group.to_owned(),
+        text(&object["kind"]),
+        namespace.to_owned(),
+        text(&metadata["name"]),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
