@@ -17,6 +17,7 @@ pub mod kube;
 pub mod metadata;
 pub mod node;
 pub mod pki;
+pub mod plan;
 pub mod render;
 pub mod report;
 pub mod secret;

@@ -12,10 +12,13 @@ mod facts;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use slipway::assets::Assets;
+use slipway::config::machine::{Encryption, Etcd, Machine};
+use slipway::config::sensitive::Sensitive;
 use slipway::secret::Secret;
 use slipway::{config, pki, render};
 
@@ -30,11 +33,7 @@ fn now() -> SystemTime {
 
 fn rendered(case: &Path) -> Assets {
     let machine = config::parse(&fs::read(case.join("in.yaml")).unwrap()).unwrap();
-    let given = pki::Given {
-        // Random like the keys, but short, so that it would not be left out.
-        token: Some(Secret::new("abcdef.0123456789abcdef")),
-        ..pki::Given::default()
-    };
+    let given = given(&machine);
     let (secrets, _) = pki::ensure(&machine, &given, &Assets::default(), now()).unwrap();
     let assets = render::render(&machine, &secrets).unwrap();
     assert_eq!(
@@ -43,6 +42,38 @@ fn rendered(case: &Path) -> Assets {
         "the same document and secrets gave other bytes"
     );
     assets
+}
+
+/// Every case with what it renders to; once for all tests.
+fn all() -> &'static [(PathBuf, Assets)] {
+    static ALL: LazyLock<Vec<(PathBuf, Assets)>> = LazyLock::new(|| {
+        let cases = sorted(CASES).into_iter();
+        cases.map(|case| (case.clone(), rendered(&case))).collect()
+    });
+    &ALL
+}
+
+/// The secrets that the document holds, and a token: random like the keys, but too short to be left out.
+fn given(machine: &Machine) -> pki::Given {
+    let inline = |secret: &Sensitive| match secret {
+        Sensitive::Inline(secret) => secret.clone(),
+        other => panic!("{other:?} is not in the document"),
+    };
+    let authority = machine.certificates.authority.as_ref();
+    let token = machine.join.token.as_ref().map(inline);
+    pki::Given {
+        service_account_key: machine.cluster.service_account_key.as_ref().map(inline),
+        authority_key: authority.and_then(|authority| authority.key.as_ref().map(inline)),
+        etcd_key: match &machine.etcd {
+            Etcd::External(etcd) => Some(inline(&etcd.key)),
+            Etcd::Local => None,
+        },
+        token: token.or_else(|| Some(Secret::new("abcdef.0123456789abcdef"))),
+        encryption_key: match &machine.encryption {
+            Encryption::Secretbox(key) => key.as_ref().map(inline),
+            Encryption::None => None,
+        },
+    }
 }
 
 /// The files to compare, by path below `tree/`.
@@ -121,11 +152,10 @@ fn difference(want: Option<&String>, have: Option<&String>) -> String {
 #[test]
 fn documents_render_to_their_trees() {
     let mut problems = Vec::new();
-    let all = sorted(CASES);
-    assert!(all.len() >= 3, "no cases found");
-    for case in all {
+    assert!(all().len() >= 10, "no cases found");
+    for (case, assets) in all() {
         let tree = case.join("tree");
-        let have = visible(&rendered(&case));
+        let have = visible(assets);
         if cases::update() {
             update(&tree, &have);
         }
@@ -151,8 +181,8 @@ fn documents_render_to_their_trees() {
 /// Every file reads back, with the reader that `start` uses, as one object.
 #[test]
 fn every_manifest_is_one_object() {
-    for case in sorted(CASES) {
-        for (path, text) in texts(&rendered(&case), |path| path.ends_with(".yaml")) {
+    for (_, assets) in all() {
+        for (path, text) in texts(assets, |path| path.ends_with(".yaml")) {
             let read = config::yaml::documents(&text).unwrap_or_else(|e| panic!("{path}: {e}"));
             assert!(read.len() == 1 && read[0]["kind"].is_string(), "{path}");
         }

@@ -12,9 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::assets::{Asset, Assets};
-use crate::config::machine::Lifetimes;
 use crate::exit::{Exit, fail};
-use crate::pki::{self, Action, Listed};
+use crate::pki::{self, Action, INVENTORY, Listed};
 use crate::render::{directory, install};
 use crate::report::Output;
 
@@ -29,20 +28,21 @@ pub struct Shown {
     pub damaged: usize,
 }
 
-/// The list of `folder`. What is due depends on the document's `lifetimes`.
+/// The list of `folder`.
 ///
 /// # Errors
 /// If the folder holds no certificates.
-pub fn show(folder: &Path, lifetimes: Lifetimes, output: Output) -> Result<Shown> {
+pub fn show(folder: &Path, output: Output) -> Result<Shown> {
     let assets = directory::load(folder)?;
-    let listed = pki::list(&assets, lifetimes, SystemTime::now())?;
-    if listed.is_empty() {
+    if assets.get(INVENTORY).is_none() {
         let error = anyhow!(
-            "{} holds no certificates; run `slipway render` first",
+            "{} holds no certificates of a control plane; `slipway render` makes them, and a worker's kubelet \
+             keeps its own in /var/lib/kubelet/pki",
             folder.display()
         );
         return Err(fail(Exit::NotFound, error));
     }
+    let listed = pki::list(&assets, SystemTime::now())?;
     let rows: Vec<_> = listed
         .iter()
         .map(|one| (one, used_by(&assets, &one.name)))
@@ -93,10 +93,12 @@ fn record(one: &Listed, used: &[String]) -> Value {
         "subject": one.subject,
         "names": one.names,
         "issuer": one.issuer,
+        "notBefore": one.not_before,
         "notAfter": one.not_after,
         "secondsLeft": one.left,
         "usedBy": used,
         "action": one.action.text(),
+        "reason": one.reason,
     })
 }
 
@@ -129,9 +131,7 @@ fn row(one: &Listed, used: &[String]) -> Row {
     let date = one.not_after.get(..10).unwrap_or(&one.not_after);
     let action = match one.action {
         Action::None => String::new(),
-        Action::Renew => "slipway certs renew".to_owned(),
-        Action::Rotate => "slipway certs rotate trust".to_owned(),
-        Action::Damaged => "damaged: slipway render tells more".to_owned(),
+        action => format!("{}: {}", action.text(), one.reason),
     };
     [
         one.name.clone(),

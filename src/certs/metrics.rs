@@ -6,16 +6,18 @@ use std::time::SystemTime;
 use anyhow::Result;
 
 use crate::assets::Assets;
-use crate::config::machine::Lifetimes;
 use crate::node::files::{self, PUBLIC, below};
 use crate::pki::{self, Listed};
 
 /// Where the file lies, below the root.
 pub const FILE: &str = "/var/lib/slipway/metrics.prom";
 
-/// Writes the file anew.
+/// Writes the file anew; a worker, whose kubelet keeps its own certificates, gets none.
 pub fn write(assets: &Assets, root: &Path) -> Result<()> {
-    let listed = pki::list(assets, Lifetimes::default(), SystemTime::now())?;
+    if assets.get(pki::INVENTORY).is_none() {
+        return Ok(());
+    }
+    let listed = pki::list(assets, SystemTime::now())?;
     files::write(&below(root, FILE), text(&listed).as_bytes(), PUBLIC).map(drop)
 }
 
@@ -26,7 +28,7 @@ fn text(listed: &[Listed]) -> String {
         "# HELP {metric} The last second a certificate is valid in.\n# TYPE {metric} gauge\n"
     );
     for one in listed {
-        let (name, subject, issuer) = (&one.name, escaped(&one.subject), &one.issuer);
+        let (name, subject, issuer) = (&one.name, escaped(&one.subject), escaped(&one.issuer));
         out.push_str(&format!(
             "{metric}{{name=\"{name}\",subject=\"{subject}\",issuer=\"{issuer}\"}} {}\n",
             one.expires
@@ -54,9 +56,11 @@ mod tests {
             names: Vec::new(),
             issuer: "tls/ca".to_owned(),
             not_after: "2036-11-20T00:00:00Z".to_owned(),
+            not_before: None,
             expires: 2_110_752_000,
             left: 1,
             action: Action::None,
+            reason: String::new(),
         };
         let text = text(&[one]);
         let line = text.lines().last().unwrap();

@@ -7,7 +7,6 @@ use anyhow::{Result, anyhow};
 use super::parse::Words;
 use super::run::{asset_dir, output, print, root, secrets};
 use crate::certs::{self, Options};
-use crate::config::machine::Lifetimes;
 use crate::exit::{Exit, fail};
 use crate::metadata;
 use crate::node::clock;
@@ -35,13 +34,7 @@ pub fn run(words: &Words) -> Result<()> {
 }
 
 fn list(words: &Words) -> Result<()> {
-    let kept = below(&root(words), metadata::KEPT);
-    // What is due depends on how long the document makes certificates live, if there is one.
-    let lifetimes = match kept.exists() {
-        true => metadata::document(&kept)?.machine.certificates.lifetimes,
-        false => Lifetimes::default(),
-    };
-    let listed = certs::list::show(&asset_dir(words), lifetimes, output(words)?)?;
+    let listed = certs::list::show(&asset_dir(words), output(words)?)?;
     print(&listed.text)?;
     match listed.damaged {
         0 => Ok(()),

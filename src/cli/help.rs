@@ -1,5 +1,6 @@
 //! `--help`: at most one screen; and the manual page: the same table in roff.
 
+use super::former::FORMER;
 use super::{COMMANDS, Command, Flag};
 
 /// What every help ends with.
@@ -72,6 +73,12 @@ pub fn man() -> String {
                 roff(flag.help)
             ));
         }
+        if command.name == "render" {
+            out.push_str(".PP\nFlags of the original and what takes their place:\n");
+            for former in &FORMER {
+                out.push_str(&format!(".br\n{}\n", roff(&former.instead())));
+            }
+        }
     }
     out.push_str(&format!(".SH EXIT STATUS\n{}", roff(EXITS)));
     out
@@ -102,6 +109,9 @@ mod tests {
                 "{}",
                 flag.name
             );
+        }
+        for former in &FORMER {
+            assert!(man.contains(&roff(&former.instead())), "{}", former.name);
         }
     }
 }

@@ -8,8 +8,10 @@ mod certs;
 mod checkpoint;
 mod complete;
 mod document;
+mod former;
 mod help;
 mod parse;
+mod plan;
 mod run;
 
 pub use parse::{Invocation, parse};
@@ -138,7 +140,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "make the asset directory from the machine document",
         details: "With --config it touches nothing outside --asset-dir and needs no node. Without, it renders the \
                   kept document and installs the kubelet's and etcd's files. Existing keys are kept; files that \
-                  somebody edited are kept and named.",
+                  somebody edited are kept and named. The original's flags are answered with the field to use.",
         options: &[
             Flag {
                 name: "config",
@@ -150,6 +152,38 @@ pub const COMMANDS: &[Command] = &[
                 name: "overwrite",
                 value: "",
                 help: "replace files that were edited since they were rendered",
+            },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "plan",
+        argument: "",
+        summary: "show what render would change, or start with --live, and write nothing",
+        details: "Exits 0 if that is nothing, 7 if it is something. Secrets are masked, keys shown by fingerprint. --live \
+                  asks the API server about every object, as a dry run that touches nothing.",
+        options: &[
+            Flag {
+                name: "config",
+                value: "FILE",
+                help: "plan for this document instead of the kept one",
+            },
+            ASSET_DIR,
+            Flag {
+                name: "overwrite",
+                value: "",
+                help: "as if render were told to replace edited files",
+            },
+            Flag {
+                name: "live",
+                value: "",
+                help: "compare with the cluster instead of the asset directory",
+            },
+            Flag {
+                name: "kubeconfig",
+                value: "FILE",
+                help: "how to reach it; default the asset directory's auth/kubeconfig",
             },
             ROOT,
             OUTPUT,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow, bail};
 use lexopt::prelude::{Long, Short, Value};
 
+use super::former::{self, Former};
 use super::{COMMANDS, Command, command};
 use crate::exit::{Exit, WithExit};
 
@@ -116,10 +117,16 @@ fn rest(
 ) -> Result<Invocation> {
     let mut options = BTreeMap::new();
     let mut arguments = Vec::new();
+    let mut instead = Vec::new();
     while let Some(word) = parser.next()? {
         match word {
             Long("help") | Short('h') => return Ok(Invocation::Help(Some(command))),
             Long("verbose") | Short('v') => verbose = true,
+            Long(name) if command.name == "render" && former::find(name).is_some() => {
+                let line = former::find(name).map(Former::instead);
+                instead.extend(line.filter(|line| !instead.contains(line)));
+                parser.value()?;
+            }
             Long(name) => {
                 let flag = command.options.iter().find(|flag| flag.name == name);
                 let flag = flag.with_context(|| {
@@ -138,6 +145,12 @@ fn rest(
             Value(word) if arguments.len() < most(command) => arguments.push(word),
             other => return Err(other.unexpected().into()),
         }
+    }
+    if !instead.is_empty() {
+        bail!(
+            "the machine document takes the place of\n{}",
+            instead.join("\n")
+        );
     }
     Ok(Invocation::Run(Words {
         command,
@@ -197,6 +210,36 @@ mod tests {
             panic!()
         };
         assert_eq!(words.arguments().unwrap(), ["renew", "tls/a", "tls/b"]);
+    }
+
+    #[test]
+    fn flags_of_the_original_are_answered_with_a_field() {
+        for former in &former::FORMER {
+            let name = former.name;
+            for line in [
+                format!("render --{name} a,b"),
+                format!("render --{name}=a,b"),
+            ] {
+                let error = words(&line).unwrap_err();
+                assert_eq!(exit_of(&error), Exit::Usage, "{line}");
+                let text = format!("{error:#}");
+                assert!(text.contains(&former.instead()), "{line}: {text}");
+            }
+            assert!(words(&format!("start --{name} a")).is_err());
+        }
+        let line = "render --plugin-flag a --pod-cidr=10.2.0.0/16 --plugin-flag b --asset-dir=/a";
+        let text = format!("{:#}", words(line).unwrap_err());
+        let expected =
+            "the machine document takes the place of\n--plugin-flag: slipway needs no plugin";
+        assert!(text.starts_with(expected), "{text}");
+        assert!(
+            text.contains("\n--pod-cidr: cluster.podCIDR (one, or a list of two)"),
+            "{text}"
+        );
+        assert!(matches!(
+            words("render --asset-dir /a"),
+            Ok(Invocation::Run(_))
+        ));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{certs, checkpoint, complete, document, help};
+use super::{certs, checkpoint, complete, document, help, plan};
 use crate::certs::metrics;
 use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
@@ -36,6 +36,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
         "convert" => document::convert(&words),
         "schema" => document::print_schema(),
         "render" => render(&words),
+        "plan" => plan::plan(&words),
         "start" => launch(&words),
         "status" => report::status::show(
             &below_root(&words, STATE),
@@ -70,22 +71,14 @@ pub(super) fn root(words: &Words) -> PathBuf {
     words.path("root").unwrap_or_else(|| "/".into())
 }
 
-fn below_root(words: &Words, path: &str) -> PathBuf {
+pub(super) fn below_root(words: &Words, path: &str) -> PathBuf {
     files::below(&root(words), path)
 }
 
 fn render(words: &Words) -> Result<()> {
     let mut reporter = Reporter::new("render", output(words)?, None);
     reporter.stage("render");
-    let given = words.path("config");
-    let kept = below_root(words, metadata::KEPT);
-    if given.is_none() && !kept.exists() {
-        let next = "run `slipway fetch` first, or name a document with --config FILE";
-        let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
-        return Err(fail(Exit::NotFound, error));
-    }
-    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
-    extra::read(&mut machine, &root(words))?;
+    let machine = machine(words)?;
     let asset_dir = asset_dir(words);
     let overwrite = words.has("overwrite");
     let secrets = secrets(&machine, &root(words))?;
@@ -103,7 +96,7 @@ fn render(words: &Words) -> Result<()> {
         .iter()
         .filter(|change| rendered.changes.len() < rendered.files || change.what != What::Added);
     news.for_each(|change| reporter.line(change.to_string()));
-    if given.is_none() {
+    if words.path("config").is_none() {
         let assets = directory::load(&asset_dir)?;
         let installed = install::install(&assets, &root(words))?;
         metrics::write(&assets, &root(words))?;
@@ -113,6 +106,20 @@ fn render(words: &Words) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// The document that is named, or kept, with the files that it names.
+pub(super) fn machine(words: &Words) -> Result<Machine> {
+    let given = words.path("config");
+    let kept = below_root(words, metadata::KEPT);
+    if given.is_none() && !kept.exists() {
+        let next = "run `slipway fetch` first, or name a document with --config FILE";
+        let error = anyhow!("no machine document is kept at {}; {next}", kept.display());
+        return Err(fail(Exit::NotFound, error));
+    }
+    let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
+    extra::read(&mut machine, &root(words))?;
+    Ok(machine)
 }
 
 /// The document's secrets, from wherever it says they are.

@@ -80,25 +80,82 @@ mod tests {
     const WITHOUT: &str = "apiVersion: slipway.dev/v1alpha1\nkind: Machine\n\
         node: {name: a, address: 10.0.2.15}\ncluster:\n  name: harbour\n";
 
-    fn masked_key(key: &str) -> serde_json::Value {
-        let text = format!("{WITHOUT}{key}");
+    fn masked_of(sections: &str) -> serde_json::Value {
+        let text = format!("{WITHOUT}{sections}");
         parse(text.as_bytes()).unwrap();
-        let mut root = masked(text.as_bytes()).unwrap();
+        let root = masked(text.as_bytes()).unwrap();
         assert_eq!(root["cluster"]["name"], "harbour");
-        root["cluster"]["serviceAccountKey"].take()
+        root
     }
 
     #[test]
     fn a_secret_is_masked_and_a_reference_is_not() {
-        assert_eq!(
-            masked_key("  serviceAccountKey: hunter2\n"),
-            json!("(secret)")
+        let key = "-----BEGIN PRIVATE KEY-----\\nczNjcmV0\\n-----END PRIVATE KEY-----";
+        let certificate = "\"-----BEGIN CERTIFICATE-----\\nYWFh\\n-----END CERTIFICATE-----\"";
+        let reference = json!({"secretRef": {"credential": "slipway.secret"}});
+        let etcd = format!(
+            "etcd: {{external: {{endpoints: ['https://a'], authority: {certificate}, \
+             certificate: {certificate}, key: KEY}}}}"
         );
-        let lines = "  serviceAccountKey: |\n    hunter2\n    hunter3\n";
-        assert_eq!(masked_key(lines), json!("(secret)"));
-        let reference = json!({"secretRef": {"credential": "slipway.sa"}});
-        let text = format!("  serviceAccountKey: {reference}\n");
-        assert_eq!(masked_key(&text), reference);
-        assert_eq!(masked_key(""), json!(null));
+        let authority =
+            format!("certificates: {{authority: {{certificate: {certificate}, key: KEY}}}}");
+        let secretbox = "MDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDAwMDA=";
+        for (path, text, secret) in [
+            (
+                "/cluster/serviceAccountKey",
+                "  serviceAccountKey: KEY",
+                key,
+            ),
+            ("/etcd/external/key", etcd.as_str(), key),
+            ("/certificates/authority/key", authority.as_str(), key),
+            (
+                "/join/token",
+                "join: {token: KEY}",
+                "abcdef.0123456789abcdef",
+            ),
+            (
+                "/encryption/key",
+                "encryption: {provider: secretbox, key: KEY}",
+                secretbox,
+            ),
+        ] {
+            let inline = masked_of(&text.replace("KEY", &format!("\"{secret}\"")));
+            assert_eq!(inline.pointer(path), Some(&json!("(secret)")), "{path}");
+            let outside = masked_of(&text.replace("KEY", &reference.to_string()));
+            assert_eq!(outside.pointer(path), Some(&reference), "{path}");
+        }
+        assert_eq!(
+            masked_of("  serviceAccountKey:")["cluster"]["serviceAccountKey"],
+            json!(null)
+        );
+    }
+
+    #[test]
+    fn no_manifest_is_shown() {
+        let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "a"}});
+        let list = json!([
+            {"name": "a.yaml", "file": "/a"}, {"name": "b.yaml", "content": secret.to_string()},
+        ]);
+        let root = masked_of(&format!("manifests: {list}"));
+        assert_eq!(root["manifests"][0]["file"], "/a");
+        assert_eq!(
+            root["manifests"][1],
+            json!({"name": "b.yaml", "content": "(secret)"})
+        );
+    }
+
+    #[test]
+    fn secrets_may_stand_only_where_they_are_masked() {
+        for (place, want) in [
+            ("join.token", true),
+            ("join.tokenLifetime", false),
+            ("manifests[12].content", true),
+            ("manifests[12].name", false),
+            ("manifests[x].content", false),
+            ("patches[0].content", false),
+            ("manifests", false),
+        ] {
+            assert_eq!(document::is_sensitive(place), want, "{place}");
+        }
     }
 }

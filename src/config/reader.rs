@@ -60,6 +60,18 @@ impl<'a> Reader<'a> {
         matches!(self.look(path), Found::Value(_))
     }
 
+    /// Whether a section or anything below it says something.
+    pub fn says(&self, path: &str) -> bool {
+        fn says(value: &Value) -> bool {
+            match value {
+                Value::Null => false,
+                Value::Object(entries) => entries.values().any(says),
+                _ => true,
+            }
+        }
+        matches!(self.look(path), Found::Value(value) if says(value))
+    }
+
     /// The path of a list's item, or of what stands in place of the list.
     pub fn item_of(&self, path: &str, index: usize) -> String {
         let item = guard::item(path, index);

@@ -16,7 +16,7 @@ use super::guard::{self, Lines};
 use super::problem::Problems;
 use strict::Strict;
 
-/// The longest document in bytes: forty times one with every field and comment. It bounds the
+/// The longest document in bytes: ten times one with every field and comment. It bounds the
 /// memory that the parsers take, which can be 150 times the text's.
 pub const MAX_BYTES: usize = 64 * 1024;
 

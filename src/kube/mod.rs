@@ -25,7 +25,7 @@ mod managed;
 mod objects;
 mod retry;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transport;
 mod watch;
 

@@ -68,24 +68,41 @@ impl Client {
     /// `force` takes over fields that another manager owns; without it they are a conflict, and
     /// [`Status::causes`](super::Status::causes) names each. Idempotent, and repeated as such.
     pub fn apply(&self, object: &Value, manager: &str, force: bool) -> Result<Applied, Error> {
+        let query = format!("fieldManager={}&force={force}", encode(manager));
+        let (before, object) = self.send(object, &query)?;
+        let change = match before {
+            None => Change::Created,
+            Some(before) if resource_version(&before) == resource_version(&object) => {
+                Change::Unchanged
+            }
+            Some(_) => Change::Changed,
+        };
+        Ok(Applied { change, object })
+    }
+
+    /// What [`Client::apply`] without force would do, and the server's own validation of every field:
+    /// the object that is there, if one is, and the one that would be. Changes nothing.
+    pub fn dry_run(&self, object: &Value, manager: &str) -> Result<(Option<Value>, Value), Error> {
+        let manager = encode(manager);
+        let query = format!("dryRun=All&fieldManager={manager}&force=false&fieldValidation=Strict");
+        self.send(object, &query)
+    }
+
+    /// Sends an apply; returns the object before and after.
+    fn send(&self, object: &Value, query: &str) -> Result<(Option<Value>, Value), Error> {
         let path = self.path_of(object)?;
         let before = match self.get(&path) {
-            Ok(there) => Some(resource_version(&there).to_owned()),
+            Ok(there) => Some(there),
             Err(error) if error.is_not_found() => None,
             Err(error) => return Err(error),
         };
-        let path = format!("{path}?fieldManager={}&force={force}", encode(manager));
-        let object = self.json(&Request {
+        let path = format!("{path}?{query}");
+        let after = self.json(&Request {
             content_type: "application/apply-patch+yaml",
             idempotent: true,
             ..Request::new(Method::PATCH, &path).with(object)
         })?;
-        let change = match before {
-            None => Change::Created,
-            Some(before) if before == resource_version(&object) => Change::Unchanged,
-            Some(_) => Change::Changed,
-        };
-        Ok(Applied { change, object })
+        Ok((before, after))
     }
 
     /// Creates `object`; one that exists is a conflict (409, `AlreadyExists`).

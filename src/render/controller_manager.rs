@@ -2,7 +2,6 @@
 //! of them works.
 
 use anyhow::Result;
-use ipnet::IpNet;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
 
 use super::apiserver::{SECRETS_DIR, Stage, bootstrap, control_plane_nodes, control_plane_pod};
@@ -13,7 +12,6 @@ use super::objects::{
 use super::workload::{self, component, deployment, leader_arguments};
 use super::{Output, kubeconfig, tls};
 use crate::config::Machine;
-use crate::config::machine::Cluster;
 use crate::pki::Secrets;
 
 const NAME: &str = "kube-controller-manager";
@@ -90,7 +88,6 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
             format!("--cluster-signing-key-file={SECRETS_DIR}/{key}"),
         ]);
     }
-    arguments.extend(node_masks(&machine.cluster));
     arguments.extend(strings(stage_only(stage)));
     arguments.sort();
     arguments
@@ -114,30 +111,6 @@ fn stage_only(stage: Stage) -> &'static [&'static str] {
 pub fn signs(machine: &Machine) -> bool {
     let authority = machine.certificates.authority.as_ref();
     authority.is_none_or(|authority| authority.key.is_some())
-}
-
-fn node_masks(cluster: &Cluster) -> impl Iterator<Item = String> {
-    cluster.pod_cidrs.iter().filter_map(|pods| {
-        let family = match pods {
-            _ if !cluster.is_dual_stack() => "",
-            IpNet::V4(_) => "-ipv4",
-            IpNet::V6(_) => "-ipv6",
-        };
-        node_mask(*pods).map(|mask| format!("--node-cidr-mask-size{family}={mask}"))
-    })
-}
-
-/// The size of a node's share of the pod network, where the default (24, IPv6: 64) does not lie
-/// inside it or is more than the allocator's 16 bits smaller.
-fn node_mask(pods: IpNet) -> Option<u8> {
-    let (default, longest) = if pods.addr().is_ipv4() {
-        (24, 32)
-    } else {
-        (64, 128)
-    };
-    let size = pods.prefix_len();
-    let mask = default.clamp(size, (size + 16).min(longest));
-    (mask != default).then_some(mask)
 }
 
 fn container(machine: &Machine, stage: Stage) -> Container {
@@ -165,27 +138,5 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
         service_account_name: Some(NAME.into()),
         volumes: Some(volumes),
         ..control_plane_pod(container(machine, Stage::SelfHosted))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_share_of_a_node_fits_the_pod_network() {
-        let cases = [
-            ("10.2.0.0/16", None),
-            ("10.0.0.0/8", None),
-            ("0.0.0.0/4", Some(20)),
-            ("10.2.0.0/24", None),
-            ("10.2.0.0/26", Some(26)),
-            ("fd00::/48", None),
-            ("fd00::/40", Some(56)),
-            ("fd00::/112", Some(112)),
-        ];
-        for (network, mask) in cases {
-            assert_eq!(node_mask(network.parse().unwrap()), mask, "{network}");
-        }
     }
 }

@@ -6,10 +6,10 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render, render_worker, worker};
+use super::{keys, owner, render, render_worker, worker};
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::config::machine::Role;
@@ -18,6 +18,9 @@ use crate::node::{lock, tree};
 use crate::pki::{self, Given, INVENTORY, Issued, Order, Secrets};
 
 pub use super::merge::{Change, Merged, What};
+
+/// What of an incomplete rendering goes away when it is not rendered: answered requests and authorities.
+const OVER: [&str; 2] = ["tls/csr/", "tls/ca"];
 
 /// What a render did, for the console.
 #[derive(Clone, Debug, Default)]
@@ -101,10 +104,17 @@ fn plan_with(
         }
     };
     let rendered = match &secrets {
-        Some(secrets) => render(machine, secrets)?,
         None => render_worker(machine, &given.join_token()?)?,
+        Some(secrets) if secrets.complete().is_err() => keys(secrets)?,
+        Some(secrets) => render(machine, secrets)?,
     };
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    let merged = match &secrets {
+        // Keys and requests are kept even if nothing else can be made: the answers belong to these.
+        Some(secrets) if secrets.complete().is_err() => {
+            merge::merge_part(&earlier, &rendered, &OVER, overwrite)?
+        }
+        _ => merge::merge(&earlier, &rendered, overwrite)?,
+    };
     Ok(Planned {
         earlier,
         rendered,
@@ -131,7 +141,8 @@ fn secrets(
 
 /// Does what [`plan`] plans; writes nothing if nothing changed.
 ///
-/// Fails with [`Exit::Refused`] also while another render has the folder.
+/// Fails with [`Exit::Refused`] also while another render has the folder, and if somebody else has to sign
+/// first: what they need is written then.
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -159,6 +170,8 @@ pub fn to_directory_with(
         tree::sweep(folder)?;
     }
     let secrets = planned.secrets.as_ref();
+    let complete = secrets.map_or(Ok(()), Secrets::complete);
+    complete.with_context(|| folder.display().to_string())?;
     Ok(Rendered {
         files: planned.rendered.len(),
         certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),

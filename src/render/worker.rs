@@ -31,5 +31,5 @@ pub fn render(machine: &Machine, token: &Secret) -> Result<Assets> {
         "What this node joins with; once it has a certificate, /etc/kubernetes/kubeconfig names it.",
         &kubeconfig::bootstrap(machine, &format!("https://{server}"), token)?,
     )?;
-    Ok(out.assets)
+    out.finish(machine)
 }

@@ -41,6 +41,8 @@ use journal::Journal;
 use plane::Plane;
 use ready::Here;
 
+pub use apply::MANAGER;
+pub use plane::{Manifest, manifests};
 pub use ready::Workload;
 
 /// The journal, below the root.

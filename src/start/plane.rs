@@ -185,11 +185,22 @@ fn etcd(apiserver: &Value, assets: &Assets) -> Result<Etcd> {
     Ok(Etcd { urls, tls })
 }
 
+/// Of `tls/` what the temporary control plane has no use for: keys of authorities that it does not sign
+/// with, and keys and requests that wait for a certificate. What encrypts Secrets it reads elsewhere.
+const NOT_COPIED: [&str; 7] = [
+    ".",
+    "csr/",
+    "encryption.key",
+    "ca-next.",
+    "ca-previous.",
+    "front-proxy-ca.key",
+    "etcd-client-ca.key",
+];
+
 /// `tls/` and the admin kubeconfig, as the original's `start` copies them.
 fn secrets(assets: &Assets) -> Vec<(String, Asset)> {
-    let tls = assets
-        .below("tls/")
-        .filter(|(path, _)| !path.starts_with('.'));
+    let needed = |path: &str| !NOT_COPIED.iter().any(|start| path.starts_with(start));
+    let tls = assets.below("tls/").filter(|(path, _)| needed(path));
     let kubeconfig = assets
         .get("auth/kubeconfig")
         .map(|asset| ("kubeconfig", asset));
@@ -198,7 +209,8 @@ fn secrets(assets: &Assets) -> Vec<(String, Asset)> {
         .collect()
 }
 
-pub(crate) fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
+/// The objects of `manifests/`, in the order of their files.
+pub fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
     let mut all = Vec::new();
     for (path, asset) in assets.below("manifests/") {
         let file = format!("manifests/{path}");

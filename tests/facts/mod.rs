@@ -3,17 +3,16 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use slipway::assets::Assets;
 use slipway::config::yaml;
 
-use super::{CASES, rendered, sorted, texts};
+use super::{all, texts};
 
 // What the handover stands on (docs/design.md §5).
 
 #[test]
 fn the_two_doors_hold_in_every_tree() {
-    for case in sorted(CASES) {
-        let text = texts(&rendered(&case), |path| path.ends_with("apiserver.yaml"));
+    for (_, assets) in all() {
+        let text = texts(assets, |path| path.ends_with("apiserver.yaml"));
         let [(_, bootstrap), (_, hosted)] = &text[..] else {
             panic!("{text:?}")
         };
@@ -37,8 +36,8 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
             .any(|name| path == format!("manifests/kube-{name}.yaml"));
         hosted || path.starts_with("bootstrap-manifests/")
     };
-    for case in sorted(CASES) {
-        let texts = texts(&rendered(&case), component);
+    for (_, assets) in all() {
+        let texts = texts(assets, component);
         assert_eq!(texts.len(), 6);
         for (path, text) in texts {
             let serves = path.starts_with("manifests/") || path.contains("apiserver");
@@ -56,12 +55,79 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
 fn static_pods_name_no_objects() {
     let is_static =
         |path: &str| path.starts_with("bootstrap-manifests/") || path == "etcd/etcd.yaml";
-    for case in sorted(CASES) {
-        for (path, text) in texts(&rendered(&case), is_static) {
+    for (_, assets) in all() {
+        for (path, text) in texts(assets, is_static) {
             for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
                 assert!(!text.contains(forbidden), "{path}: {forbidden}");
             }
         }
+    }
+}
+
+/// Flags that name files in the folder of a pod's secrets.
+fn files_of(object: &Value) -> Vec<String> {
+    let template = &object["spec"]["template"]["spec"];
+    let pod = if template.is_null() {
+        &object["spec"]
+    } else {
+        template
+    };
+    let arguments = pod["containers"][0]["args"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    arguments
+        .filter_map(|argument| argument.as_str()?.split_once("=/etc/kubernetes/secrets/"))
+        .map(|(_, file)| file.to_owned())
+        .collect()
+}
+
+/// A flag that names a file which is not there stops its component at every start.
+#[test]
+fn what_flags_name_is_there() {
+    let mut named = 0;
+    for (case, assets) in all() {
+        let objects: Vec<_> = texts(assets, |path| path.ends_with(".yaml"))
+            .into_iter()
+            .map(|(path, text)| (path, yaml::documents(&text).unwrap().remove(0)))
+            .collect();
+        for (path, object) in &objects {
+            let secret = objects.iter().find(|(_, other)| {
+                other["kind"] == "Secret" && other["metadata"]["name"] == object["metadata"]["name"]
+            });
+            for file in files_of(object) {
+                named += 1;
+                let found = match path.starts_with("manifests/") {
+                    true => secret.is_some_and(|(_, secret)| !secret["data"][&file].is_null()),
+                    false => assets.get(&format!("tls/{file}")).is_some(),
+                };
+                assert!(found, "{}/{path}: {file}", case.display());
+            }
+        }
+    }
+    assert!(named > 30 * all().len(), "{named}");
+}
+
+/// What nobody else may read: keys, and what holds one.
+#[test]
+fn secrets_are_their_owner_s_alone() {
+    for (case, assets) in all() {
+        let mut secrets = 0;
+        for (path, asset) in assets.iter() {
+            let text = String::from_utf8_lossy(asset.bytes.expose());
+            let words = [
+                "PRIVATE KEY",
+                "kind: Secret\n",
+                "client-key-data:",
+                "token: ",
+                "secretbox:",
+            ];
+            if path.ends_with(".key") || words.iter().any(|word| text.contains(word)) {
+                secrets += 1;
+                assert_eq!(asset.mode, 0o600, "{}/{path}", case.display());
+            }
+        }
+        assert!(secrets > 10, "{}: {secrets}", case.display());
     }
 }
 
@@ -137,7 +203,7 @@ const ORIGINAL_ELSEWHERE: [&str; 27] = [
 
 #[test]
 fn every_file_of_the_original_is_rendered() {
-    let assets = rendered(&sorted(CASES)[0]);
+    let (_, assets) = &all()[0];
     let manifests = ORIGINAL.map(|name| format!("manifests/{name}.yaml"));
     let all = ORIGINAL_ELSEWHERE.iter().map(|path| (*path).to_owned());
     let missing: Vec<_> = all
@@ -150,9 +216,8 @@ fn every_file_of_the_original_is_rendered() {
 /// Every manifest of every case, with its path.
 fn objects() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
-    for case in sorted(CASES) {
-        let assets: Assets = rendered(&case);
-        for (path, text) in texts(&assets, |path| path.ends_with(".yaml")) {
+    for (case, assets) in all() {
+        for (path, text) in texts(assets, |path| path.ends_with(".yaml")) {
             let path = format!("{}/{path}", case.display());
             objects.extend(
                 yaml::documents(&text)
@@ -208,7 +273,7 @@ fn every_bootstrap_token_ends_and_is_good_for_joining_only() {
             "{path}"
         );
     }
-    assert_eq!(tokens, sorted(CASES).len());
+    assert_eq!(tokens, all().len());
 }
 
 /// What 1.37 has no more: the master label, hyperkube, ports without TLS, beta kinds.
@@ -260,5 +325,5 @@ fn the_control_plane_is_probed_over_tls() {
             }
         }
     }
-    assert_eq!(probed, 9 * sorted(CASES).len());
+    assert_eq!(probed, 9 * all().len());
 }

@@ -16,129 +16,104 @@ use crate::config::reader::{Reader, text, wrong_type};
 
 const ARGUMENTS: &str = "arguments";
 const OWN: &str = "slipway sets it, and a launch depends on it";
-/// Flags that are not for the document, by component (`*`: the three that are control plane), and what
-/// to use instead. A `*` at a flag's end stands for any rest.
-const PROTECTED: &[(&str, &str, &str)] = &[
-    ("*", "authentication-kubeconfig", OWN),
-    ("*", "authorization-kubeconfig", OWN),
-    ("*", "bind-address", OWN),
-    ("*", "cert-dir", OWN),
-    ("*", "client-ca-file", "use certificates.authority"),
-    ("*", "kubeconfig", OWN),
-    ("*", "leader-elect*", OWN),
-    ("*", "permit-address-sharing", OWN),
-    ("*", "permit-port-sharing", OWN),
-    ("*", "requestheader-*", OWN),
-    ("*", "tls-cert-file", "use certificates.authority"),
-    ("*", "tls-private-key-file", "use certificates.authority"),
+/// Flags that are not for the document, by component (`*`: the three of the control plane), and what to use
+/// instead. A `*` at a flag's end stands for any rest.
+const PROTECTED: &[(&str, &[(&str, &str)])] = &[
     (
-        "kube-apiserver",
-        "admission-control-config-file",
-        "use podSecurity",
-    ),
-    ("kube-apiserver", "advertise-address", "use node.address"),
-    ("kube-apiserver", "anonymous-auth", OWN),
-    ("kube-apiserver", "audit-policy-file", "use audit.policy"),
-    ("kube-apiserver", "authentication-config", OWN),
-    (
-        "kube-apiserver",
-        "enable-bootstrap-token-auth",
-        "use join.token",
+        "*",
+        &[
+            ("authentication-kubeconfig", OWN),
+            ("authorization-kubeconfig", OWN),
+            ("bind-address", OWN),
+            ("cert-dir", OWN),
+            ("client-ca-file", "use certificates.authority"),
+            ("kubeconfig", OWN),
+            ("leader-elect*", OWN),
+            ("permit-address-sharing", OWN),
+            ("permit-port-sharing", OWN),
+            ("requestheader-*", OWN),
+            ("tls-cert-file", OWN),
+            ("tls-private-key-file", OWN),
+        ],
     ),
     (
         "kube-apiserver",
-        "encryption-provider-config*",
-        "use encryption",
-    ),
-    ("kube-apiserver", "endpoint-reconciler-type", OWN),
-    (
-        "kube-apiserver",
-        "etcd-cafile",
-        "use etcd.external.authority",
-    ),
-    (
-        "kube-apiserver",
-        "etcd-certfile",
-        "use etcd.external.certificate",
-    ),
-    ("kube-apiserver", "etcd-keyfile", "use etcd.external.key"),
-    ("kube-apiserver", "etcd-prefix", OWN),
-    (
-        "kube-apiserver",
-        "etcd-servers",
-        "use etcd.external.endpoints",
-    ),
-    ("kube-apiserver", "kubelet-certificate-authority", OWN),
-    ("kube-apiserver", "kubelet-client-*", OWN),
-    ("kube-apiserver", "proxy-client-*", OWN),
-    ("kube-apiserver", "secure-port", "use api.port"),
-    (
-        "kube-apiserver",
-        "service-account-*",
-        "use cluster.serviceAccountKey",
-    ),
-    (
-        "kube-apiserver",
-        "service-cluster-ip-range",
-        "use cluster.serviceCIDR",
-    ),
-    ("kube-apiserver", "shutdown-*", OWN),
-    (
-        "kube-controller-manager",
-        "allocate-node-cidrs",
-        "use network.provider",
+        &[
+            ("admission-control-config-file", "use podSecurity"),
+            ("advertise-address", "use node.address"),
+            ("anonymous-auth", OWN),
+            ("audit-policy-file", "use audit.policy"),
+            ("authentication-config", OWN),
+            ("enable-bootstrap-token-auth", "use join.token"),
+            ("encryption-provider-config*", "use encryption"),
+            ("endpoint-reconciler-type", OWN),
+            ("etcd-cafile", "use etcd.external.authority"),
+            ("etcd-certfile", "use etcd.external.certificate"),
+            ("etcd-keyfile", "use etcd.external.key"),
+            ("etcd-prefix", OWN),
+            ("etcd-servers", "use etcd.external.endpoints"),
+            ("kubelet-certificate-authority", OWN),
+            ("kubelet-client-*", OWN),
+            ("proxy-client-*", OWN),
+            ("secure-port", "use api.port"),
+            ("service-account-issuer", OWN),
+            ("service-account-key-file", "use cluster.serviceAccountKey"),
+            ("service-account-signing-*", "use cluster.serviceAccountKey"),
+            ("service-cluster-ip-range", "use cluster.serviceCIDR"),
+            ("shutdown-*", OWN),
+        ],
     ),
     (
         "kube-controller-manager",
-        "cluster-cidr",
-        "use cluster.podCIDR",
+        &[
+            ("allocate-node-cidrs", "use network.provider"),
+            ("cluster-cidr", "use cluster.podCIDR"),
+            ("cluster-signing-*", "use certificates"),
+            ("root-ca-file", "use certificates.authority"),
+            ("secure-port", OWN),
+            (
+                "service-account-private-key-file",
+                "use cluster.serviceAccountKey",
+            ),
+            ("service-cluster-ip-range", "use cluster.serviceCIDR"),
+            ("use-service-account-credentials", OWN),
+        ],
+    ),
+    ("kube-scheduler", &[("config", OWN), ("secure-port", OWN)]),
+    (
+        "kube-proxy",
+        &[
+            ("cluster-cidr", "use cluster.podCIDR"),
+            ("config", OWN),
+            ("hostname-override", "use node.name"),
+            ("kubeconfig", OWN),
+        ],
     ),
     (
-        "kube-controller-manager",
-        "cluster-signing-*",
-        "use certificates",
+        "etcd",
+        &[
+            ("advertise-client-urls", OWN),
+            ("cert-file", OWN),
+            ("client-cert-auth", OWN),
+            ("config-file", OWN),
+            ("data-dir", OWN),
+            ("initial-*", OWN),
+            ("key-file", OWN),
+            ("listen-*", OWN),
+            ("name", "use node.name"),
+            ("peer-*", OWN),
+            ("trusted-ca-file", OWN),
+        ],
     ),
+    ("coredns", &[("conf", "patch coredns-config")]),
+    ("flannel", &[("healthz-*", OWN), ("kube-subnet-mgr", OWN)]),
     (
-        "kube-controller-manager",
-        "root-ca-file",
-        "use certificates.authority",
+        "pod-checkpointer",
+        &[
+            ("node-addresses", "use nodes.addresses"),
+            ("node-names", "use nodes.names"),
+        ],
     ),
-    ("kube-controller-manager", "secure-port", OWN),
-    (
-        "kube-controller-manager",
-        "service-account-*",
-        "use cluster.serviceAccountKey",
-    ),
-    (
-        "kube-controller-manager",
-        "service-cluster-ip-range",
-        "use cluster.serviceCIDR",
-    ),
-    (
-        "kube-controller-manager",
-        "use-service-account-credentials",
-        OWN,
-    ),
-    ("kube-scheduler", "config", OWN),
-    ("kube-scheduler", "secure-port", OWN),
-    ("kube-proxy", "cluster-cidr", "use cluster.podCIDR"),
-    ("kube-proxy", "config", OWN),
-    ("kube-proxy", "hostname-override", "use node.name"),
-    ("kube-proxy", "kubeconfig", OWN),
-    ("etcd", "advertise-client-urls", OWN),
-    ("etcd", "cert-file", OWN),
-    ("etcd", "client-cert-auth", OWN),
-    ("etcd", "config-file", OWN),
-    ("etcd", "data-dir", OWN),
-    ("etcd", "initial-*", OWN),
-    ("etcd", "key-file", OWN),
-    ("etcd", "listen-*", OWN),
-    ("etcd", "name", "use node.name"),
-    ("etcd", "peer-*", OWN),
-    ("etcd", "trusted-ca-file", OWN),
-    ("coredns", "conf", "patch coredns-config"),
-    ("flannel", "healthz-*", OWN),
-    ("flannel", "kube-subnet-mgr", OWN),
 ];
 const CONTROL_PLANE: [&str; 3] = [
     "kube-apiserver",
@@ -203,9 +178,11 @@ fn protected(component: &str, flag: &str) -> Option<&'static str> {
         Some(start) => flag.starts_with(start),
         None => flag == pattern,
     };
-    let mut all = PROTECTED.iter();
-    all.find(|(name, pattern, _)| of(name) && is(pattern))
-        .map(|(.., instead)| *instead)
+    let flags = PROTECTED.iter().filter(|(name, _)| of(name));
+    let mut flags = flags.flat_map(|(_, flags)| *flags);
+    flags
+        .find(|(pattern, _)| is(pattern))
+        .map(|(_, instead)| *instead)
 }
 
 /// One value, several, or `None` to take the flag away.

@@ -58,7 +58,7 @@ fn authority(reader: &mut Reader) -> Option<Option<Authority>> {
 }
 
 /// A private key. One that is referred to is judged where it is used.
-fn key(reader: &mut Reader, path: &'static str) -> Option<Option<Sensitive>> {
+pub fn key(reader: &mut Reader, path: &'static str) -> Option<Option<Sensitive>> {
     let key = reader.sensitive(path)?;
     if let Some(Sensitive::Inline(text)) = &key {
         let text = String::from_utf8_lossy(text.expose());
@@ -102,7 +102,7 @@ pub fn etcd(reader: &mut Reader) -> Option<Etcd> {
     let authority = certificates("etcd.external.authority");
     let certificate = certificates("etcd.external.certificate");
     let key = key(reader, ETCD_KEY);
-    if !reader.is_given(ETCD) {
+    if !reader.says(ETCD) {
         return Some(Etcd::Local);
     }
     let examples = [

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use ipnet::{IpNet, Ipv4Net};
 
-use super::SERVICE_ACCOUNT_KEY;
+use super::{SERVICE_ACCOUNT_KEY, certificates};
 use crate::config::machine::{Cluster, Nodes};
 use crate::config::problem::quote;
 use crate::config::reader::Reader;
@@ -74,7 +74,7 @@ pub fn cluster(reader: &mut Reader, node: Option<&[IpAddr]>) -> Option<Cluster> 
     let domain = reader.optional("cluster.domain", DOMAIN.to_owned(), names::domain);
     let pods = networks(reader, PODS, POD_CIDR, network::pods);
     let services = networks(reader, SERVICES, SERVICE_CIDR, network::services);
-    let service_account_key = reader.sensitive(SERVICE_ACCOUNT_KEY);
+    let service_account_key = certificates::key(reader, SERVICE_ACCOUNT_KEY);
     if let (Some(pods), Some(services)) = (&pods, &services) {
         stay_apart(reader, pods, services);
     }

@@ -4,21 +4,19 @@ use super::IMAGES;
 use crate::config::guard;
 use crate::config::machine::{Images, Kubelet};
 use crate::config::problem::quote;
-use crate::config::reader::{Reader, text};
+use crate::config::reader::{Reader, text, unknown_key};
 
 const IMAGE: &str = "images";
 const REGISTRY: &str = "registry";
 const KUBELET: &str = "kubelet.config";
+const OWN: &str = "slipway sets it, and a launch depends on it";
 /// What slipway's launch depends on, and what to use instead.
 const KUBELET_OWN: [(&str, &str); 11] = [
     (
         "apiVersion",
-        "leave it out: the fields are those of kubelet.config.k8s.io/v1beta1",
+        "leave it out; it is kubelet.config.k8s.io/v1beta1",
     ),
-    (
-        "kind",
-        "leave it out: the fields are those of KubeletConfiguration",
-    ),
+    ("kind", "leave it out; it is KubeletConfiguration"),
     ("authentication", OWN),
     ("authorization", OWN),
     ("clusterDNS", "use cluster.serviceCIDR"),
@@ -29,7 +27,35 @@ const KUBELET_OWN: [(&str, &str); 11] = [
     ("tlsCertFile", OWN),
     ("tlsPrivateKeyFile", OWN),
 ];
-const OWN: &str = "slipway sets it, and a launch depends on it";
+/// The other fields of KubeletConfiguration in 1.37 (kubelet/config/v1beta1/types.go). The kubelet itself
+/// passes over a field that it does not know with a line in its log, which nobody reads in time.
+const KUBELET_FIELDS: &str = "address allowedUnsafeSysctls cgroupDriver cgroupRoot cgroupsPerQOS \
+    configMapAndSecretChangeDetectionStrategy containerLogMaxFiles containerLogMaxSize \
+    containerLogMaxWorkers containerLogMonitorInterval containerRuntimeEndpoint contentType \
+    cpuCFSQuota cpuCFSQuotaPeriod cpuManagerPolicy cpuManagerPolicyOptions \
+    cpuManagerReconcilePeriod crashLoopBackOff defaultPodSysctls enableContentionProfiling \
+    enableControllerAttachDetach enableDebugFlagsHandler enableDebuggingHandlers \
+    enableProfilingHandler enableServer enableSystemLogHandler enableSystemLogQuery \
+    enforceNodeAllocatable eventBurst eventRecordQPS evictionHard evictionMaxPodGracePeriod \
+    evictionMinimumReclaim evictionPressureTransitionPeriod evictionSoft evictionSoftGracePeriod \
+    failCgroupV failSwapOn featureGates fileCheckFrequency hairpinMode healthzBindAddress \
+    healthzPort httpCheckFrequency imageGCHighThresholdPercent imageGCLowThresholdPercent \
+    imageMaximumGCAge imageMinimumGCAge imagePullCredentialsVerificationPolicy \
+    imageServiceEndpoint iptablesDropBit iptablesMasqueradeBit kernelMemcgNotification \
+    kubeAPIBurst kubeAPIQPS kubeletCgroups kubeReserved kubeReservedCgroup \
+    localStorageCapacityIsolation logging makeIPTablesUtilChains maxOpenFiles \
+    maxParallelImagePulls maxPods memoryManagerPolicy memoryReservationPolicy memorySwap \
+    memoryThrottlingFactor mergeDefaultEvictionSettings nodeLeaseDurationSeconds \
+    nodeStatusMaxImages nodeStatusReportFrequency nodeStatusUpdateFrequency oomScoreAdj podCIDR \
+    podLogsDir podPidsLimit podsPerCore port preloadedImagesVerificationAllowlist \
+    protectKernelDefaults providerID qosReserved readOnlyPort registerNode registerWithTaints \
+    registryBurst registryPullQPS reservedMemory reservedSystemCPUs resolvConf runOnce \
+    runtimeRequestTimeout seccompDefault serializeImagePulls showHiddenMetricsForVersion \
+    shutdownGracePeriod shutdownGracePeriodByPodPriority shutdownGracePeriodCriticalPods \
+    singleProcessOOMKill staticPodURL staticPodURLHeader streamingConnectionIdleTimeout \
+    syncFrequency systemCgroups systemReserved systemReservedCgroup tlsCipherSuites \
+    tlsCurvePreferences tlsMinVersion topologyManagerPolicy topologyManagerPolicyOptions \
+    topologyManagerScope tracing userNamespaces volumePluginDir volumeStatsAggPeriod";
 
 pub fn images(reader: &mut Reader) -> Images {
     let mut images = Images::default();
@@ -101,13 +127,17 @@ fn is_path(text: &str) -> bool {
 
 pub fn kubelet(reader: &mut Reader) -> Kubelet {
     let config = reader.mapping(KUBELET).cloned().unwrap_or_default();
-    for (field, instead) in KUBELET_OWN {
-        if config.contains_key(field) {
-            reader.refuse(
-                &guard::child(KUBELET, field),
-                format!("cannot be set here; {instead}"),
-            );
-        }
+    let known: Vec<_> = KUBELET_FIELDS.split(' ').collect();
+    for field in config
+        .keys()
+        .filter(|field| !known.contains(&field.as_str()))
+    {
+        let own = KUBELET_OWN.iter().find(|(own, _)| own == field);
+        let problem = match own {
+            Some((_, instead)) => format!("cannot be set here; {instead}"),
+            None => unknown_key(field, &known),
+        };
+        reader.refuse(&guard::child(KUBELET, field), problem);
     }
     Kubelet { config }
 }

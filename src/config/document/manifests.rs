@@ -71,7 +71,7 @@ fn change(reader: &mut Reader) -> Option<PatchKind> {
             None
         }
         (false, false) => {
-            reader.refuse("patches[]", "changes nothing; give strategic or json");
+            reader.demand(STRATEGIC, "what changes, or json in its place");
             None
         }
         (true, false) => {
@@ -145,7 +145,7 @@ pub fn manifests(reader: &mut Reader) -> Vec<Manifest> {
         let file = reader.optional(FILE, None, |text| file(text).map(Some));
         match (reader.is_given(CONTENT), reader.is_given(FILE)) {
             (true, true) => reader.refuse(FILE, "content is there too; give one of them"),
-            (false, false) => reader.refuse("manifests[]", "is empty; give content or file"),
+            (false, false) => reader.demand(CONTENT, "the manifest, or file in its place"),
             _ => {}
         }
         Some(Manifest {
@@ -197,7 +197,7 @@ fn content(text: &str) -> Result<Content, String> {
             "object {} in it has no apiVersion or no kind",
             index + 1
         )),
-        None if objects.is_empty() => Err("is empty".to_owned()),
+        None if objects.is_empty() => Err("holds no object".to_owned()),
         None => Ok(Content::Inline(text.to_owned())),
     }
 }

@@ -132,6 +132,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
     let audit_policy = policy::audit(reader);
     let pod_security = policy::pod_security(reader);
     let arguments = arguments::arguments(reader);
+    role::of_components_that_run(reader, network);
     let patches = manifests::patches(reader);
     let manifests = manifests::manifests(reader);
     let clock = reader.optional("clock", Clock::default(), clock);

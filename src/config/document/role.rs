@@ -2,7 +2,7 @@
 //!
 //! What has no effect is refused rather than ignored: whoever writes it believes that it has one.
 
-use crate::config::machine::Role;
+use crate::config::machine::{Network, Role};
 use crate::config::reader::{Reader, choice};
 
 /// What only a node with a control plane heeds.
@@ -60,8 +60,24 @@ pub fn read(reader: &mut Reader) -> Option<Role> {
     Some(role)
 }
 
+/// Refuses what is said of components that this cluster does not run.
+pub fn of_components_that_run(reader: &mut Reader, network: Option<Network>) {
+    let mut idle = Vec::new();
+    if reader.says("etcd.external") {
+        idle.push(("etcd", "a cluster with etcd.external"));
+    }
+    if network == Some(Network::None) {
+        idle.push(("flannel", "a cluster with network.provider: none"));
+    }
+    for (component, cluster) in idle {
+        for section in ["images", "arguments"] {
+            refuse(reader, &format!("{section}.{component}"), cluster);
+        }
+    }
+}
+
 fn refuse(reader: &mut Reader, path: &str, role: &str) {
-    if reader.is_given(path) {
+    if reader.says(path) {
         reader.refuse(path, format!("has no effect on {role}; remove it"));
     }
 }

@@ -4,6 +4,8 @@ use serde_json::Value;
 
 use crate::config::problem::quote;
 
+/// More names than this are no help in a message.
+const MAX_LISTED: usize = 30;
 /// What a section is.
 pub const A_MAPPING: &str = "a mapping of keys";
 
@@ -12,7 +14,7 @@ pub fn choice<T: Copy>(text: &str, of: &[(&str, T)]) -> Result<T, String> {
     let found = of.iter().find(|(word, _)| *word == text);
     found.map(|(_, value)| *value).ok_or_else(|| {
         let words: Vec<_> = of.iter().map(|(word, _)| *word).collect();
-        format!("{} is none of {}", quote(text), words.join(", "))
+        format!("{} is not one of {}", quote(text), words.join(", "))
     })
 }
 
@@ -58,6 +60,12 @@ pub fn unknown_key(key: &str, known: &[&str]) -> String {
         .min();
     match near {
         Some((_, near)) => format!("unknown key {}; did you mean {near}?", quote(key)),
+        None if known.len() > MAX_LISTED => {
+            format!(
+                "unknown key {}; nothing of a like name is known here",
+                quote(key)
+            )
+        }
         None => format!(
             "unknown key {}; known here: {}",
             quote(key),

@@ -61,6 +61,20 @@ fn what_may_be_a_secret_is_what_is_masked() {
 }
 
 #[test]
+fn the_full_example_has_every_field() {
+    let text = include_bytes!("../../../examples/full.yaml");
+    let tree = config::yaml::read(text, &mut config::Problems::default()).unwrap();
+    let images = config::IMAGES.map(|name| format!("images.{name}"));
+    let fields = FIELDS.map(|field| field.path.split("[]").next().unwrap().to_owned());
+    let missing: Vec<_> = fields
+        .iter()
+        .chain(&images)
+        .filter(|path| !tree.lines.contains_key(*path))
+        .collect();
+    assert_eq!(missing, [""; 0]);
+}
+
+#[test]
 fn required_fields_make_their_sections_required() {
     let schema = schema();
     assert_eq!(
@@ -73,4 +87,7 @@ fn required_fields_make_their_sections_required() {
     );
     assert_eq!(schema["properties"]["node"]["type"], "object");
     assert_eq!(schema["properties"]["timeouts"]["required"], json!([]));
+    let patches = &schema["properties"]["patches"];
+    assert_eq!(patches["items"]["required"], json!(["target"]));
+    assert_eq!(patches["type"], json!(["array", "null"]));
 }

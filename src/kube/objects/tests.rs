@@ -41,6 +41,27 @@ fn an_apply_says_what_it_did_and_asks_for_kinds_once() {
 }
 
 #[test]
+fn a_dry_run_asks_for_no_change_and_for_strictness() {
+    let server = Scripted::plain(vec![
+        Answer(json(200, KINDS)),
+        Answer(json(404, "{}")),
+        Answer(json(201, &object("1"))),
+        Answer(json(200, &object("1"))),
+        Answer(json(200, &object("2"))),
+    ]);
+    let client = server.client(Options::default());
+    let version = |object: &Value| resource_version(object).to_owned();
+    for expected in [(None, "1"), (Some("1"), "2")] {
+        let (before, after) = client.dry_run(&map(), "m").unwrap();
+        let before = before.as_ref().map(version);
+        assert_eq!((before.as_deref(), version(&after).as_str()), expected);
+    }
+    let patch = "PATCH /api/v1/namespaces/n/configmaps/a?dryRun=All&fieldManager=m&force=false&\
+                 fieldValidation=Strict HTTP";
+    assert!(server.requests()[2].starts_with(patch));
+}
+
+#[test]
 fn an_apply_whose_connection_closes_is_repeated() {
     let server = Scripted::plain(vec![
         Answer(json(200, KINDS)),
