@@ -13,6 +13,11 @@ use crate::secret::Secret;
 /// the same, and because secret files belong to it. Changing it is a migration.
 pub const CONTROL_PLANE_UID: u32 = 65532;
 
+/// Where an asset directory has the temporary control plane's static pods.
+pub const BOOTSTRAP_MANIFESTS: &str = "bootstrap-manifests/";
+/// Where it has the permanent ones, if the control plane is of that kind.
+pub const STATIC_MANIFESTS: &str = "static-manifests/";
+
 /// One file of the asset directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Asset {
@@ -80,5 +85,66 @@ impl Assets {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+/// Which of `files` somebody reads whose arguments are in `text`: those whose path it names, and those that
+/// they name in turn, as a kubeconfig names certificates.
+pub fn named<'a>(
+    files: impl Iterator<Item = (&'a str, &'a Asset)>,
+    text: &'a str,
+) -> BTreeMap<&'a str, &'a Asset> {
+    let mut others: Vec<_> = files.collect();
+    let mut found = BTreeMap::new();
+    let mut texts = vec![text];
+    while let Some(text) = texts.pop() {
+        others.retain(|(path, asset)| {
+            let is_named = names(text, path);
+            if is_named {
+                found.insert(*path, *asset);
+                texts.extend(std::str::from_utf8(asset.bytes.expose()));
+            }
+            !is_named
+        });
+    }
+    found
+}
+
+/// Whether `path` stands in `text` as a whole name, so that `etcd-client-ca.crt` does not name `ca.crt`.
+fn names(text: &str, path: &str) -> bool {
+    let goes_on = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    text.match_indices(path).any(|(at, _)| {
+        !text[..at].ends_with(goes_on) && !text[at + path.len()..].starts_with(goes_on)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_named_and_what_that_names() {
+        let mut assets = Assets::default();
+        assets.add("ca.crt", "");
+        assets.add("ca.key", "");
+        assets.add("etcd/client.crt", "");
+        assets.add("a.kubeconfig", "certificate-authority: ca.crt\n");
+        assets.add("kubeconfig", "");
+        let table: [(&str, &[&str]); 7] = [
+            ("--cert=/s/ca.crt", &["ca.crt"]),
+            ("--cert=/s/front-ca.crt,/s/ca.crt.old", &[]),
+            ("[\"/s/etcd/client.crt\"]", &["etcd/client.crt"]),
+            ("--kubeconfig=/s/a.kubeconfig", &["a.kubeconfig", "ca.crt"]),
+            ("--kubeconfig=/s/kubeconfig", &["kubeconfig"]),
+            (
+                "--client-ca=/s/ca.crt\n--key=/s/ca.key",
+                &["ca.crt", "ca.key"],
+            ),
+            ("", &[]),
+        ];
+        for (text, expected) in table {
+            let found: Vec<_> = named(assets.iter(), text).into_keys().collect();
+            assert_eq!(found, expected, "{text}");
+        }
     }
 }

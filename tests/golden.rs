@@ -17,7 +17,7 @@ use std::sync::LazyLock;
 use std::time::{Duration, SystemTime};
 
 use slipway::assets::Assets;
-use slipway::config::machine::{Encryption, Etcd, Machine};
+use slipway::config::machine::{Encryption, Etcd, Machine, Role};
 use slipway::config::sensitive::Sensitive;
 use slipway::secret::Secret;
 use slipway::{config, pki, render};
@@ -25,6 +25,8 @@ use slipway::{config, pki, render};
 use cases::sorted;
 
 const CASES: &str = "tests/golden";
+/// Workers apart: what must hold in every tree of a control plane cannot hold in theirs.
+const WORKERS: &str = "tests/golden-worker";
 
 /// Noon of 2026-11-22, UTC.
 fn now() -> SystemTime {
@@ -34,6 +36,9 @@ fn now() -> SystemTime {
 fn rendered(case: &Path) -> Assets {
     let machine = config::parse(&fs::read(case.join("in.yaml")).unwrap()).unwrap();
     let given = given(&machine);
+    if machine.role == Role::Worker {
+        return render::render_worker(&machine, &given.join_token().unwrap()).unwrap();
+    }
     let (secrets, _) = pki::ensure(&machine, &given, &Assets::default(), now()).unwrap();
     let assets = render::render(&machine, &secrets).unwrap();
     assert_eq!(
@@ -152,8 +157,12 @@ fn difference(want: Option<&String>, have: Option<&String>) -> String {
 #[test]
 fn documents_render_to_their_trees() {
     let mut problems = Vec::new();
-    assert!(all().len() >= 10, "no cases found");
-    for (case, assets) in all() {
+    let workers = sorted(WORKERS).into_iter();
+    let workers: Vec<_> = workers
+        .map(|case| (case.clone(), rendered(&case)))
+        .collect();
+    assert!(all().len() >= 10 && !workers.is_empty(), "no cases found");
+    for (case, assets) in all().iter().chain(&workers) {
         let tree = case.join("tree");
         let have = visible(assets);
         if cases::update() {

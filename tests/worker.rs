@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use serde_json::{Value, json};
-use slipway::config::machine::{AltName, Endpoint, Role};
+use slipway::cli;
 use slipway::config::{self, Machine, yaml};
 use slipway::exit::{Exit, exit_of};
 use slipway::kube::kubeconfig;
@@ -18,23 +18,20 @@ use slipway::render::install::install;
 use slipway::secret::Secret;
 
 const TOKEN: &str = "abcdef.0123456789abcdef";
-const AUTHORITY: &str = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+const DOCUMENT: &str = include_str!("golden-worker/01-joins/in.yaml");
 
 fn control_plane() -> Machine {
     let text = "apiVersion: slipway.dev/v1alpha1\nkind: Machine\n\
-        node: {name: worker-1, address: 192.0.2.21}\ncluster: {name: harbour}\n";
+        node: {name: worker-1, address: 10.0.2.21}\ncluster: {name: harbour}\n";
     config::parse(text.as_bytes()).unwrap()
 }
 
 fn worker() -> Machine {
-    let mut machine = control_plane();
-    machine.role = Role::Worker;
-    machine.join.server = Some(Endpoint {
-        host: AltName::Dns("api.example.com".to_owned()),
-        port: 443,
-    });
-    machine.join.authority = Some(AUTHORITY.to_owned());
-    machine
+    config::parse(DOCUMENT.as_bytes()).unwrap()
+}
+
+fn authority() -> String {
+    worker().join.authority.unwrap()
 }
 
 fn given(token: &str) -> Given {
@@ -78,7 +75,7 @@ fn everything_it_has_comes_from_the_document() {
     assert_eq!(files, expected);
     assert_eq!(
         fs::read_to_string(folder.join("tls/ca.crt")).unwrap(),
-        AUTHORITY
+        authority()
     );
     let kubelet = document(&folder, "kubelet/config.yaml");
     assert_eq!(kubelet["serverTLSBootstrap"], true);
@@ -91,7 +88,7 @@ fn everything_it_has_comes_from_the_document() {
     let environment = fs::read_to_string(folder.join("kubelet/kubelet.env")).unwrap();
     assert_eq!(
         environment,
-        "KUBELET_ARGS=--node-ip=192.0.2.21 --hostname-override=worker-1 \
+        "KUBELET_ARGS=--node-ip=10.0.2.21 --hostname-override=worker-1 \
          --bootstrap-kubeconfig=/etc/kubernetes/bootstrap-kubeconfig --cert-dir=/var/lib/kubelet/pki\n"
     );
     let again = render(&folder, &given(TOKEN)).unwrap();
@@ -106,7 +103,7 @@ fn it_joins_one_server_that_its_authority_proves() {
     let parsed = kubeconfig::parse(&text).unwrap();
     let read = |path: &Path| {
         assert_eq!(path, Path::new("/etc/kubernetes/ca.crt"));
-        Ok(AUTHORITY.into())
+        Ok(authority().into())
     };
     let config = parsed.resolve(read).unwrap();
     assert_eq!(
@@ -114,7 +111,7 @@ fn it_joins_one_server_that_its_authority_proves() {
         ("api.example.com", 443)
     );
     assert!(config.server.tls && config.certificate.is_none());
-    assert_eq!(config.ca_pem, AUTHORITY.as_bytes());
+    assert_eq!(config.ca_pem, authority().as_bytes());
     assert_eq!(config.token.unwrap().expose(), TOKEN.as_bytes());
 }
 
@@ -187,4 +184,26 @@ fn what_is_installed_and_what_is_not() {
     let manifests = root.join("etc/kubernetes/manifests");
     assert_eq!(fs::read_dir(manifests).unwrap().count(), 0);
     assert!(!root.join("var/lib/etcd").exists());
+}
+
+/// As on a machine: the kept document is all there is.
+#[test]
+fn render_is_all_that_a_worker_needs_and_start_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let kept = dir.path().join("var/lib/slipway/machine.yaml");
+    fs::create_dir_all(kept.parent().unwrap()).unwrap();
+    fs::write(kept, DOCUMENT).unwrap();
+    let slipway = |command: &str| {
+        let root = format!("--root={}", dir.path().display());
+        cli::parse([command.into(), root.into()]).and_then(cli::run)
+    };
+    slipway("render").unwrap();
+    let kubeconfig = dir.path().join("etc/kubernetes/bootstrap-kubeconfig");
+    assert!(fs::read_to_string(kubeconfig).unwrap().contains(TOKEN));
+    let error = slipway("start").unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Refused);
+    assert!(
+        error.to_string().contains("its kubelet joins by itself"),
+        "{error}"
+    );
 }

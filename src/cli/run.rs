@@ -78,8 +78,13 @@ pub(super) fn below_root(words: &Words, path: &str) -> PathBuf {
 fn render(words: &Words) -> Result<()> {
     let mut reporter = Reporter::new("render", output(words)?, None);
     reporter.stage("render");
+    let given = words.path("config");
     let machine = machine(words)?;
     let asset_dir = asset_dir(words);
+    let is_elsewhere = given.is_some() && words.path("asset-dir").is_some();
+    if !is_elsewhere && is_launched(words) {
+        directory::refuse_conversion(&machine, &asset_dir)?;
+    }
     let overwrite = words.has("overwrite");
     let secrets = secrets(&machine, &root(words))?;
     let dated = || {
@@ -102,7 +107,7 @@ fn render(words: &Words) -> Result<()> {
         metrics::write(&assets, &root(words))?;
         let count = installed.len();
         reporter.line(format!(
-            "{count} files of the kubelet and etcd installed or changed"
+            "{count} files of the kubelet and of static pods installed or changed"
         ));
     }
     Ok(())
@@ -120,6 +125,15 @@ pub(super) fn machine(words: &Words) -> Result<Machine> {
     let mut machine = metadata::document(given.as_ref().unwrap_or(&kept))?.machine;
     extra::read(&mut machine, &root(words))?;
     Ok(machine)
+}
+
+/// Whether a control plane was begun on this node: static pods that stay need no launch to run.
+fn is_launched(words: &Words) -> bool {
+    let signs = [
+        start::JOURNAL,
+        "/etc/kubernetes/manifests/kube-apiserver.yaml",
+    ];
+    signs.iter().any(|sign| below_root(words, sign).exists())
 }
 
 /// The document's secrets, from wherever it says they are.

@@ -10,4 +10,5 @@ pub mod podlog;
 pub mod processes;
 pub mod secrets;
 pub mod signals;
+pub mod static_pods;
 pub mod tree;

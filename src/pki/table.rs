@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::config::Machine;
-use crate::config::machine::{AltName, Etcd, KeyType, Role};
+use crate::config::machine::{AltName, ControlPlane, Etcd, KeyType, Role};
 
 /// The cluster's certificate authority.
 pub const CA: &str = "tls/ca";
@@ -113,6 +113,9 @@ fn users(machine: &Machine) -> Vec<Wanted> {
         ..line(name, common_name, Use::Client, Some(issuer))
     };
     let masters = Some("system:masters");
+    // Temporary, it needs the rights of all its controllers; one that stays gives each an account of its own.
+    let is_temporary = machine.control_plane == ControlPlane::SelfHosted;
+    let controllers = masters.filter(|_| is_temporary);
     let node = format!("system:node:{}", machine.node.name);
     vec![
         user("tls/admin", CA, "kubernetes-admin", masters),
@@ -126,7 +129,7 @@ fn users(machine: &Machine) -> Vec<Wanted> {
             "tls/kube-controller-manager",
             CA,
             "system:kube-controller-manager",
-            masters,
+            controllers,
         ),
         user("tls/kube-scheduler", CA, "system:kube-scheduler", None),
         user("kubelet/client", CA, &node, Some("system:nodes")),

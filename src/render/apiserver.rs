@@ -1,4 +1,5 @@
-//! kube-apiserver, twice: the bootstrap static pod and the self-hosted DaemonSet.
+//! kube-apiserver, twice: the bootstrap static pod and the self-hosted DaemonSet; or once, as a static pod
+//! that stays ([`super::static_pods`]).
 //!
 //! Both share one port by SO_REUSEPORT. The bootstrap one binds loopback only and registers no
 //! endpoint; the self-hosted one binds everything. The kernel prefers the more specific address, so
@@ -17,8 +18,9 @@ use super::objects::{
     secret_volume, strings, tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
-use super::{Output, configuration, etcd, tls};
+use super::{Output, configuration, etcd, static_pods, tls};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 
 /// Name of the DaemonSet, its Secret and its containers.
@@ -47,13 +49,15 @@ const FILES: [&str; 13] = [
     "service-account.pub",
 ];
 
-/// Which of the two.
+/// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
     /// The temporary one, a static pod.
     Bootstrap,
     /// The one that stays, an object of its own API.
     SelfHosted,
+    /// The one that stays, a static pod.
+    Static,
 }
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
@@ -64,6 +68,9 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
             true => out.private(path, file.bytes.as_slice()),
             false => out.public(path, file.bytes.as_slice()),
         }
+    }
+    if machine.control_plane == ControlPlane::Static {
+        return static_pods::render(out, NAME, container(machine, Stage::Static));
     }
     let secret = secret(secrets, configuration)?;
     out.manifest(
@@ -112,6 +119,10 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
     arguments.extend(match stage {
         Stage::Bootstrap => bootstrap_only(machine),
         Stage::SelfHosted => self_hosted_only(machine),
+        Stage::Static => vec![
+            format!("--advertise-address={}", machine.node.address),
+            bind_to_all(machine),
+        ],
     });
     arguments.sort();
     arguments
@@ -179,10 +190,17 @@ fn bind_to_all(machine: &Machine) -> String {
 }
 
 fn container(machine: &Machine, stage: Stage) -> Container {
-    Container {
+    // No host: the pod's address is the node's, the door of the one that stays.
+    let door = Door {
+        scheme: "HTTPS",
+        host: None,
+        port: machine.api.port,
+    };
+    let container = Container {
         volume_mounts: Some(vec![mount("secrets", SECRETS_DIR)]),
         ..component(NAME, machine, arguments(machine, stage), ("200m", "200Mi"))
-    }
+    };
+    with_probes(container, door, "/readyz", "/livez")
 }
 
 fn bootstrap_pod(machine: &Machine) -> Pod {
@@ -200,13 +218,18 @@ pub fn bootstrap(component: &str, container: Container) -> Pod {
         ..container
     };
     let name = format!("bootstrap-{component}");
+    static_pod(&name, container, BOOTSTRAP_SECRETS)
+}
+
+/// A static pod whose secrets lie in the folder `secrets` of the node.
+pub fn static_pod(name: &str, container: Container, secrets: &str) -> Pod {
     let spec = PodSpec {
         automount_service_account_token: Some(false),
-        volumes: Some(vec![host_path("secrets", BOOTSTRAP_SECRETS, "Directory")]),
+        volumes: Some(vec![host_path("secrets", secrets, "Directory")]),
         ..control_plane_pod(container)
     };
     Pod {
-        metadata: meta(&name, &name),
+        metadata: meta(name, name),
         spec: Some(spec),
         status: None,
     }
@@ -244,20 +267,9 @@ fn daemon_set(machine: &Machine, secret: &Secret) -> DaemonSet {
 }
 
 fn self_hosted_pod(machine: &Machine) -> PodSpec {
-    // No host: the pod's address is the node's, the door of the self-hosted one.
-    let door = Door {
-        scheme: "HTTPS",
-        host: None,
-        port: machine.api.port,
-    };
     let container = Container {
         env: Some(vec![env_field("HOST_IP", "status.hostIP")]),
-        ..with_probes(
-            container(machine, Stage::SelfHosted),
-            door,
-            "/readyz",
-            "/livez",
-        )
+        ..container(machine, Stage::SelfHosted)
     };
     PodSpec {
         automount_service_account_token: Some(false),

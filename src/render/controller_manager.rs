@@ -1,5 +1,5 @@
-//! kube-controller-manager, bootstrap and self-hosted. Both contend for one Lease, so at most one
-//! of them works.
+//! kube-controller-manager, bootstrap and self-hosted, or static. All contend for one Lease, so at most
+//! one of them works.
 
 use anyhow::Result;
 use k8s_openapi::api::core::v1::{Container, PodSpec, Secret};
@@ -10,8 +10,9 @@ use super::objects::{
     service_account, strings, with_probes,
 };
 use super::workload::{self, component, deployment, leader_arguments};
-use super::{Output, kubeconfig, tls};
+use super::{Output, kubeconfig, static_pods, tls};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 
 const NAME: &str = "kube-controller-manager";
@@ -21,6 +22,9 @@ const FILES: [&str; 2] = ["ca.crt", "service-account.key"];
 const SIGNER: [&str; 2] = ["ca-signer.crt", "ca.key"];
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    if machine.control_plane == ControlPlane::Static {
+        return static_pods::render(out, NAME, container(machine, Stage::Static));
+    }
     let mut files = FILES.to_vec();
     if signs(machine) {
         files.extend(SIGNER);
@@ -100,7 +104,7 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
 fn stage_only(stage: Stage) -> &'static [&'static str] {
     match stage {
         Stage::Bootstrap => &["--kube-api-burst=400", "--kube-api-qps=200"],
-        Stage::SelfHosted => &[
+        Stage::SelfHosted | Stage::Static => &[
             "--controllers=*,token-cleaner-controller",
             "--use-service-account-credentials=true",
         ],

@@ -10,9 +10,9 @@ use anyhow::{Context, Result, anyhow};
 
 use super::merge::{self, RECORD};
 use super::{keys, owner, render, render_worker, worker};
-use crate::assets::Assets;
+use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
-use crate::config::machine::Role;
+use crate::config::machine::{ControlPlane, Role};
 use crate::exit::{Exit, fail};
 use crate::node::{lock, tree};
 use crate::pki::{self, Given, INVENTORY, Issued, Order, Secrets};
@@ -202,6 +202,30 @@ fn refuse_other_role(machine: &Machine, folder: &Path, earlier: &Assets) -> Resu
         anyhow!(
             "{folder} was rendered for role: {was}, and the document says {is} now: a node does not change its \
              role; write role: {was} again, or set the node up anew"
+        ),
+    ))
+}
+
+/// Fails with [`Exit::Refused`] if a launched node's control plane would become another kind: what serves
+/// now would be taken away before the other is there. Looks at the directory as it is before a render.
+pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
+    let mut kinds = [
+        (BOOTSTRAP_MANIFESTS, "self-hosted"),
+        (STATIC_MANIFESTS, "static"),
+    ];
+    if machine.control_plane == ControlPlane::Static {
+        kinds.reverse();
+    }
+    let [(wanted, should), (other, is)] = kinds;
+    if !folder.join(other).exists() || folder.join(wanted).exists() {
+        return Ok(());
+    }
+    Err(fail(
+        Exit::Refused,
+        anyhow!(
+            "this node was launched with controlPlane: {is}, and the document says {should} now: a launched \
+             control plane is not converted; nothing was written\nnext step: write controlPlane: {is} in \
+             the document again, or set the node up anew"
         ),
     ))
 }

@@ -9,6 +9,7 @@ use anyhow::{Context, Result};
 use super::{kubelet, worker};
 use crate::assets::Assets;
 use crate::node::files::{self, Look, PUBLIC, below, make_folder};
+use crate::node::static_pods;
 
 const HOSTNAME: &str = "/etc/hostname";
 /// Asset and place, in the order of writing: etcd's manifest last, when all it needs is there.
@@ -77,6 +78,7 @@ pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {
             changed.push(place.to_owned());
         }
     }
+    changed.extend(static_pods::install(assets, root, &below(root, MANIFESTS))?);
     let resolver = below(root, RESOLVER);
     if fs::symlink_metadata(&resolver).is_err() {
         files::write(

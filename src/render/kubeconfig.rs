@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::apiserver::{SECRETS_DIR, Stage};
 use super::{Output, emit, objects};
 use crate::config::Machine;
-use crate::config::machine::{AltName, Endpoint};
+use crate::config::machine::{AltName, ControlPlane, Endpoint};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
@@ -30,6 +30,10 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         "The cluster's first administrator.",
         &admin(machine, secrets)?,
     )?;
+    let kind = match machine.control_plane {
+        ControlPlane::SelfHosted => "bootstrap",
+        ControlPlane::Static => "static",
+    };
     out.private_manifest(
         "auth/kubeconfig-kubelet",
         "For a kubelet that is to join: the bootstrap token, until it has a certificate. Changed from the\n\
@@ -45,7 +49,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         );
         out.private_manifest(
             &format!("tls/{component}.kubeconfig"),
-            &format!("The bootstrap {component}: loopback only."),
+            &format!("The {kind} {component}: loopback only."),
             &kubeconfig(machine, &loopback, component, user),
         )?;
     }
@@ -98,7 +102,7 @@ fn url(address: IpAddr, port: u16) -> String {
 /// Where a component finds its kubeconfig.
 pub fn path(component: &str, stage: Stage) -> String {
     match stage {
-        Stage::Bootstrap => format!("{SECRETS_DIR}/{component}.kubeconfig"),
+        Stage::Bootstrap | Stage::Static => format!("{SECRETS_DIR}/{component}.kubeconfig"),
         Stage::SelfHosted => format!("{IN_CLUSTER_DIR}/kubeconfig"),
     }
 }

@@ -27,6 +27,7 @@ mod objects;
 mod proxy;
 mod scheduler;
 mod shared;
+mod static_pods;
 mod tls;
 mod worker;
 mod workload;
@@ -147,6 +148,7 @@ impl Output {
     /// Lets the document change the manifests, writes them out, and adds the document's own.
     fn finish(mut self, machine: &Machine) -> Result<Assets> {
         edit::apply(machine, &mut self.manifests).exit(Exit::Invalid)?;
+        static_pods::hash(&self.assets, &mut self.manifests);
         let own = extra::render(&machine.manifests, &self.manifests).exit(Exit::Invalid)?;
         for manifest in std::mem::take(&mut self.manifests) {
             let bytes = emit::text(&manifest.comment, &manifest.object);

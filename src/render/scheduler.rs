@@ -8,13 +8,17 @@ use super::objects::{
     Door, bind, config_map_volume, disruption_budget, mount, service_account, with_probes,
 };
 use super::workload::{component, deployment, leader_arguments};
-use super::{Output, kubeconfig};
+use super::{Output, kubeconfig, static_pods};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 
 const NAME: &str = "kube-scheduler";
 const PORT: u16 = 10259;
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+    if machine.control_plane == ControlPlane::Static {
+        return static_pods::render(out, NAME, container(machine, Stage::Static));
+    }
     out.manifest(
         "bootstrap-manifests/bootstrap-scheduler.yaml",
         "The temporary scheduler; it talks to the temporary API server on loopback.",
@@ -63,7 +67,7 @@ fn container(machine: &Machine, stage: Stage) -> Container {
         port: PORT,
     };
     let mounts = match stage {
-        Stage::Bootstrap => vec![mount("secrets", SECRETS_DIR)],
+        Stage::Bootstrap | Stage::Static => vec![mount("secrets", SECRETS_DIR)],
         Stage::SelfHosted => kubeconfig::mount(stage).into_iter().collect(),
     };
     let container = Container {

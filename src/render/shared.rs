@@ -9,6 +9,7 @@ use super::Output;
 use super::apiserver::control_plane_nodes;
 use super::objects::{account_subject, meta, role_ref};
 use crate::config::Machine;
+use crate::config::machine::ControlPlane;
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
@@ -16,6 +17,10 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "This node carries the control plane. A kubelet must not say so of itself.",
         &node(machine),
     )?;
+    if machine.control_plane == ControlPlane::Static {
+        // Static pods have no accounts; their users may read it by the API server's own roles.
+        return Ok(());
+    }
     out.manifest(
         "manifests/kube-system-rbac-role-binding.yaml",
         "Lets controller-manager and scheduler check who asks for their metrics. Changed from the\n\

@@ -7,16 +7,16 @@ use k8s_openapi::api::apps::v1::{
 use k8s_openapi::api::core::v1::{Container, PodSpec, PodTemplateSpec, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::apiserver::Stage;
+use super::apiserver::{SECRETS_DIR, Stage};
 use super::objects::{LEASE, confined, meta, requests, selector, strings, template};
 use super::{configuration, images, kubeconfig};
 use crate::config::Machine;
 use crate::hash::sha256;
 
-/// What a pod template says of the Secret that its pods read.
-const SECRETS_ANNOTATION: &str = "slipway.dev/secrets";
+/// What a pod, or the template of one, says of the secrets it reads.
+pub const SECRETS_ANNOTATION: &str = "slipway.dev/secrets";
 
-/// Arguments that the controller-manager and the scheduler have in common. The self-hosted ones serve their
+/// Arguments that the controller-manager and the scheduler have in common. Those that stay serve their
 /// health and metrics on this port of loopback; the temporary ones serve nobody, which saves each two RSA
 /// keys at its start.
 pub fn leader_arguments(name: &str, stage: Stage, port: u16) -> Vec<String> {
@@ -26,16 +26,25 @@ pub fn leader_arguments(name: &str, stage: Stage, port: u16) -> Vec<String> {
         format!("--kubeconfig={kubeconfig}"),
         "--profiling=false".into(),
     ]);
-    arguments.extend(match stage {
-        Stage::Bootstrap => vec!["--secure-port=0".into()],
-        Stage::SelfHosted => vec![
-            format!("--authentication-kubeconfig={kubeconfig}"),
-            format!("--authorization-kubeconfig={kubeconfig}"),
-            "--bind-address=127.0.0.1".into(),
-            "--permit-port-sharing=true".into(),
-            format!("--secure-port={port}"),
-        ],
-    });
+    if stage == Stage::Bootstrap {
+        arguments.push("--secure-port=0".into());
+        return arguments;
+    }
+    arguments.extend([
+        format!("--authentication-kubeconfig={kubeconfig}"),
+        format!("--authorization-kubeconfig={kubeconfig}"),
+        "--bind-address=127.0.0.1".into(),
+        "--permit-port-sharing=true".into(),
+        format!("--secure-port={port}"),
+    ]);
+    if stage == Stage::Static {
+        // Told by the API, they would exit where there is none yet, which is every start of the machine.
+        arguments.extend([
+            format!("--client-ca-file={SECRETS_DIR}/ca.crt"),
+            "--requestheader-allowed-names=front-proxy-client".into(),
+            format!("--requestheader-client-ca-file={SECRETS_DIR}/front-proxy-ca.crt"),
+        ]);
+    }
     arguments
 }
 

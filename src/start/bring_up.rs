@@ -49,13 +49,18 @@ impl Launch<'_> {
     }
 
     pub(super) fn seed_apiserver(&mut self) -> Result<()> {
+        seed::place_secrets(&self.options.root, &self.plane.secrets)?;
+        self.place(
+            "seed-apiserver",
+            std::slice::from_ref(&self.plane.apiserver),
+        )?;
+        self.await_apiserver("the temporary apiserver")
+    }
+
+    /// Waits until loopback answers.
+    pub(super) fn await_apiserver(&mut self, who: &str) -> Result<()> {
         let (root, pod) = (&self.options.root, &self.plane.apiserver);
-        seed::place_secrets(root, &self.plane.secrets)?;
-        self.place("seed-apiserver", std::slice::from_ref(pod))?;
-        let what = format!(
-            "the temporary apiserver answers at https://{}/readyz",
-            self.plane.loopback
-        );
+        let what = format!("{who} answers at https://{}/readyz", self.plane.loopback);
         self.reporter
             .line(format!("etcd answers; waiting until {what}"));
         self.enter("api", &Value::Null)?;
@@ -108,7 +113,7 @@ impl Launch<'_> {
 }
 
 /// `why`, with what the pod itself last said about it.
-fn with_last_words(root: &Path, pod: Option<&StaticPod>, why: String) -> String {
+pub(super) fn with_last_words(root: &Path, pod: Option<&StaticPod>, why: String) -> String {
     let Some(pod) = pod else { return why };
     match podlog::folder(root, &pod.namespace, &pod.name) {
         None => format!(

@@ -136,7 +136,7 @@ impl Launch<'_> {
     }
 
     /// A required workload that the server refused never becomes Ready: say so now, not in 20 minutes.
-    fn hopeless(&self, required: &[Workload]) -> Result<()> {
+    pub(super) fn hopeless(&self, required: &[Workload]) -> Result<()> {
         let refused = self
             .refused
             .iter()
@@ -158,7 +158,7 @@ fn show_counts(verdicts: &Verdicts<'_>) -> String {
 }
 
 /// The first workload that is not Ready, then the self-hosted apiserver's own door.
-fn reason(verdicts: &Verdicts<'_>, door: &Result<(), String>, root: &Path) -> String {
+pub(super) fn reason(verdicts: &Verdicts<'_>, door: &Result<(), String>, root: &Path) -> String {
     if let Some((workload, verdict)) = verdicts.iter().find(|(_, verdict)| !verdict.is_ready()) {
         let words = verdict
             .pod
@@ -177,7 +177,7 @@ fn reason(verdicts: &Verdicts<'_>, door: &Result<(), String>, root: &Path) -> St
 }
 
 /// Where the pods of `workloads` are listed.
-fn pods_of(workloads: &[Workload]) -> Vec<String> {
+pub(super) fn pods_of(workloads: &[Workload]) -> Vec<String> {
     let namespaces: BTreeSet<_> = workloads.iter().map(|w| &w.namespace).collect();
     namespaces
         .into_iter()

@@ -31,6 +31,10 @@ pub enum Step {
     Wait,
     /// Only the self-hosted control plane serves; what it does not need is in the API too.
     Handover,
+    /// The static pods that stay are in place and answer.
+    StaticPods,
+    /// They do their work.
+    Settle,
 }
 
 /// The steps that lead from `seen` to a cluster that runs itself; none if it does already.
@@ -54,6 +58,17 @@ pub fn steps(seen: Seen) -> &'static [Step] {
             ..
         } => &[],
         Seen { .. } => &[Controllers, Apply, Wait, Handover],
+    }
+}
+
+/// The same for a control plane of static pods that stay: nothing is temporary, so nothing is handed over.
+pub fn static_steps(seen: Seen) -> &'static [Step] {
+    use Step::{Apply, Etcd, Settle, StaticPods};
+    match seen {
+        Seen { serving: false, .. } => &[Etcd, StaticPods, Apply, Settle],
+        // What is broken in a launched cluster is for its owner to mend.
+        Seen { marked: true, .. } => &[],
+        Seen { .. } => &[Apply, Settle],
     }
 }
 
@@ -88,6 +103,26 @@ mod tests {
                 steps.is_empty() || steps.last() == Some(&Step::Handover),
                 "{seen:?}"
             );
+        }
+    }
+
+    #[test]
+    fn static_pods_are_never_handed_over() {
+        use Step::{Apply, Etcd, Settle, StaticPods};
+        let table: [(bool, bool, &[Step]); 4] = [
+            (false, false, &[Etcd, StaticPods, Apply, Settle]),
+            (false, true, &[Etcd, StaticPods, Apply, Settle]),
+            (true, false, &[Apply, Settle]),
+            (true, true, &[]),
+        ];
+        for (serving, marked, expected) in table {
+            let seen = Seen {
+                serving,
+                temporary: false,
+                ready: false,
+                marked,
+            };
+            assert_eq!(static_steps(seen), expected, "{seen:?}");
         }
     }
 }

@@ -15,6 +15,7 @@ use super::lease::{self, LEASES};
 use super::plane::StaticPod;
 use super::wait::{Look, Wait, until};
 use super::{Launch, MARKER, is_serving, refuse, seed};
+use crate::kube::Client;
 use crate::node::{files, notify, processes};
 use crate::report::Outcome;
 
@@ -33,6 +34,11 @@ impl Launch<'_> {
         seed::remove_secrets(&self.options.root)?;
         self.enter("secrets-removed", &Value::Null)?;
         self.apply_add_ons()?;
+        self.done("handed over: the self-hosted control plane serves")
+    }
+
+    /// Notes for good that the launch is done, and says so.
+    pub(super) fn done(&mut self, what: &str) -> Result<()> {
         files::write(
             &files::below(&self.options.root, MARKER),
             b"",
@@ -40,7 +46,7 @@ impl Launch<'_> {
         )?;
         self.enter("done", &Value::Null)?;
         notify::ready();
-        self.finish();
+        self.finish(what);
         Ok(())
     }
 
@@ -170,7 +176,7 @@ impl Launch<'_> {
         self.enter("endpoints", &Value::Null)
     }
 
-    fn finish(&mut self) {
+    fn finish(&mut self, what: &str) {
         let elapsed = self.reporter.elapsed();
         self.reporter.fact("handed_over_s", elapsed);
         let refused = match self.refused.len() {
@@ -179,7 +185,7 @@ impl Launch<'_> {
         };
         let node = self.plane.node;
         let text = format!(
-            "handed over: the self-hosted control plane serves at https://{node}{refused} · kubeconfig \
+            "{what} at https://{node}{refused} · kubeconfig \
              /etc/kubernetes/admin.kubeconfig · timeline /var/lib/slipway/timeline.svg"
         );
         self.reporter.stage("done");
@@ -188,18 +194,24 @@ impl Launch<'_> {
 }
 
 /// What is still missing after the temporary apiserver has gone.
-fn unconfirmed(loopback: &crate::kube::Client, address: &str) -> Result<()> {
+fn unconfirmed(loopback: &Client, address: &str) -> Result<()> {
     is_serving(loopback).map_err(|why| anyhow!("loopback: {why}"))?;
+    is_announced(loopback, address)?;
+    for name in LEASES {
+        if lease::holder(&loopback.get(&lease::path(name))?).is_empty() {
+            return Err(anyhow!("nobody holds the Lease {name} yet"));
+        }
+    }
+    Ok(())
+}
+
+/// Whether Service default/kubernetes leads to `address`.
+pub(super) fn is_announced(loopback: &Client, address: &str) -> Result<()> {
     let slices = loopback.list("/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?labelSelector=kubernetes.io/service-name%3Dkubernetes")?;
     if !slices.items.iter().any(|slice| announces(slice, address)) {
         return Err(anyhow!(
             "EndpointSlice default/kubernetes does not hold {address} yet"
         ));
-    }
-    for name in LEASES {
-        if lease::holder(&loopback.get(&lease::path(name))?).is_empty() {
-            return Err(anyhow!("nobody holds the Lease {name} yet"));
-        }
     }
     Ok(())
 }

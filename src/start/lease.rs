@@ -32,6 +32,17 @@ pub fn to_release(lease: &Value, rival_since: Option<i64>) -> Option<String> {
     ours.then(|| holder(lease).to_owned())
 }
 
+/// Whether its holder lives at `now`: it renewed the Lease in this life of the machine, which began at `since`,
+/// and for longer than until now (all in seconds since the epoch). A dead one's Lease outlives a power cut.
+pub fn is_live(lease: &Value, since: i64, now: i64) -> bool {
+    let lasts = lease["spec"]["leaseDurationSeconds"].as_i64();
+    let renewed = seconds(&lease["spec"]["renewTime"]);
+    let (Some(renewed), Some(lasts)) = (renewed, lasts) else {
+        return false;
+    };
+    !holder(lease).is_empty() && renewed >= since && now <= renewed + lasts
+}
+
 /// Releases the Lease `name` if `noted` still holds it. Another or no holder is success; so is a write
 /// that lost a race, because whoever won it is alive.
 pub fn release(client: &Client, name: &str, noted: &str) -> Result<(), Error> {
@@ -68,5 +79,24 @@ mod tests {
         assert_eq!(to_release(&lease("a_1"), Some(at)), None);
         assert_eq!(to_release(&lease("a_1"), None), None);
         assert_eq!(to_release(&lease(""), Some(at + 5)), None);
+    }
+
+    #[test]
+    fn a_holder_lives_that_renewed_since_the_boot_and_not_too_long_ago() {
+        let lease = |holder: &str| {
+            json!({"spec": {
+                "holderIdentity": holder, "leaseDurationSeconds": 60, "renewTime": "2026-11-23T06:00:00.123456Z",
+            }})
+        };
+        let at = seconds(&json!("2026-11-23T06:00:00Z")).unwrap();
+        assert!(is_live(&lease("a_1"), at - 5, at + 1));
+        assert!(is_live(&lease("a_1"), at, at + 60));
+        assert!(
+            !is_live(&lease("a_1"), at + 1, at + 2),
+            "from before the boot"
+        );
+        assert!(!is_live(&lease("a_1"), at - 5, at + 61), "expired");
+        assert!(!is_live(&lease(""), at - 5, at + 1), "released");
+        assert!(!is_live(&json!({"spec": {"holderIdentity": "a_1"}}), 0, at));
     }
 }

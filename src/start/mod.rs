@@ -14,6 +14,7 @@ mod decide;
 mod handover;
 mod journal;
 mod lease;
+mod permanent;
 pub(crate) mod plane;
 pub(crate) mod ready;
 #[cfg(test)]
@@ -36,7 +37,7 @@ use crate::node::boot::Boot;
 use crate::node::{files, notify};
 use crate::report::{Outcome, Reporter};
 use converge::all_ready;
-use decide::{Seen, Step, steps};
+use decide::{Seen, Step, static_steps, steps};
 use journal::Journal;
 use plane::Plane;
 use ready::Here;
@@ -76,6 +77,7 @@ pub struct Options {
 /// A launch under way.
 struct Launch<'a> {
     options: &'a Options,
+    assets: &'a Assets,
     plane: &'a Plane,
     /// The admin at 127.0.0.1.
     loopback: Client,
@@ -87,39 +89,42 @@ struct Launch<'a> {
     refused: Vec<apply::Refusal>,
 }
 
-/// Carries the assets into a cluster and hands over; says so and touches nothing if that is
-/// done already.
+/// Carries the assets into a cluster and hands over (to static pods that stay there is nothing to hand
+/// over); says so and touches nothing if that is done already.
 pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Result<()> {
     let plane = Plane::new(assets)
         .with_context(|| format!("cannot launch from {}", options.asset_dir.display()))?;
     let boot = Boot::read(Path::new("/"))?;
     let loopback = client(&plane.admin, plane.loopback)?;
     let node = client(&plane.admin, plane.node)?;
-    let marked = files::below(&options.root, MARKER).exists();
     let here = Here {
         address: plane.node.ip(),
         since: boot.started,
     };
     let seen = Seen {
         serving: is_serving(&loopback).is_ok(),
-        temporary: seed::is_in_place(&options.pod_manifest_path, &plane.apiserver),
-        ready: is_serving(&node).is_ok() && all_ready(&loopback, &options.required_pods, here),
-        marked,
+        temporary: !plane.stays && seed::is_in_place(&options.pod_manifest_path, &plane.apiserver),
+        ready: !plane.stays
+            && is_serving(&node).is_ok()
+            && all_ready(&loopback, &options.required_pods, here),
+        marked: files::below(&options.root, MARKER).exists(),
     };
-    let steps = steps(seen);
+    let (steps, done) = match plane.stays {
+        false => (steps(seen), "already handed over"),
+        true => (static_steps(seen), "already launched"),
+    };
     if steps.is_empty() {
         notify::ready();
         reporter.keep_earlier_record();
         reporter.stage("done");
-        reporter.finish(
-            Outcome::HandedOver,
-            "already handed over; the cluster answers, nothing to do",
-        );
+        let text = format!("{done}; the cluster answers, nothing to do");
+        reporter.finish(Outcome::HandedOver, &text);
         return Ok(());
     }
     let journal = Journal::open(&files::below(&options.root, JOURNAL), &boot.id)?;
     let mut launch = Launch {
         options,
+        assets,
         plane: &plane,
         loopback,
         node,
@@ -171,6 +176,8 @@ impl Launch<'_> {
             Step::Apply => self.apply(),
             Step::Wait => self.wait(),
             Step::Handover => self.hand_over(),
+            Step::StaticPods => self.await_static_pods(),
+            Step::Settle => self.settle(),
         }
     }
 

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::assets::{Asset, Assets};
+use crate::assets::{Asset, Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS, named};
 use crate::config::yaml;
 use crate::kube::{self, kubeconfig};
 
@@ -51,19 +51,21 @@ pub struct Plane {
     pub etcd_pod: Option<StaticPod>,
     /// How to ask etcd.
     pub etcd: Etcd,
-    /// The temporary apiserver.
+    /// Whether the three below are static pods that stay; otherwise they are temporary.
+    pub stays: bool,
+    /// The apiserver.
     pub apiserver: StaticPod,
-    /// The temporary controller-manager and scheduler.
+    /// The controller-manager and the scheduler.
     pub controllers: Vec<StaticPod>,
-    /// What the temporary pods read, by path below the bootstrap secrets folder.
+    /// What temporary pods read, by path below the bootstrap secrets folder.
     pub secrets: Vec<(String, Asset)>,
-    /// The objects of the real control plane, in the order of their files.
+    /// The objects that go into the API, in the order of their files.
     pub manifests: Vec<Manifest>,
     /// The administrator's credentials.
     pub admin: kube::Config,
     /// 127.0.0.1 and the API's port: the door of the temporary apiserver.
     pub loopback: SocketAddr,
-    /// This node's address and the API's port: the door of the self-hosted apiserver.
+    /// This node's address and the API's port: the door of the apiserver that stays.
     pub node: SocketAddr,
 }
 
@@ -72,35 +74,45 @@ const SECURE_PORT: u16 = 6443;
 impl Plane {
     /// Understands an asset directory; says which file is missing or what is wrong with it.
     pub fn new(assets: &Assets) -> Result<Self> {
+        let stays = assets.below(STATIC_MANIFESTS).next().is_some();
+        let folder = if stays {
+            STATIC_MANIFESTS
+        } else {
+            BOOTSTRAP_MANIFESTS
+        };
         let mut pods = Vec::new();
-        for (file, asset) in assets.below("bootstrap-manifests/") {
-            pods.push(static_pod("bootstrap-manifests", file, asset)?);
+        for (file, asset) in assets.below(folder) {
+            pods.push(static_pod(folder, file, asset)?);
         }
+        let secrets = secrets(assets, &pods);
         let at = pods
             .iter()
             .position(|pod| argument(&pod.pod, "--etcd-servers").is_some());
-        let at = at.context(
-            "bootstrap-manifests/ has no kube-apiserver (a Pod with --etcd-servers); render again",
-        )?;
+        let at = at.with_context(|| {
+            format!("{folder} has no kube-apiserver (a Pod with --etcd-servers); render again")
+        })?;
         let apiserver = pods.remove(at);
         let node: IpAddr = argument(&apiserver.pod, "--advertise-address")
-            .context("the bootstrap apiserver has no --advertise-address: this node's address is unknown")?
+            .with_context(|| {
+                format!("the apiserver of {folder} has no --advertise-address: this node's address is unknown")
+            })?
             .parse()
-            .context("the bootstrap apiserver's --advertise-address is no address")?;
+            .with_context(|| format!("--advertise-address of {folder} is no address"))?;
         let port = match argument(&apiserver.pod, "--secure-port") {
             Some(port) => port
                 .parse()
-                .context("the bootstrap apiserver's --secure-port is no port")?,
+                .with_context(|| format!("--secure-port of {folder} is no port"))?,
             None => SECURE_PORT,
         };
         Ok(Self {
             etcd_pod: assets
                 .get("etcd/etcd.yaml")
-                .map(|asset| static_pod("etcd", "etcd.yaml", asset))
+                .map(|asset| static_pod("etcd/", "etcd.yaml", asset))
                 .transpose()?,
             etcd: etcd(&apiserver.pod, assets)?,
             controllers: pods,
-            secrets: secrets(assets),
+            stays,
+            secrets,
             manifests: manifests(assets)?,
             admin: admin(assets)?,
             loopback: (Ipv4Addr::LOCALHOST, port).into(),
@@ -111,7 +123,7 @@ impl Plane {
 }
 
 fn static_pod(folder: &str, file: &str, asset: &Asset) -> Result<StaticPod> {
-    let place = || format!("{folder}/{file}");
+    let place = || format!("{folder}{file}");
     let mut documents = documents(asset).with_context(place)?;
     let (Some(pod), true) = (documents.pop(), documents.is_empty()) else {
         bail!("{} must hold exactly one Pod", place())
@@ -176,35 +188,22 @@ fn etcd(apiserver: &Value, assets: &Assets) -> Result<Etcd> {
     ) {
         (Some(ca), Some(certificate), Some(key)) => Some((ca, certificate, key)),
         _ if urls.iter().any(|url| url.starts_with("https:")) => {
-            bail!(
-                "the bootstrap apiserver's --etcd-cafile, -certfile and -keyfile must name files of tls/"
-            )
+            bail!("the apiserver's --etcd-cafile, -certfile and -keyfile must name files of tls/")
         }
         _ => None,
     };
     Ok(Etcd { urls, tls })
 }
 
-/// Of `tls/` what the temporary control plane has no use for: keys of authorities that it does not sign
-/// with, and keys and requests that wait for a certificate. What encrypts Secrets it reads elsewhere.
-const NOT_COPIED: [&str; 7] = [
-    ".",
-    "csr/",
-    "encryption.key",
-    "ca-next.",
-    "ca-previous.",
-    "front-proxy-ca.key",
-    "etcd-client-ca.key",
-];
-
-/// `tls/` and the admin kubeconfig, as the original's `start` copies them.
-fn secrets(assets: &Assets) -> Vec<(String, Asset)> {
-    let needed = |path: &str| !NOT_COPIED.iter().any(|start| path.starts_with(start));
-    let tls = assets.below("tls/").filter(|(path, _)| needed(path));
+/// Of `tls/` and the admin kubeconfig, which the original's `start` copies, what the pods read.
+fn secrets(assets: &Assets, pods: &[StaticPod]) -> Vec<(String, Asset)> {
     let kubeconfig = assets
         .get("auth/kubeconfig")
         .map(|asset| ("kubeconfig", asset));
-    tls.chain(kubeconfig)
+    let files = assets.below("tls/").chain(kubeconfig);
+    let text: String = pods.iter().map(|pod| pod.pod.to_string()).collect();
+    named(files, &text)
+        .into_iter()
         .map(|(path, asset)| (path.to_owned(), asset.clone()))
         .collect()
 }

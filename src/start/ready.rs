@@ -264,13 +264,8 @@ fn is_stale(pod: &Value, here: Here) -> bool {
         .as_str()
         .and_then(|ip| ip.parse().ok())
         == Some(here.address);
-    let since = here
-        .since
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default()
-        .as_secs();
     // Container times are whole seconds, rounded down.
-    is_here && started(pod).any(|at| at + 1 < since.try_into().unwrap_or(i64::MAX))
+    is_here && started(pod).any(|at| at + 1 < epoch(here.since))
 }
 
 /// When each running container was started, in seconds since the epoch.
@@ -289,6 +284,12 @@ pub fn seconds(time: &Value) -> Option<i64> {
             .ok()?
             .unix_timestamp(),
     )
+}
+
+/// A time in whole seconds since the epoch.
+pub fn epoch(time: SystemTime) -> i64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    since.map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
 }
 
 fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {

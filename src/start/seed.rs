@@ -5,7 +5,6 @@
 //! (see node/processes.rs). A pod that is in place already, as the asset directory wants it, keeps its UID.
 
 use std::fs;
-use std::os::unix::fs::{DirBuilderExt, chown};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -13,10 +12,10 @@ use ring::rand::{SecureRandom, SystemRandom};
 use serde_json::{Value, json};
 
 use super::plane::StaticPod;
-use crate::assets::{Asset, CONTROL_PLANE_UID};
+use crate::assets::Asset;
 use crate::config::yaml;
 use crate::hash::hex;
-use crate::node::files::{self, Look};
+use crate::node::{files, static_pods};
 
 /// Where the temporary control plane reads its secrets.
 pub const SECRETS: &str = "/etc/kubernetes/bootstrap-secrets";
@@ -85,35 +84,9 @@ pub fn new_uid() -> Result<String> {
 
 /// Writes the bootstrap secrets, owned by the control plane's user (where we may give files away).
 pub fn place_secrets(root: &Path, secrets: &[(String, Asset)]) -> Result<()> {
-    let base = files::below(root, SECRETS);
-    let owner = nix::unistd::geteuid()
-        .is_root()
-        .then_some(CONTROL_PLANE_UID);
-    own_folder(&base, owner)?;
-    for (path, asset) in secrets {
-        let target = base.join(path);
-        if let Some(folder) = target.parent().filter(|folder| *folder != base) {
-            own_folder(folder, owner)?;
-        }
-        let look = Look {
-            mode: 0o600,
-            owner: owner.map(|owner| (owner, owner)),
-        };
-        files::write(&target, asset.bytes.expose(), look)?;
-    }
+    let secrets = secrets.iter().map(|(path, asset)| (path.as_str(), asset));
+    static_pods::place_secrets(&files::below(root, SECRETS), secrets)?;
     Ok(())
-}
-
-fn own_folder(folder: &Path, owner: Option<u32>) -> Result<()> {
-    let make = || {
-        fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-    };
-    make()
-        .and_then(|()| chown(folder, owner, owner))
-        .with_context(|| format!("cannot make the folder {}", folder.display()))
 }
 
 /// Removes the bootstrap secrets; none is success.

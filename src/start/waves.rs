@@ -62,7 +62,7 @@ fn leaves_add_ons(options: &Options) -> bool {
     !options.strict && options.required_pods.iter().all(is_control_plane)
 }
 
-fn is_control_plane(workload: &Workload) -> bool {
+pub(super) fn is_control_plane(workload: &Workload) -> bool {
     let name = workload.to_string();
     REQUIRED.split(',').any(|one| one == name)
 }

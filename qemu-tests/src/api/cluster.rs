@@ -82,7 +82,7 @@ impl Cluster {
             etcd,
         };
         for (user, groups) in [(User::Admin, &["system:masters"][..]), (User::Viewer, &[])] {
-            cluster.write_kubeconfig(user, groups)?;
+            cluster.write_kubeconfig(user.name(), groups)?;
         }
         cluster.start_server(Ipv4Addr::LOCALHOST.into(), Ipv4Addr::LOCALHOST.into())?;
         for object in viewer_rights() {
@@ -150,7 +150,31 @@ impl Cluster {
 
     /// The kubeconfig of `user`: everything embedded, server `https://127.0.0.1:PORT`.
     pub fn kubeconfig(&self, user: User) -> PathBuf {
-        self.work.join(format!("{}.kubeconfig", user.name()))
+        self.file_of(user.name())
+    }
+
+    /// A client of a user `name` with a certificate that makes it a member of `groups`.
+    pub fn client_of(&self, name: &str, groups: &[&str]) -> Result<Client> {
+        self.write_kubeconfig(name, groups)?;
+        let config = kubeconfig::load(&self.file_of(name))?;
+        Ok(Client::new(&config, Options::default())?)
+    }
+
+    /// A kubeconfig whose user has these `credentials`.
+    pub fn kubeconfig_with(&self, credentials: &Value) -> Value {
+        json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "it",
+            "contexts": [{"name": "it", "context": {"cluster": "api-tier", "user": "it"}}],
+            "clusters": [{"name": "api-tier", "cluster": {
+                "server": format!("https://{}", self.address()),
+                "certificate-authority-data": STANDARD.encode(self.pki.ca()),
+            }}],
+            "users": [{"name": "it", "user": credentials}],
+        })
+    }
+
+    fn file_of(&self, name: &str) -> PathBuf {
+        self.work.join(format!("{name}.kubeconfig"))
     }
 
     /// Where the first API server listens.
@@ -158,22 +182,13 @@ impl Cluster {
         SocketAddr::new(Ipv4Addr::LOCALHOST.into(), self.port)
     }
 
-    fn write_kubeconfig(&self, user: User, groups: &[&str]) -> Result<()> {
-        let name = user.name();
+    fn write_kubeconfig(&self, name: &str, groups: &[&str]) -> Result<()> {
         let (certificate, key) = self.pki.issue(name, groups, &[])?;
-        let config = json!({
-            "apiVersion": "v1", "kind": "Config", "current-context": name,
-            "contexts": [{"name": name, "context": {"cluster": "api-tier", "user": name}}],
-            "clusters": [{"name": "api-tier", "cluster": {
-                "server": format!("https://{}", self.address()),
-                "certificate-authority-data": STANDARD.encode(self.pki.ca()),
-            }}],
-            "users": [{"name": name, "user": {
-                "client-certificate-data": STANDARD.encode(certificate),
-                "client-key-data": STANDARD.encode(key),
-            }}],
-        });
-        Ok(fs::write(self.kubeconfig(user), config.to_string())?)
+        let config = self.kubeconfig_with(&json!({
+            "client-certificate-data": STANDARD.encode(certificate),
+            "client-key-data": STANDARD.encode(key),
+        }));
+        Ok(fs::write(self.file_of(name), config.to_string())?)
     }
 
     fn server_arguments(&self, address: IpAddr) -> Vec<String> {
@@ -246,7 +261,7 @@ fn viewer_rights() -> [Value; 2] {
 
 /// Ports on which nobody listens, below the range from which the kernel picks ports for clients; so
 /// nobody takes them by chance before the servers do.
-fn free_ports<const N: usize>() -> Result<[u16; N]> {
+pub fn free_ports<const N: usize>() -> Result<[u16; N]> {
     const RANGE: std::ops::Range<u16> = 20_000..32_000;
     let skip = usize::try_from(process::id())? * 16 % RANGE.len();
     let mut free = RANGE

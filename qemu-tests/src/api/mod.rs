@@ -5,5 +5,6 @@ mod cluster;
 mod pki;
 mod scenarios;
 
-pub use cluster::{Cluster, HOST, User};
+pub use child::Child;
+pub use cluster::{Cluster, HOST, User, free_ports};
 pub use scenarios::SCENARIOS;

@@ -1,6 +1,7 @@
 //! The tier's scenarios, by topic.
 
 mod apply;
+mod approve;
 mod client;
 mod doors;
 mod watch;
@@ -33,5 +34,10 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "api-retry",
         tier: Tier::Api,
         run: doors::retry,
+    },
+    Scenario {
+        name: "api-serving-certificates",
+        tier: Tier::Api,
+        run: approve::serving_certificates,
     },
 ];

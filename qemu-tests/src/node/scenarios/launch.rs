@@ -23,7 +23,7 @@ pub fn native(context: &Context) -> Result<()> {
     let observed = launch::observed(&node, Required::ControlPlane)?;
     judge(&observed.report)?;
     handed_over(&node)?;
-    second_start_touches_nothing(&node)
+    second_start_touches_nothing(&node, "already handed over")
 }
 
 /// The same as a pod sees it, through the Service: it asks before, during and after the handover.
@@ -74,7 +74,8 @@ pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
     handed_over(&node)
 }
 
-fn kill_at(node: &Node, step: &str) -> Result<()> {
+/// Kills `slipway start` as soon as its journal says that it enters `step`.
+pub fn kill_at(node: &Node, step: &str) -> Result<()> {
     let start = launch::start_held(node)?;
     let path = node.path(launch::JOURNAL);
     let mut length = 0;
@@ -174,14 +175,14 @@ fn only_etcd_is_static(node: &Node) -> Result<()> {
 }
 
 /// A second `slipway start` says that it is done, exits 0 and touches nothing.
-fn second_start_touches_nothing(node: &Node) -> Result<()> {
+pub fn second_start_touches_nothing(node: &Node, says: &str) -> Result<()> {
     let record = || launch::json_file(node, launch::STATUS);
     let before = (files(node)?, marks(node)?, record()?);
     let again = launch::start(node)?.wait_within(Duration::from_secs(60))?;
     ensure!(again.ended.code() == Some(0), "the second start: {again:?}");
     let said = format!("{}{}", again.stdout, again.stderr);
     ensure!(
-        said.contains("already handed over"),
+        said.contains(says),
         "the second start does not say that it is done: {said}"
     );
     let after = (files(node)?, marks(node)?, record()?);

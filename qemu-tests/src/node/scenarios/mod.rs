@@ -2,7 +2,9 @@
 
 mod bad;
 mod certs;
+mod join;
 mod launch;
+mod permanent;
 mod power_cut;
 mod running;
 mod switch;
@@ -37,10 +39,13 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-killed-endpoints", launch::killed::<11>),
     node("launch-killed-secrets-removed", launch::killed::<12>),
     node("launch-killed-add-ons", launch::killed::<13>),
+    node("launch-static", permanent::launch),
+    node("launch-static-killed", permanent::killed),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
     node("certs-renew", certs::renew),
     node("certs-rotate", certs::rotate),
+    node("join-worker", join::worker),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
