@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
 use super::roll::{self, SECRETS};
-use super::{Options, clients};
+use super::{Options, clients, permanent};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
 use crate::kube::{self, Change, Client, Error, kubeconfig, name_of};
@@ -23,7 +23,7 @@ use crate::tls;
 /// The field manager of annotations that are in no manifest.
 const RESTARTS: &str = "slipway-restart";
 
-const NEXT_STEP: &str =
+pub const NEXT_STEP: &str =
     "mend what is named above, then run the same command again: it goes on where this run stopped";
 
 /// A cluster that answers.
@@ -65,7 +65,10 @@ impl<'a> Cluster<'a> {
             },
             left: Vec::new(),
         };
-        cluster.await_api(reporter)?;
+        // A static pod is brought up to date without an API, and before it may be nobody answers.
+        if !permanent::is_static(assets) {
+            cluster.await_api(reporter)?;
+        }
         Ok(cluster)
     }
 
@@ -94,6 +97,11 @@ impl<'a> Cluster<'a> {
         self.options
     }
 
+    /// What the cluster is to be like.
+    pub fn assets(&self) -> &'a Assets {
+        self.assets
+    }
+
     /// Where this node's API server is reached.
     pub fn door(&self) -> SocketAddr {
         let machine = self.options.machine;
@@ -102,6 +110,8 @@ impl<'a> Cluster<'a> {
 
     /// Brings every part up to date: its Secrets, then itself if they are new to it.
     pub fn update(&mut self, reporter: &mut Reporter) -> Result<()> {
+        permanent::update(self, reporter)?;
+        self.await_api(reporter)?;
         for part in roll::parts(self.assets)? {
             for secret in &part.secrets {
                 self.apply(secret, reporter)?;
@@ -116,7 +126,7 @@ impl<'a> Cluster<'a> {
 
     /// The parts that do not run with the Secrets of the asset directory.
     pub fn outdated(&self) -> Result<Vec<String>> {
-        let mut outdated = Vec::new();
+        let mut outdated = permanent::outdated(self.assets, &self.options.root)?;
         for part in roll::parts(self.assets)? {
             outdated.extend(self.lacks(&part.workload, SECRETS, &part.mark)?);
         }
@@ -267,7 +277,7 @@ impl<'a> Cluster<'a> {
     }
 
     /// Waits until the API server shows this node's certificate of the asset directory.
-    fn await_new_certificate(&self, reporter: &mut Reporter) -> Result<()> {
+    pub fn await_new_certificate(&self, reporter: &mut Reporter) -> Result<()> {
         let door = self.door();
         let roots = tls::authorities(file(self.assets, "tls/ca.crt")?)?;
         let wanted = tls::certificates(file(self.assets, "tls/apiserver.crt")?)?;

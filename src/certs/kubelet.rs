@@ -16,7 +16,7 @@ use super::Options;
 use crate::kube::Client;
 use crate::node::files;
 use crate::report::Reporter;
-use crate::start::ready::seconds;
+use crate::start::ready::{epoch, seconds};
 use crate::start::wait::{Look, Wait, until};
 
 /// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
@@ -116,13 +116,6 @@ fn renewed(client: &Client, options: &Options<'_>) -> Result<Option<i64>> {
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error).context("cannot read the kubelet's Lease"),
     }
-}
-
-fn epoch(at: SystemTime) -> i64 {
-    let since = at
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap_or_default();
-    since.as_secs().try_into().unwrap_or(i64::MAX)
 }
 
 #[cfg(test)]

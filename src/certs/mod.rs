@@ -11,6 +11,7 @@ mod cluster;
 mod kubelet;
 pub mod list;
 pub mod metrics;
+mod permanent;
 mod renew;
 mod roll;
 mod rotate;

@@ -6,9 +6,10 @@ use super::cluster::Cluster;
 use super::{Options, kubelet, metrics};
 use crate::assets::Assets;
 use crate::node::files::below;
+use crate::node::static_pods;
 use crate::pki::Order;
 use crate::render::directory::{self, What};
-use crate::render::install;
+use crate::render::install::{self, MANIFESTS};
 use crate::report::Reporter;
 use crate::start::MARKER;
 
@@ -19,8 +20,7 @@ pub fn renew(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> R
     let assets = directory::load(&options.asset_dir)?;
     install_all(options, &assets, reporter)?;
     if !is_launched(options) {
-        reporter.line(NOT_LAUNCHED);
-        return Ok(());
+        return not_launched(options, &assets, reporter);
     }
     reporter.stage("cluster");
     let mut cluster = Cluster::connect(options, &assets, reporter)?;
@@ -31,9 +31,17 @@ pub fn renew(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> R
     Ok(())
 }
 
-/// What a run says that had no cluster to update.
-pub(super) const NOT_LAUNCHED: &str =
-    "nothing is launched here: `slipway start` brings the certificates into the cluster";
+/// What is left where there is no cluster to update.
+pub(super) fn not_launched(
+    options: &Options<'_>,
+    assets: &Assets,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    static_pods::install(assets, &options.root, &below(&options.root, MANIFESTS))?;
+    reporter
+        .line("nothing is launched here: `slipway start` brings the certificates into the cluster");
+    Ok(())
+}
 
 /// Whether there is a cluster whose objects are this asset directory's.
 pub(super) fn is_launched(options: &Options<'_>) -> bool {
@@ -68,7 +76,7 @@ pub(super) fn install_all(
     assets: &Assets,
     reporter: &mut Reporter,
 ) -> Result<()> {
-    for place in install::install(assets, &options.root)? {
+    for place in install::install_files(assets, &options.root)? {
         reporter.line(format!("{place} is new"));
     }
     metrics::write(assets, &options.root)

@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use super::cluster::{Cluster, file};
-use super::renew::{NOT_LAUNCHED, install_all, is_launched, issue};
+use super::renew::{install_all, is_launched, issue, not_launched};
 use super::{Options, clients, kubelet};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
@@ -41,8 +41,7 @@ pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Res
     let assets = directory::load(&options.asset_dir)?;
     install_all(options, &assets, reporter)?;
     if !is_launched(options) {
-        reporter.line(NOT_LAUNCHED);
-        return Ok(());
+        return not_launched(options, &assets, reporter);
     }
     reporter.stage("cluster");
     let mut cluster = Cluster::connect(options, &assets, reporter)?;

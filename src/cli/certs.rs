@@ -5,14 +5,11 @@ use std::time::SystemTime;
 use anyhow::{Result, anyhow};
 
 use super::parse::Words;
-use super::run::{asset_dir, output, print, root, secrets};
+use super::run::{asset_dir, machine, output, print, root, secrets};
 use crate::certs::{self, Options};
 use crate::exit::{Exit, fail};
-use crate::metadata;
 use crate::node::clock;
-use crate::node::files::below;
 use crate::pki::{Order, Step};
-use crate::render::extra;
 use crate::report::Reporter;
 
 /// Lists, renews or rotates.
@@ -77,16 +74,7 @@ fn on_this_node(
 ) -> Result<()> {
     let mut reporter = Reporter::new("certs", output(words)?, None);
     let root = root(words);
-    let kept = below(&root, metadata::KEPT);
-    if !kept.exists() {
-        let error = anyhow!(
-            "no machine document is kept at {}; run `slipway fetch` and `slipway render` first",
-            kept.display()
-        );
-        return Err(fail(Exit::NotFound, error));
-    }
-    let mut machine = metadata::document(&kept)?.machine;
-    extra::read(&mut machine, &root)?;
+    let machine = machine(words)?;
     let given = secrets(&machine, &root)?;
     let dated = || -> Result<SystemTime> {
         let limit = machine.timeouts.clock;

@@ -13,7 +13,7 @@ pub(crate) mod converge;
 mod decide;
 mod handover;
 mod journal;
-mod lease;
+pub(crate) mod lease;
 mod permanent;
 pub(crate) mod plane;
 pub(crate) mod ready;
