@@ -51,7 +51,7 @@ fn a_second_render_writes_nothing() {
     let first = render(&folder, "", false);
     assert_eq!(first.changes.len(), first.files);
     let expected = format!(
-        "{} files, 14 certificates (P-256, CA until 2036-11-22), kubelet config",
+        "{} files, 14 certificates (P-256, CA until 2036-11-19), kubelet config",
         first.files
     );
     assert_eq!(first.summary(), expected);

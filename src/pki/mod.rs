@@ -345,6 +345,11 @@ fn once(task: &Task<'_>) -> Result<Secrets> {
     })
 }
 
+/// The type of keys that are made for a machine, e.g. `P-256`.
+pub fn key_type(machine: &Machine) -> &'static str {
+    key::type_name(machine.certificates.key_type)
+}
+
 fn whole_seconds(now: SystemTime) -> Result<OffsetDateTime> {
     OffsetDateTime::from(now)
         .replace_nanosecond(0)

@@ -29,6 +29,8 @@ pub struct Rendered {
     pub files: usize,
     /// How many certificates are among them; none of a worker's.
     pub certificates: usize,
+    /// The type of keys that are made, e.g. `P-256`.
+    pub key_type: &'static str,
     /// The last day of the cluster's authority, e.g. `2036-11-20`.
     pub ca_until: String,
     /// Certificates that were issued in this run, and why.
@@ -43,6 +45,7 @@ impl Rendered {
         let Self {
             files,
             certificates,
+            key_type,
             ca_until,
             ..
         } = self;
@@ -50,7 +53,7 @@ impl Rendered {
             return format!("{files} files of a worker, kubelet config");
         }
         format!(
-            "{files} files, {certificates} certificates (P-256, CA until {ca_until}), kubelet config"
+            "{files} files, {certificates} certificates ({key_type}, CA until {ca_until}), kubelet config"
         )
     }
 }
@@ -175,6 +178,7 @@ pub fn to_directory_with(
     Ok(Rendered {
         files: planned.rendered.len(),
         certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),
+        key_type: pki::key_type(machine),
         ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
         issued: planned.issued,
         changes: planned.merged.changes,

@@ -1,8 +1,9 @@
 //! openssl's word: what was made verifies, says what it should and no more.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use super::*;
 use crate::config::machine::{Endpoint, Etcd, ExternalEtcd};
@@ -64,13 +65,22 @@ impl Openssl {
         text
     }
 
-    /// A key NAME.key: `rsa:2048`, or a curve.
+    /// A key NAME.key: `rsa:2048`, or a curve. RSA keys take long to make, so all tests share those of one
+    /// name.
     pub fn key(&self, name: &str, kind: &str) {
-        let kind = match kind.strip_prefix("rsa:") {
-            Some(bits) => format!("-algorithm RSA -pkeyopt rsa_keygen_bits:{bits}"),
-            None => format!("-algorithm EC -pkeyopt ec_paramgen_curve:{kind}"),
+        static MADE: Mutex<BTreeMap<String, String>> = Mutex::new(BTreeMap::new());
+        let Some(bits) = kind.strip_prefix("rsa:") else {
+            self.ok(&format!(
+                "genpkey -algorithm EC -pkeyopt ec_paramgen_curve:{kind} -out {name}.key"
+            ));
+            return;
         };
-        self.ok(&format!("genpkey {kind} -out {name}.key"));
+        let mut made = MADE.lock().unwrap();
+        let key = made.entry(format!("{name} {bits}")).or_insert_with(|| {
+            let rsa = format!("-algorithm RSA -pkeyopt rsa_keygen_bits:{bits}");
+            self.ok(&format!("genpkey {rsa}"))
+        });
+        self.write(&format!("{name}.key"), key);
     }
 
     /// An authority NAME.crt for NAME.key with `subject`, signed by `above` or by itself. `extra` are
