@@ -1,7 +1,7 @@
 //! The life of certificates: renewed in a cluster that runs, while somebody keeps asking it.
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::{Kind, Report};
@@ -16,7 +16,13 @@ use crate::scenarios::{Kubectl, cluster, pods};
 /// How long a renewal may take here: an API server takes half a minute to go.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// Long enough that nothing is due before it is ordered, and short enough that nobody takes it for a default.
+const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 2h\n";
+
 const EXIT_REFUSED: i32 = 6;
+
+/// What Prometheus reads.
+const METRICS: &str = "/var/lib/slipway/metrics.prom";
 
 /// Where the API server and etcd are reached, and the asset that each has to show.
 fn doors(node: &Node) -> [(String, &'static str, &'static str); 2] {
@@ -43,9 +49,43 @@ pub fn renew(context: &Context) -> Result<()> {
     for ((door, old), (_, new)) in before.iter().zip(&after) {
         ensure!(old != new, "{door} still shows its former certificate");
     }
+    listed(&node)?;
     second_renewal_changes_nothing(&node)?;
     cluster::wait_until_ready(&node)?;
     pods::resolve_and_reach(&node)
+}
+
+/// The list and the metric know the new certificate and when it ends.
+fn listed(node: &Node) -> Result<()> {
+    let list = slipway(node, &["certs", "list", "--output=json"])?.success()?;
+    let list: Value = serde_json::from_str(&list)?;
+    let all = list["certificates"].as_array().into_iter().flatten();
+    let mut all = all.filter(|one| one["name"] == "tls/apiserver");
+    let one = all
+        .next()
+        .context("the API server's certificate is not listed")?;
+    let left = one["secondsLeft"].as_i64().unwrap_or_default();
+    ensure!(
+        one["action"] == "none" && (1..=2 * 3600).contains(&left),
+        "the list says {one}"
+    );
+    let metrics = fs::read_to_string(node.path(METRICS))?;
+    let line = metrics
+        .lines()
+        .find(|line| line.contains("name=\"tls/apiserver\""))
+        .context("the API server's certificate has no metric")?;
+    let ends = line
+        .rsplit(' ')
+        .next()
+        .and_then(|text| text.parse::<u64>().ok());
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)?
+        .as_secs();
+    ensure!(
+        ends.is_some_and(|ends| ends > now && ends <= now + 2 * 3600),
+        "the metric says {line}"
+    );
+    Ok(())
 }
 
 /// Files of the asset directory as they were before the rotation, which nobody may take any more.
@@ -125,7 +165,8 @@ fn ask(node: &Node, door: &str, path: &str, folder: &str) -> Result<Finished> {
 fn launched(context: &Context) -> Result<Node> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    launch::launch(&node)?;
+    launch::up_to_start(&node, &launch::document(node.spec(), LIFETIMES))?;
+    launch::start_to_the_end(&node)?;
     pods::deploy(&node, pods::INTERVAL)?;
     cluster::wait_until_ready(&node)?;
     Ok(node)
