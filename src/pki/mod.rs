@@ -29,6 +29,7 @@ use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
+use rcgen::PublicKeyData;
 use time::OffsetDateTime;
 
 use crate::assets::Assets;
@@ -348,6 +349,12 @@ fn once(task: &Task<'_>) -> Result<Secrets> {
 /// The type of keys that are made for a machine, e.g. `P-256`.
 pub fn key_type(machine: &Machine) -> &'static str {
     key::type_name(machine.certificates.key_type)
+}
+
+/// The type of a private key (PEM) and its public half; `None` if it is none that can be read.
+pub fn public_half(private: &str) -> Option<(&'static str, Vec<u8>)> {
+    let key = key::parse(private).ok()?;
+    Some((key::type_of(&key), key.der_bytes().to_vec()))
 }
 
 fn whole_seconds(now: SystemTime) -> Result<OffsetDateTime> {

@@ -1,6 +1,7 @@
 //! The node tier's scenarios.
 
 mod bad;
+mod certs;
 mod join;
 mod launch;
 mod permanent;
@@ -46,6 +47,8 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-static-killed", permanent::killed),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
+    node("certs-renew", certs::renew),
+    node("certs-rotate", certs::rotate),
     node("join-worker", join::worker),
 ];
 
