@@ -292,11 +292,12 @@ fn static_pods_are_installed_with_what_they_read_and_nothing_else() {
     render(&folder, STATIC, false);
     let assets = load(&folder).unwrap();
     let installed = install(&assets, &root).unwrap();
-    let at = |part: &str| installed.iter().rposition(|path| path.contains(part));
-    let first = installed
-        .iter()
-        .position(|path| path.contains("manifests/kube-"));
-    assert!(at("/secrets/") < first && first.is_some(), "{installed:?}");
+    let last = |part: &str| installed.iter().rposition(|path| path.contains(part));
+    for pod in ["apiserver", "controller-manager", "scheduler"] {
+        let secret = last(&format!("/secrets/kube-{pod}/"));
+        let manifest = last(&format!("/manifests/kube-{pod}.yaml"));
+        assert!(secret.is_some() && secret < manifest, "{installed:?}");
+    }
     assert_eq!(install(&assets, &root).unwrap(), [""; 0]);
 
     let secrets = root.join("etc/kubernetes/secrets");
