@@ -15,7 +15,8 @@ use crate::config::machine::AltName;
 use crate::hash::sha256;
 use crate::secret::Secret;
 
-/// Certificates begin this much before they are made, for peers whose clocks are behind.
+/// Certificates begin this much before they are made, for peers whose clocks are behind; those of a short
+/// life by a tenth of it.
 const BACKDATED: Duration = Duration::HOUR;
 
 /// An authority that can sign: its key, and what its certificate says.
@@ -57,7 +58,7 @@ pub fn issue(
 ) -> Result<(Pair, Record)> {
     let key = key::generate(wanted.key_type)?;
     let mut params = params(wanted)?;
-    params.not_before = now - BACKDATED;
+    params.not_before = now - BACKDATED.min(Duration::try_from(wanted.life)? / 10);
     params.not_after = now + wanted.life;
     let cert = match authority {
         None => {

@@ -15,7 +15,7 @@ use crate::config::Machine;
 use crate::config::machine::{ControlPlane, Role};
 use crate::exit::{Exit, fail};
 use crate::node::{lock, tree};
-use crate::pki::{self, Given, INVENTORY, Issued, Secrets};
+use crate::pki::{self, Given, INVENTORY, Issued, Order, Secrets};
 
 pub use super::merge::{Change, Merged, What};
 
@@ -85,13 +85,24 @@ pub fn plan(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Planned> {
+    plan_with(machine, given, folder, dated, overwrite, &Order::default())
+}
+
+fn plan_with(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+    order: &Order,
+) -> Result<Planned> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
     refuse_other_role(machine, folder, &earlier)?;
     let (secrets, issued) = match machine.role {
         Role::Worker => (None, Vec::new()),
         Role::ControlPlane => {
-            let (secrets, issued) = secrets(machine, given, &earlier, dated)?;
+            let (secrets, issued) = secrets(machine, given, &earlier, dated, order)?;
             (Some(secrets), issued)
         }
     };
@@ -116,18 +127,25 @@ pub fn plan(
     })
 }
 
+/// Renders a control plane into nothing, with keys that are thrown away: whether it can be rendered.
+pub fn rehearse(machine: &Machine, given: &Given) -> Result<()> {
+    let (secrets, _) = pki::ensure(machine, given, &Assets::default(), SystemTime::now())?;
+    render(machine, &secrets).map(drop)
+}
+
 fn secrets(
     machine: &Machine,
     given: &Given,
     earlier: &Assets,
     dated: impl FnOnce() -> Result<SystemTime>,
+    order: &Order,
 ) -> Result<(Secrets, Vec<Issued>)> {
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, given, earlier, now).unwrap_or(true) {
+    if *order != Order::default() || pki::is_due(machine, given, earlier, now).unwrap_or(true) {
         now = dated()?;
     }
-    pki::ensure(machine, given, earlier, now)
+    pki::ensure_with(machine, given, earlier, now, order)
 }
 
 /// Does what [`plan`] plans; writes nothing if nothing changed.
@@ -141,8 +159,20 @@ pub fn to_directory(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Rendered> {
+    to_directory_with(machine, given, folder, dated, overwrite, &Order::default())
+}
+
+/// As [`to_directory`], and does what is ordered of certificates.
+pub fn to_directory_with(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+    order: &Order,
+) -> Result<Rendered> {
     let _lock = lock::take(folder)?;
-    let planned = plan(machine, given, folder, dated, overwrite)?;
+    let planned = plan_with(machine, given, folder, dated, overwrite, order)?;
     if planned.merged.assets != planned.earlier {
         tree::replace(folder, &planned.merged.assets)?;
     } else {
@@ -197,7 +227,8 @@ pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
         kinds.reverse();
     }
     let [(wanted, should), (other, is)] = kinds;
-    if !folder.join(other).exists() || folder.join(wanted).exists() {
+    let is_other = folder.join(other).exists() && !folder.join(wanted).exists();
+    if machine.role == Role::Worker || !is_other {
         return Ok(());
     }
     Err(fail(
