@@ -6,43 +6,24 @@
 //! nothing after the third. So there is no state that could contradict the files, and every step
 //! can be done again.
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::decide::{self, Decision};
 use super::inventory::{Record, date};
+use super::rotation::{self, Step, refuse, refuse_step};
 use super::round::Round;
 use super::table::{CA, NEXT, PREVIOUS, Wanted};
 use super::x509::Certificate;
 use super::{Pair, chain, key, pem};
-use crate::exit::{Exit, WithExit, fail};
+use crate::exit::{Exit, WithExit};
 use crate::hash::sha256;
 use crate::secret::Secret;
-
-/// A step of a rotation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
-    /// A new authority, trusted beside the old one, which still signs.
-    Trust,
-    /// The new one signs; every leaf is issued anew. Both are trusted.
-    Reissue,
-    /// The old one is trusted no more.
-    Drop,
-}
-
-/// The command of a step, as messages name it.
-pub fn command(step: Step) -> &'static str {
-    match step {
-        Step::Trust => "slipway certs rotate trust",
-        Step::Reissue => "slipway certs rotate reissue",
-        Step::Drop => "slipway certs rotate drop",
-    }
-}
 
 /// An authority with the chain above it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Generation {
     /// What signs, then what stands above it, the root last; a PEM block each.
-    chain: Vec<String>,
+    pub chain: Vec<String>,
     /// The key of the first, if it is here.
     pub key: Option<Secret>,
     record: Record,
@@ -52,7 +33,7 @@ impl Generation {
     /// From a file that begins with its chain.
     pub fn new(file: &str, key: Option<Secret>, record: Record) -> Result<Self> {
         let mut chain = pem::blocks(file)?;
-        chain.truncate(record.chain);
+        chain.truncate(record.chain.max(1));
         Ok(Self { chain, key, record })
     }
 
@@ -73,8 +54,8 @@ impl Generation {
 }
 
 /// What the document says about the authority.
-struct Document {
-    chain: Vec<String>,
+pub struct Document {
+    pub chain: Vec<String>,
     key: Option<Secret>,
 }
 
@@ -104,68 +85,18 @@ pub fn settle(round: &mut Round<'_>, wanted: &Wanted) -> Result<()> {
     }
     let (current, other) = match (step, other) {
         _ if round.task.dry && round.dated => return Ok(()),
-        (Some(Step::Trust), None) => trust(round, wanted, current, document)?,
-        (step, other) => advance(round, step, current, other, document)?,
+        (Some(Step::Trust), None) => rotation::trust(round, wanted, current, document)?,
+        (step, other) => rotation::advance(round, step, current, other, document)?,
     };
     put(round, current, other)
 }
 
-type Turn = (Generation, Option<(&'static str, Generation)>);
-
-fn trust(
+/// A new authority: the document's, or one that is made.
+pub fn begin(
     round: &mut Round<'_>,
     wanted: &Wanted,
-    current: Generation,
     document: Option<Document>,
-) -> Result<Turn> {
-    if document
-        .as_ref()
-        .is_some_and(|document| document.chain == current.chain)
-    {
-        return refuse(
-            "certificates.authority is still the one that signs now; write the new one in its place, then \
-             run this step again",
-        );
-    }
-    let mut wanted = wanted.clone();
-    // Two of one name can be told apart by their keys only, which people cannot.
-    wanted.common_name += &format!(" {}", round.task.now.date());
-    let next = begin(round, &wanted, document)?;
-    round.note(NEXT, "a rotation begins");
-    Ok((current, Some((NEXT, next))))
-}
-
-/// The steps after the first, the first one again, or none.
-fn advance(
-    round: &mut Round<'_>,
-    step: Option<Step>,
-    current: Generation,
-    other: Option<(&'static str, Generation)>,
-    document: Option<Document>,
-) -> Result<Turn> {
-    match (step, other) {
-        (Some(Step::Trust), Some((PREVIOUS, _))) => {
-            refuse_step("the last rotation is not over", Step::Drop)
-        }
-        (Some(Step::Reissue), None) => refuse_step("no new authority is trusted yet", Step::Trust),
-        (Some(Step::Drop), Some((NEXT, _))) => {
-            refuse_step("the new authority does not sign yet", Step::Reissue)
-        }
-        (Some(Step::Reissue), Some((NEXT, next))) => {
-            let next = as_document(round, next, document)?;
-            round.note(CA, "it signs from now on");
-            let mut previous = current;
-            previous.key = None;
-            Ok((next, Some((PREVIOUS, previous))))
-        }
-        (Some(Step::Drop), _) => Ok((as_document(round, current, document)?, None)),
-        (_, Some((NEXT, next))) => Ok((current, Some((NEXT, as_document(round, next, document)?)))),
-        (_, other) => Ok((as_document(round, current, document)?, other)),
-    }
-}
-
-/// A new authority: the document's, or one that is made.
-fn begin(round: &mut Round<'_>, wanted: &Wanted, document: Option<Document>) -> Result<Generation> {
+) -> Result<Generation> {
     let Some(document) = document else {
         let (pair, record) = round.issue(wanted)?;
         return Generation::new(&pair.cert, Some(pair.key), record);
@@ -208,7 +139,7 @@ fn check_key(key: &Secret, signer: &Certificate) -> Result<()> {
 }
 
 /// The authority that the document must give, if it gives one: with the key that it gives now.
-fn as_document(
+pub fn as_document(
     round: &Round<'_>,
     mut generation: Generation,
     document: Option<Document>,
@@ -331,12 +262,4 @@ fn file(
         None => drop(round.certs.insert(name, cert)),
     }
     round.records.insert(name.to_owned(), record);
-}
-
-fn refuse<T>(why: &str) -> Result<T> {
-    Err(fail(Exit::Refused, anyhow!("{why}")))
-}
-
-fn refuse_step<T>(why: &str, step: Step) -> Result<T> {
-    refuse(&format!("{why}; the next step is `{}`", command(step)))
 }

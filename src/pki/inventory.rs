@@ -1,7 +1,8 @@
 //! The record of what was issued: `tls/.inventory.json`.
 //!
-//! It holds nothing secret. Per certificate it keeps what the decision to keep it needs, and what
-//! an authority needs to sign again: its subject. Format of our own, camelCase JSON.
+//! It holds nothing secret: of secrets that nobody can guess a fingerprint, of the token its public
+//! half. Per certificate it keeps what the decision to keep it needs. Format of our own, camelCase JSON; what
+//! was added later may be missing.
 
 use std::collections::BTreeMap;
 

@@ -9,9 +9,10 @@ use anyhow::Result;
 use time::OffsetDateTime;
 
 use super::inventory::{Inventory, Record};
+use super::rotation::{Step, command};
 use super::table::{CA, NEXT, PREVIOUS};
 use super::x509::Certificate;
-use super::{authority, pem, read_inventory, request, text, whole_seconds};
+use super::{pem, read_inventory, request, text, whole_seconds};
 use crate::assets::Assets;
 use crate::hash::sha256;
 
@@ -135,10 +136,10 @@ fn judge(
     let due = left <= record.life()? / 3;
     let authority = record.usage == "authority";
     let (action, reason) = match name {
-        NEXT => (Action::Rotate, authority::command(authority::Step::Reissue)),
-        PREVIOUS => (Action::Rotate, authority::command(authority::Step::Drop)),
+        NEXT => (Action::Rotate, command(Step::Reissue)),
+        PREVIOUS => (Action::Rotate, command(Step::Drop)),
         CA if due && !inventory.certificates.contains_key(NEXT) => {
-            (Action::Rotate, authority::command(authority::Step::Trust))
+            (Action::Rotate, command(Step::Trust))
         }
         _ if authority && left.is_negative() => (Action::Damaged, "it expired"),
         _ if !due || authority => (Action::None, ""),

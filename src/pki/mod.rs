@@ -1,11 +1,13 @@
 //! Keys and certificates: the only maker of secrets.
 //!
 //! What is needed stands in one table ([`table`]); what exists already is described by a small
-//! record beside it ([`inventory`]), because reading certificates back would need an X.509 parser
-//! that costs more than the rest of this room. For each line of the table a pure decision
-//! ([`decide`]) says keep, issue or refuse; issuing ([`issue`]) is the only place with randomness.
-//! A certificate authority is never replaced on its own account: a new one would cut off every
-//! node and every token, so whatever is wrong with an existing one is refused and explained.
+//! record beside it ([`inventory`]), so that a render on which nothing changed compares hashes and
+//! parses nothing. For each line of the table a pure decision ([`decide`]) says keep, issue or
+//! refuse; issuing ([`issue`]) is the only place with randomness. What somebody else made (an
+//! authority of the document, a certificate that answers a request) is read once, when it is taken
+//! ([`x509`]). A certificate authority is never replaced on its own account: a new one would cut off
+//! every node and every token, so whatever is wrong with an existing one is refused and explained,
+//! and a successor comes in three ordered steps ([`rotation`]).
 
 mod authority;
 mod chain;
@@ -20,12 +22,13 @@ mod key;
 mod list;
 mod pem;
 mod request;
+mod rotation;
 mod round;
+mod secrets;
 mod table;
 mod token;
 mod x509;
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
@@ -43,38 +46,16 @@ use inventory::Inventory;
 use round::{Round, Task};
 use table::{Use, Wanted};
 
-pub use authority::Step;
 pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
+pub use rotation::Step;
+pub use secrets::{Pair, Secrets};
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN};
 
 /// Where the record of what was issued lies in an asset directory.
 pub const INVENTORY: &str = "tls/.inventory.json";
 /// The one certificate that signs, apart from others that are trusted.
 pub const SIGNER: &str = "tls/ca-signer";
-
-/// A certificate and its private key (PKCS #8), both PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// The certificate; public.
-    pub cert: String,
-    /// The private key.
-    pub key: Secret,
-}
-
-/// Every key and certificate of a cluster's first control-plane node.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Secrets {
-    pairs: BTreeMap<&'static str, Pair>,
-    certs: BTreeMap<&'static str, String>,
-    requests: BTreeMap<String, Pair>,
-    missing: Vec<(&'static str, String)>,
-    service_account_key: Secret,
-    service_account_pub: String,
-    token: BootstrapToken,
-    encryption_key: Option<Secret>,
-    inventory: Inventory,
-}
 
 /// What was done to one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -83,107 +64,6 @@ pub struct Issued {
     pub name: &'static str,
     /// Why it was issued, e.g. `its names changed`.
     pub reason: String,
-}
-
-impl Secrets {
-    /// The certificate whose files are `NAME.crt` and `NAME.key`, e.g. `tls/apiserver`.
-    pub fn pair(&self, name: &str) -> Result<&Pair> {
-        self.pairs
-            .get(name)
-            .with_context(|| format!("there is no certificate named {name}"))
-    }
-
-    /// Whether there are none, as for a worker.
-    pub fn is_empty(&self) -> bool {
-        self.certs.is_empty()
-    }
-
-    /// All certificates whose keys are here, by path without the ending.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &Pair)> {
-        self.pairs.iter().map(|(name, pair)| (*name, pair))
-    }
-
-    /// The certificate at `NAME.crt`, also one without a key: `tls/ca-signer` is the one that signs,
-    /// which some programs want alone; `tls/ca` may hold others beside it.
-    pub fn cert(&self, name: &str) -> Result<&str> {
-        match self.certs.get(name) {
-            Some(cert) => Ok(cert),
-            None => Ok(&self.pair(name)?.cert),
-        }
-    }
-
-    /// Certificates whose keys are not here, by path without the ending.
-    pub fn certs(&self) -> impl Iterator<Item = (&'static str, &str)> {
-        self.certs.iter().map(|(name, cert)| (*name, cert.as_str()))
-    }
-
-    /// Requests that somebody else has to sign (`PATH.csr`), and their keys (`PATH.key`), by path without the
-    /// ending.
-    pub fn requests(&self) -> impl Iterator<Item = (&str, &Pair)> {
-        self.requests
-            .iter()
-            .map(|(path, pair)| (path.as_str(), pair))
-    }
-
-    /// Whether nothing waits for somebody else's signature.
-    ///
-    /// # Errors
-    /// [`Exit::Refused`], and what has to be signed and put where.
-    pub fn complete(&self) -> Result<()> {
-        if self.missing.is_empty() {
-            return Ok(());
-        }
-        let mut text = "certificates.authority has no key, so somebody else has to sign; put each certificate \
-                        in its place in the asset directory, then run `slipway render` again:"
-            .to_owned();
-        for (name, reason) in &self.missing {
-            let line = format!(
-                "\n  sign {}.csr as {name}.crt ({reason})",
-                request::path(name)
-            );
-            text += &line;
-        }
-        Err(fail(Exit::Refused, anyhow!(text)))
-    }
-
-    /// Whether the key of the cluster's authority is here.
-    pub fn can_sign(&self) -> bool {
-        self.pairs.contains_key(table::CA)
-    }
-
-    /// What new nodes show.
-    pub fn bootstrap_token(&self) -> &BootstrapToken {
-        &self.token
-    }
-
-    /// The key that Secrets are encrypted with in etcd: 32 bytes in base64.
-    pub fn encryption_key(&self) -> Option<&Secret> {
-        self.encryption_key.as_ref()
-    }
-
-    /// The key that signs service-account tokens (PKCS #8 PEM).
-    pub fn service_account_key(&self) -> &Secret {
-        &self.service_account_key
-    }
-
-    /// Its public half (PKIX PEM).
-    pub fn service_account_pub(&self) -> &str {
-        &self.service_account_pub
-    }
-
-    /// The record that the next render reads; goes to [`INVENTORY`].
-    pub fn inventory(&self) -> Result<Vec<u8>> {
-        self.inventory.to_json()
-    }
-
-    /// The last day of the cluster's authority, e.g. `2036-11-20`.
-    pub fn ca_until(&self) -> String {
-        let record = self.inventory.certificates.get(table::CA);
-        record
-            .and_then(|record| record.not_after.get(..10))
-            .unwrap_or_default()
-            .to_owned()
-    }
 }
 
 /// Secrets that the machine document gives, found and in clear.

@@ -4,6 +4,7 @@ mod kept;
 mod listed;
 mod openssl;
 mod rotation;
+mod verified;
 
 use std::time::Duration;
 

@@ -307,3 +307,72 @@ fn date(reader: &mut Der<'_>) -> Result<i64> {
     let time = Time::from_hms(two(4)?, two(6)?, two(8)?)?;
     Ok(day.with_time(time).assume_utc().unix_timestamp())
 }
+
+#[cfg(test)]
+mod tests {
+    use rustls::pki_types::pem::PemObject;
+
+    use super::*;
+    use crate::tls::testing::Authority;
+
+    fn leaf() -> Vec<u8> {
+        let (pem, _) = Authority::new().issue("node-a");
+        CertificateDer::from_pem_slice(&pem).unwrap().to_vec()
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Certificate> {
+        Certificate::parse(&CertificateDer::from(bytes))
+    }
+
+    #[test]
+    fn what_is_damaged_is_refused_or_no_longer_signed() {
+        let authority = Authority::new();
+        let (pem, _) = authority.issue("node-a");
+        let leaf = CertificateDer::from_pem_slice(&pem).unwrap().to_vec();
+        let signer = CertificateDer::from_pem_slice(&authority.pem()).unwrap();
+        let signer = Certificate::parse(&signer).unwrap();
+        assert!(parse(&leaf).unwrap().is_signed_by(&signer).unwrap());
+        for at in 0..leaf.len() {
+            assert!(parse(&leaf[..at]).is_err(), "{at}");
+            let mut damaged = leaf.clone();
+            damaged[at] ^= 0x01;
+            let signed = parse(&damaged).and_then(|read| read.is_signed_by(&signer));
+            assert!(!signed.unwrap_or(false), "{at}");
+        }
+        assert!(parse(&[&leaf[..], &[0]].concat()).is_err());
+    }
+
+    #[test]
+    fn a_leaf_says_what_it_is() {
+        let read = parse(&leaf()).unwrap();
+        assert_eq!(read.subject_text(), "CN=node-a");
+        assert_eq!(read.issuer_text(), "CN=test CA");
+        assert_eq!(read.names, ["DNS:node-a"]);
+        assert!(read.serves(SERVER) && read.serves(CLIENT) && !read.is_authority);
+        assert_eq!(read.not_after().unwrap().year(), 4096);
+        assert_eq!(read.not_before().unwrap().year(), 1975);
+    }
+
+    #[test]
+    fn dates_have_two_forms() {
+        let day = |text: &str| {
+            let tag = match text.len() {
+                13 => der::UTC_TIME,
+                _ => der::GENERALIZED_TIME,
+            };
+            date(&mut Der(&der::value(tag, &[text.as_bytes()]))).ok()
+        };
+        assert_eq!(day("700101000000Z"), Some(0));
+        assert_eq!(day("491231235959Z"), Some(2_524_607_999));
+        assert_eq!(day("20500101000000Z"), Some(2_524_608_000));
+        for bad in [
+            "7001010000Z",
+            "700101000000+",
+            "701301000000Z",
+            "7001o1000000Z",
+            "2050010100000Z",
+        ] {
+            assert_eq!(day(bad), None, "{bad}");
+        }
+    }
+}

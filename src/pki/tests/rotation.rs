@@ -21,12 +21,9 @@ fn trusts(trusting: &Secrets, shown: &Secrets) -> bool {
     let openssl = Openssl::new();
     openssl.write("trust.pem", trusting.cert("tls/ca").unwrap());
     openssl.write("leaf.pem", shown.cert("tls/apiserver").unwrap());
-    let arguments = "verify -attime 1795800000 -CAfile trust.pem -untrusted leaf.pem leaf.pem";
-    let mut command = std::process::Command::new("openssl");
-    let command = command
-        .args(arguments.split(' '))
-        .current_dir(super::openssl::folder(&openssl));
-    command.output().unwrap().status.success()
+    let output =
+        openssl.run("verify -attime 1795800000 -CAfile trust.pem -untrusted leaf.pem leaf.pem");
+    output.status.success()
 }
 
 fn count(secrets: &Secrets) -> usize {
