@@ -127,6 +127,12 @@ fn plan_with(
     })
 }
 
+/// Renders a control plane into nothing, with keys that are thrown away: whether it can be rendered.
+pub fn rehearse(machine: &Machine, given: &Given) -> Result<()> {
+    let (secrets, _) = pki::ensure(machine, given, &Assets::default(), SystemTime::now())?;
+    render(machine, &secrets).map(drop)
+}
+
 fn secrets(
     machine: &Machine,
     given: &Given,
@@ -221,7 +227,8 @@ pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
         kinds.reverse();
     }
     let [(wanted, should), (other, is)] = kinds;
-    if !folder.join(other).exists() || folder.join(wanted).exists() {
+    let is_other = folder.join(other).exists() && !folder.join(wanted).exists();
+    if machine.role == Role::Worker || !is_other {
         return Ok(());
     }
     Err(fail(

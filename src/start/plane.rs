@@ -230,3 +230,61 @@ pub(crate) fn admin(assets: &Assets) -> Result<kube::Config> {
         .context("the asset directory has no auth/kubeconfig")?;
     kubeconfig::parse_embedded(asset.bytes.expose()).context("cannot use auth/kubeconfig")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{config, pki, render};
+
+    fn plane(kind: &str) -> Plane {
+        let text = format!(
+            "apiVersion: slipway.dev/v1alpha1\nkind: Machine\ncontrolPlane: {kind}\n\
+             node: {{name: node-a, address: 192.0.2.1}}\ncluster: {{name: harbour}}\n"
+        );
+        let machine = config::parse(text.as_bytes()).unwrap();
+        let (given, earlier) = (pki::Given::default(), Assets::default());
+        let (secrets, _) = pki::ensure(&machine, &given, &earlier, SystemTime::now()).unwrap();
+        Plane::new(&render::render(&machine, &secrets).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_manifests_tell_which_kind_it_is() {
+        for (kind, name) in [
+            ("static", "kube-apiserver"),
+            ("self-hosted", "bootstrap-kube-apiserver"),
+        ] {
+            let plane = plane(kind);
+            assert_eq!(plane.stays, kind == "static");
+            assert_eq!(plane.apiserver.name, name);
+            assert_eq!(plane.controllers.len(), 2, "{kind}");
+            assert_eq!(plane.node.to_string(), "192.0.2.1:6443", "{kind}");
+        }
+    }
+
+    #[test]
+    fn temporary_pods_are_given_what_they_read() {
+        let secrets = plane("self-hosted").secrets;
+        let has = |path: &str| secrets.iter().any(|(found, _)| found == path);
+        for read in [
+            "apiserver.key",
+            "authentication.yaml",
+            "ca.key",
+            "kube-scheduler.kubeconfig",
+            "kube-scheduler.key",
+        ] {
+            assert!(has(read), "{read}");
+        }
+        for not_read in [
+            "admin.key",
+            "etcd-client-ca.key",
+            "front-proxy-ca.key",
+            "etcd/server.key",
+            "kubeconfig",
+            ".inventory.json",
+        ] {
+            assert!(!has(not_read), "{not_read}");
+        }
+    }
+}

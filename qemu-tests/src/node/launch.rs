@@ -138,8 +138,8 @@ impl Required {
 
 /// Launches a node that is on under the eyes of the probers, until all five have seen the cluster
 /// after the handover.
-pub fn observed(node: &Node, required: Required) -> Result<Observed> {
-    let render = prepare(node, &document(node.spec(), ""))?;
+pub fn observed(node: &Node, document: &str, required: Required) -> Result<Observed> {
+    let render = prepare(node, document)?;
     let render = render.check()?;
     // slipway applies whatever lies in the asset directory, so the pod is there as early as can be.
     fs::write(

@@ -8,6 +8,7 @@ mod permanent;
 mod power_cut;
 mod running;
 mod switch;
+mod variants;
 
 use anyhow::Result;
 
@@ -25,6 +26,9 @@ pub const SCENARIOS: &[Scenario] = &[
     node("bad-manifest-refused", bad::manifest_refused),
     node("launch-native", launch::native),
     node("launch-in-pod", launch::in_pod),
+    node("launch-dual-stack", variants::dual_stack),
+    node("launch-own-authority", variants::own_authority),
+    node("launch-external-etcd", variants::external_etcd),
     node("launch-killed-start", launch::killed::<0>),
     node("launch-killed-seed-etcd", launch::killed::<1>),
     node("launch-killed-seed-apiserver", launch::killed::<2>),
