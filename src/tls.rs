@@ -88,3 +88,42 @@ pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
     }
     Ok(ders)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::testing::Authority;
+    use super::*;
+
+    /// Shakes hands with two clients that hang up.
+    fn server(authority: &Authority) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = authority.server("127.0.0.1");
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(2) {
+                let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+                let _ = stream.read(&mut [0]);
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn what_a_server_shows_has_to_verify() {
+        let (ours, other) = (Authority::new(), Authority::new());
+        let address = server(&ours);
+        // This one wants a client's certificate too, and is not asked for more than its own.
+        let shown = shown(address, &authorities(&ours.pem()).unwrap()).unwrap();
+        assert_eq!(shown.len(), 1);
+        let error = super::shown(address, &authorities(&other.pem()).unwrap()).unwrap_err();
+        let why = refusal(error.downcast_ref().unwrap()).unwrap();
+        assert!(
+            why.contains("UnknownIssuer") || why.contains("BadSignature"),
+            "{why}"
+        );
+    }
+}

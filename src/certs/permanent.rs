@@ -4,6 +4,7 @@
 //! changed, with or without an API. Whether the new one works is judged by what it does: the API server by
 //! when its process was started, the others by their Lease, which each process holds under a name of its own.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -41,7 +42,7 @@ pub fn update(cluster: &Cluster<'_>, reporter: &mut Reporter) -> Result<()> {
             continue;
         }
         reporter.line(format!("static pod {} restarts", name(file)));
-        await_other(cluster, name(file), before, reporter)?;
+        await_other(cluster, name(file), before.as_deref(), reporter)?;
         if name(file) == APISERVER {
             cluster.await_new_certificate(reporter)?;
         }
@@ -50,7 +51,7 @@ pub fn update(cluster: &Cluster<'_>, reporter: &mut Reporter) -> Result<()> {
 }
 
 /// The static pods whose manifest in the kubelet's folder is another.
-pub fn outdated(assets: &Assets, root: &std::path::Path) -> Result<Vec<String>> {
+pub fn outdated(assets: &Assets, root: &Path) -> Result<Vec<String>> {
     let mut outdated = Vec::new();
     for (file, pod) in assets.below(STATIC_MANIFESTS) {
         let there = files::read_if_there(&below(root, MANIFESTS).join(file))?;
@@ -84,7 +85,7 @@ fn started(metrics: &str) -> Option<&str> {
 fn await_other(
     cluster: &Cluster<'_>,
     component: &str,
-    before: Option<String>,
+    before: Option<&str>,
     reporter: &mut Reporter,
 ) -> Result<()> {
     let what = format!("the new {component} works");
@@ -100,7 +101,7 @@ fn await_other(
             return Ok(Look::NotYet(why));
         }
         Ok(match process(&cluster.client, component) {
-            Some(now) if !now.is_empty() && Some(&now) != before.as_ref() => Look::There(()),
+            Some(now) if !now.is_empty() && Some(&*now) != before => Look::There(()),
             Some(_) => Look::NotYet("the former one is still there".to_owned()),
             None => Look::NotYet(format!("{component} does not tell who it is")),
         })

@@ -1,5 +1,7 @@
 //! `slipway certs renew`: new leaves, on disk first and then wherever they are used.
 
+use std::time::SystemTime;
+
 use anyhow::Result;
 
 use super::cluster::Cluster;
@@ -7,7 +9,7 @@ use super::{Options, kubelet, metrics};
 use crate::assets::Assets;
 use crate::node::files::below;
 use crate::node::static_pods;
-use crate::pki::Order;
+use crate::pki::{self, Action, Order};
 use crate::render::directory::{self, What};
 use crate::render::install::{self, MANIFESTS};
 use crate::report::Reporter;
@@ -70,7 +72,7 @@ pub(super) fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporte
     Ok(())
 }
 
-/// The node's own files and the metric.
+/// The node's own files and the metric; names what somebody else has to sign.
 pub(super) fn install_all(
     options: &Options<'_>,
     assets: &Assets,
@@ -78,6 +80,10 @@ pub(super) fn install_all(
 ) -> Result<()> {
     for place in install::install_files(assets, &options.root)? {
         reporter.line(format!("{place} is new"));
+    }
+    let listed = pki::list(assets, SystemTime::now())?;
+    for one in listed.iter().filter(|one| one.action == Action::Sign) {
+        reporter.line(format!("{} waits: {}", one.name, one.reason));
     }
     metrics::write(assets, &options.root)
 }

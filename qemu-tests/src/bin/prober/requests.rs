@@ -27,7 +27,7 @@ pub fn start(probe: &Probe, notes: &Notes) -> Result<()> {
                 connect_to: Some(*door),
                 ..options()
             };
-            let asker = Asker::new(options, PODS.into(), move || Ok(kubeconfig::load(&path)?))?;
+            let asker = Asker::new(options, PODS.into(), move || kubeconfig::load(&path))?;
             spawn(asker, Series::new(user, door.to_string()), probe, notes);
         }
     }

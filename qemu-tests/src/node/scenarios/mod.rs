@@ -48,6 +48,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
     node("certs-renew", certs::renew),
+    node("certs-renew-static", certs::renew_static),
     node("certs-rotate", certs::rotate),
     node("join-worker", join::worker),
 ];
