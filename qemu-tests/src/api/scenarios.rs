@@ -4,6 +4,7 @@ mod apply;
 mod approve;
 mod client;
 mod doors;
+mod plan;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -34,6 +35,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "api-retry",
         tier: Tier::Api,
         run: doors::retry,
+    },
+    Scenario {
+        name: "api-plan",
+        tier: Tier::Api,
+        run: plan::plan,
     },
     Scenario {
         name: "api-serving-certificates",
