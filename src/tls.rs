@@ -7,14 +7,19 @@
 pub(crate) mod testing;
 
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
+
+/// How long a server may take for a step of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// TLS that verifies servers against the certificates in `roots` and shows `client`, if given.
 pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsConfig {
@@ -27,6 +32,27 @@ pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsCo
         .root_certs(RootCerts::new_with_certs(&roots))
         .client_cert(client)
         .build()
+}
+
+/// The certificates that a server shows, its own first, if they verify against `roots`.
+pub fn shown(
+    server: SocketAddr,
+    roots: &[CertificateDer<'static>],
+) -> Result<Vec<CertificateDer<'static>>> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots.iter().cloned());
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), server.ip().into())?;
+    let mut stream = TcpStream::connect_timeout(&server, HANDSHAKE)?;
+    stream.set_read_timeout(Some(HANDSHAKE))?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    let shown = connection.peer_certificates().unwrap_or_default();
+    Ok(shown.to_vec())
 }
 
 /// What TLS found wrong with the other side, if that is what an I/O error is about: ureq passes a

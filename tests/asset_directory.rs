@@ -11,7 +11,7 @@ use slipway::config::{self, Machine};
 use slipway::exit::{Exit, exit_of};
 use slipway::node::tree;
 use slipway::pki::Given;
-use slipway::render::directory::{Rendered, What, load, to_directory};
+use slipway::render::directory::{Rendered, What, load, refuse_conversion, to_directory};
 use slipway::render::install::install;
 
 fn machine(api: &str) -> Machine {
@@ -51,7 +51,7 @@ fn a_second_render_writes_nothing() {
     let first = render(&folder, "", false);
     assert_eq!(first.changes.len(), first.files);
     let expected = format!(
-        "{} files, 14 certificates (P-256, CA until 2036-11-22), kubelet config",
+        "{} files, 14 certificates (P-256, CA until 2036-11-19), kubelet config",
         first.files
     );
     assert_eq!(first.summary(), expected);
@@ -281,4 +281,88 @@ fn named_files(text: &str) -> Vec<String> {
         .collect();
     assert!(!files.is_empty());
     files
+}
+
+const STATIC: &str = "controlPlane: static";
+
+#[test]
+fn static_pods_are_installed_with_what_they_read_and_nothing_else() {
+    let dir = tempfile::tempdir().unwrap();
+    let (folder, root) = (dir.path().join("assets"), dir.path().join("root"));
+    render(&folder, STATIC, false);
+    let assets = load(&folder).unwrap();
+    let installed = install(&assets, &root).unwrap();
+    let at = |part: &str| installed.iter().rposition(|path| path.contains(part));
+    let first = installed
+        .iter()
+        .position(|path| path.contains("manifests/kube-"));
+    assert!(at("/secrets/") < first && first.is_some(), "{installed:?}");
+    assert_eq!(install(&assets, &root).unwrap(), [""; 0]);
+
+    let secrets = root.join("etc/kubernetes/secrets");
+    let mode = |path: &str| fs::metadata(secrets.join(path)).unwrap().mode() & 0o777;
+    assert_eq!(mode(""), 0o700);
+    assert_eq!(mode("kube-controller-manager"), 0o700);
+    assert_eq!(mode("kube-controller-manager/ca.key"), 0o600);
+    assert_eq!(mode("kube-apiserver/authentication.yaml"), 0o600);
+    assert!(!secrets.join("kube-scheduler/ca.key").exists());
+    // Every file that a pod names is where the pod sees it.
+    for pod in [
+        "kube-apiserver",
+        "kube-controller-manager",
+        "kube-scheduler",
+    ] {
+        let manifest = root.join(format!("etc/kubernetes/manifests/{pod}.yaml"));
+        for path in named_files(&fs::read_to_string(manifest).unwrap()) {
+            let file = path.strip_prefix("/etc/kubernetes/secrets/").unwrap();
+            assert!(secrets.join(pod).join(file).exists(), "{pod} names {path}");
+        }
+    }
+    // What is not read any more goes.
+    fs::write(secrets.join("kube-scheduler/ca.key"), "x").unwrap();
+    install(&assets, &root).unwrap();
+    assert!(!secrets.join("kube-scheduler/ca.key").exists());
+}
+
+#[test]
+fn a_renewed_certificate_changes_the_static_pods_that_read_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    render(&folder, STATIC, false);
+    let more = format!("{STATIC}\napi: {{altNames: [api.example.com]}}");
+    let second = render(&folder, &more, false);
+    let expected = [
+        "static-manifests/kube-apiserver.yaml",
+        "tls/.inventory.json",
+        "tls/apiserver.crt",
+        "tls/apiserver.key",
+    ];
+    assert_eq!(changes(&second), expected.map(|path| (path, What::Changed)));
+}
+
+#[test]
+fn a_launched_control_plane_does_not_become_another_kind() {
+    let dir = tempfile::tempdir().unwrap();
+    let self_hosted = "controlPlane: self-hosted";
+    // rendered, asked for, refused
+    let table = [
+        (None, STATIC, false),
+        (Some(STATIC), STATIC, false),
+        (Some(STATIC), self_hosted, true),
+        (Some(self_hosted), self_hosted, false),
+        (Some(self_hosted), STATIC, true),
+    ];
+    for (number, (before, now, is_refused)) in table.into_iter().enumerate() {
+        let folder = dir.path().join(number.to_string());
+        if let Some(before) = before {
+            render(&folder, before, false);
+        }
+        let judged = refuse_conversion(&machine(now), &folder);
+        assert_eq!(judged.is_err(), is_refused, "{before:?}, {now}");
+        if let Err(error) = judged {
+            assert_eq!(exit_of(&error), Exit::Refused);
+            let next = format!("next step: write {} in", before.unwrap());
+            assert!(error.to_string().contains(&next), "{error:#}");
+        }
+    }
 }

@@ -144,13 +144,13 @@ fn static_pod(folder: &str, file: &str, asset: &Asset) -> Result<StaticPod> {
 }
 
 /// `metadata.name`; empty where there is none.
-pub(super) fn name(object: &Value) -> String {
+pub(crate) fn name(object: &Value) -> String {
     let name = object["metadata"]["name"].as_str();
     name.unwrap_or_default().to_owned()
 }
 
 /// `metadata.namespace`, or the one that the API takes where there is none.
-pub(super) fn namespace(object: &Value) -> String {
+pub(crate) fn namespace(object: &Value) -> String {
     let namespace = object["metadata"]["namespace"].as_str();
     namespace.unwrap_or("default").to_owned()
 }
@@ -161,7 +161,7 @@ fn documents(asset: &Asset) -> Result<Vec<Value>> {
 }
 
 /// The value of a `--flag=value` argument of any container of a pod.
-pub(super) fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
+pub(crate) fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
     let containers = pod["spec"]["containers"].as_array()?;
     containers
         .iter()
@@ -224,9 +224,67 @@ pub fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
     Ok(all)
 }
 
-fn admin(assets: &Assets) -> Result<kube::Config> {
+pub(crate) fn admin(assets: &Assets) -> Result<kube::Config> {
     let asset = assets
         .get("auth/kubeconfig")
         .context("the asset directory has no auth/kubeconfig")?;
     kubeconfig::parse_embedded(asset.bytes.expose()).context("cannot use auth/kubeconfig")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::SystemTime;
+
+    use super::*;
+    use crate::{config, pki, render};
+
+    fn plane(kind: &str) -> Plane {
+        let text = format!(
+            "apiVersion: slipway.dev/v1alpha1\nkind: Machine\ncontrolPlane: {kind}\n\
+             node: {{name: node-a, address: 192.0.2.1}}\ncluster: {{name: harbour}}\n"
+        );
+        let machine = config::parse(text.as_bytes()).unwrap();
+        let (given, earlier) = (pki::Given::default(), Assets::default());
+        let (secrets, _) = pki::ensure(&machine, &given, &earlier, SystemTime::now()).unwrap();
+        Plane::new(&render::render(&machine, &secrets).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_manifests_tell_which_kind_it_is() {
+        for (kind, name) in [
+            ("static", "kube-apiserver"),
+            ("self-hosted", "bootstrap-kube-apiserver"),
+        ] {
+            let plane = plane(kind);
+            assert_eq!(plane.stays, kind == "static");
+            assert_eq!(plane.apiserver.name, name);
+            assert_eq!(plane.controllers.len(), 2, "{kind}");
+            assert_eq!(plane.node.to_string(), "192.0.2.1:6443", "{kind}");
+        }
+    }
+
+    #[test]
+    fn temporary_pods_are_given_what_they_read() {
+        let secrets = plane("self-hosted").secrets;
+        let has = |path: &str| secrets.iter().any(|(found, _)| found == path);
+        for read in [
+            "apiserver.key",
+            "authentication.yaml",
+            "ca.key",
+            "kube-scheduler.kubeconfig",
+            "kube-scheduler.key",
+        ] {
+            assert!(has(read), "{read}");
+        }
+        for not_read in [
+            "admin.key",
+            "etcd-client-ca.key",
+            "front-proxy-ca.key",
+            "etcd/server.key",
+            "kubeconfig",
+            ".inventory.json",
+        ] {
+            assert!(!has(not_read), "{not_read}");
+        }
+    }
 }

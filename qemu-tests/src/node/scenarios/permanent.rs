@@ -26,8 +26,8 @@ const SECRETS: [(&str, &str); 3] = [
     ),
     (
         "kube-controller-manager",
-        "ca.crt ca.key front-proxy-ca.crt kube-controller-manager.crt kube-controller-manager.key \
-         kube-controller-manager.kubeconfig service-account.key",
+        "ca-signer.crt ca.crt ca.key front-proxy-ca.crt kube-controller-manager.crt \
+         kube-controller-manager.key kube-controller-manager.kubeconfig service-account.key",
     ),
     (
         "kube-scheduler",

@@ -1,6 +1,5 @@
 //! What is made once: the token, the encryption key.
 
-use super::tests::{at, machine, rendered, without};
 use super::*;
 use crate::config::machine::Encryption;
 use crate::exit::exit_of;
