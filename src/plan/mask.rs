@@ -66,24 +66,30 @@ fn short(bytes: &[u8]) -> String {
     format!("sha256:{}…", &sha256(bytes)[..DIGITS])
 }
 
+/// What the record says of a certificate, if it has one.
 fn certificate(name: &str, pem: &str, tree: &Assets) -> String {
     let inventory = tree.get(INVENTORY).map(|asset| asset.bytes.expose());
     let inventory: Value = inventory
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
     let record = &inventory["certificates"][name];
-    let text = |field: &str| record[field].as_str().unwrap_or("unknown");
+    let mut lines = String::new();
+    if let Some(subject) = record["commonName"].as_str() {
+        lines += &format!("subject {subject}");
+        if let Some(group) = record["organization"].as_str() {
+            lines += &format!(", {group}");
+        }
+        lines.push('\n');
+    }
     let names = record["names"].as_array().into_iter().flatten();
     let names: Vec<_> = names.filter_map(Value::as_str).collect();
-    let mut lines = format!("subject {}", text("commonName"));
-    if let Some(group) = record["organization"].as_str() {
-        lines += &format!(", {group}");
-    }
     if !names.is_empty() {
-        lines += &format!("\nnames {}", names.join(", "));
+        lines += &format!("names {}\n", names.join(", "));
     }
-    let until = text("notAfter");
-    lines + &format!("\nuntil {until}\ncertificate {}\n", short(pem.as_bytes()))
+    if let Some(until) = record["notAfter"].as_str() {
+        lines += &format!("until {until}\n");
+    }
+    lines + &format!("certificate {}\n", short(pem.as_bytes()))
 }
 
 fn key(pem: &str) -> String {

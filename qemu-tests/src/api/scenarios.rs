@@ -5,6 +5,7 @@ mod approve;
 mod client;
 mod doors;
 mod flags;
+mod plan;
 mod render;
 mod watch;
 
@@ -36,6 +37,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "api-retry",
         tier: Tier::Api,
         run: doors::retry,
+    },
+    Scenario {
+        name: "api-plan",
+        tier: Tier::Api,
+        run: plan::plan,
     },
     Scenario {
         name: "api-serving-certificates",
