@@ -3,7 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::{objects, pod, self_hosted};
+use super::{objects, pod};
 use crate::all;
 
 /// The files of the original's `manifests/`, with flannel.
@@ -184,6 +184,5 @@ fn the_control_plane_is_probed_over_tls() {
             }
         }
     }
-    // Of the static ones as well.
-    assert_eq!(probed, 9 * (self_hosted().count() + 1));
+    assert_eq!(probed, 9 * all().len());
 }
