@@ -7,6 +7,7 @@
 //! The library exists for the tests and the harness; the product is the binary.
 
 pub mod assets;
+pub mod certs;
 pub mod checkpoint;
 pub mod cli;
 pub mod config;

@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Secret bytes: keys, tokens, kubeconfigs. There is no way to format them by accident; whoever
 /// needs the bytes says so with [`Secret::expose`].
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(Vec<u8>);
 
 impl Secret {

@@ -7,14 +7,19 @@
 pub(crate) mod testing;
 
 use std::io;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use rustls::RootCertStore;
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use rustls::{ClientConfig, ClientConnection, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, RootCerts, TlsConfig};
+
+/// How long a server may take for a step of the handshake.
+const HANDSHAKE: Duration = Duration::from_secs(5);
 
 /// TLS that verifies servers against the certificates in `roots` and shows `client`, if given.
 pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsConfig {
@@ -27,6 +32,27 @@ pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsCo
         .root_certs(RootCerts::new_with_certs(&roots))
         .client_cert(client)
         .build()
+}
+
+/// The certificates that a server shows, its own first, if they verify against `roots`.
+pub fn shown(
+    server: SocketAddr,
+    roots: &[CertificateDer<'static>],
+) -> Result<Vec<CertificateDer<'static>>> {
+    let mut store = RootCertStore::empty();
+    store.add_parsable_certificates(roots.iter().cloned());
+    let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    let mut connection = ClientConnection::new(Arc::new(config), server.ip().into())?;
+    let mut stream = TcpStream::connect_timeout(&server, HANDSHAKE)?;
+    stream.set_read_timeout(Some(HANDSHAKE))?;
+    while connection.is_handshaking() {
+        connection.complete_io(&mut stream)?;
+    }
+    let shown = connection.peer_certificates().unwrap_or_default();
+    Ok(shown.to_vec())
 }
 
 /// What TLS found wrong with the other side, if that is what an I/O error is about: ureq passes a
@@ -61,4 +87,43 @@ pub fn authorities(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>> {
         store.add(der.clone()).context("it is no authority")?;
     }
     Ok(ders)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::net::TcpListener;
+
+    use super::testing::Authority;
+    use super::*;
+
+    /// Shakes hands with two clients that hang up.
+    fn server(authority: &Authority) -> SocketAddr {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let config = authority.server("127.0.0.1");
+        std::thread::spawn(move || {
+            for stream in listener.incoming().take(2) {
+                let connection = rustls::ServerConnection::new(Arc::clone(&config)).unwrap();
+                let mut stream = rustls::StreamOwned::new(connection, stream.unwrap());
+                let _ = stream.read(&mut [0]);
+            }
+        });
+        address
+    }
+
+    #[test]
+    fn what_a_server_shows_has_to_verify() {
+        let (ours, other) = (Authority::new(), Authority::new());
+        let address = server(&ours);
+        // This one wants a client's certificate too, and is not asked for more than its own.
+        let shown = shown(address, &authorities(&ours.pem()).unwrap()).unwrap();
+        assert_eq!(shown.len(), 1);
+        let error = super::shown(address, &authorities(&other.pem()).unwrap()).unwrap_err();
+        let why = refusal(error.downcast_ref().unwrap()).unwrap();
+        assert!(
+            why.contains("UnknownIssuer") || why.contains("BadSignature"),
+            "{why}"
+        );
+    }
 }

@@ -51,7 +51,7 @@ fn a_second_render_writes_nothing() {
     let first = render(&folder, "", false);
     assert_eq!(first.changes.len(), first.files);
     let expected = format!(
-        "{} files, 14 certificates (P-256, CA until 2036-11-22), kubelet config",
+        "{} files, 14 certificates (P-256, CA until 2036-11-19), kubelet config",
         first.files
     );
     assert_eq!(first.summary(), expected);
@@ -292,11 +292,12 @@ fn static_pods_are_installed_with_what_they_read_and_nothing_else() {
     render(&folder, STATIC, false);
     let assets = load(&folder).unwrap();
     let installed = install(&assets, &root).unwrap();
-    let at = |part: &str| installed.iter().rposition(|path| path.contains(part));
-    let first = installed
-        .iter()
-        .position(|path| path.contains("manifests/kube-"));
-    assert!(at("/secrets/") < first && first.is_some(), "{installed:?}");
+    let last = |part: &str| installed.iter().rposition(|path| path.contains(part));
+    for pod in ["apiserver", "controller-manager", "scheduler"] {
+        let secret = last(&format!("/secrets/kube-{pod}/"));
+        let manifest = last(&format!("/manifests/kube-{pod}.yaml"));
+        assert!(secret.is_some() && secret < manifest, "{installed:?}");
+    }
     assert_eq!(install(&assets, &root).unwrap(), [""; 0]);
 
     let secrets = root.join("etc/kubernetes/secrets");

@@ -86,6 +86,9 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
             total += run(scenario, &context)?;
         }
     }
+    for scenario in api::LONG {
+        total += run(scenario, &context)?;
+    }
     total += unit::fuzz_at_length(repo)?;
     println!("{total}");
     if !total.is_good() {
@@ -94,18 +97,26 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
     advisories
 }
 
-/// Measures launches on the node tier, the rest on the VM's image.
+/// Measures launches on the node tier, boots and sizes on the VM's image, the rest with the binary alone.
 pub fn bench(repo: &Path, part: Option<&str>) -> Result<()> {
     let work = repo.join("target/test/bench");
     cache::empty(&work)?;
-    let context = prepare(repo, Tier::Vm)?;
+    let tier = match part {
+        Some("fetch" | "render") => Tier::Api,
+        _ => Tier::Vm,
+    };
+    let context = prepare(repo, tier)?;
     bench::run(&Context { work, ..context }, part)
 }
 
 /// Runs a tier's scenarios one after the other; they share the machine's ports and processors.
 fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
-    let chosen = choose(scenarios(), tier, name);
+    let mut chosen = choose(scenarios(), tier, name);
+    if chosen.is_empty() && name.is_some() {
+        // One of those that only `soak` runs can be asked for by its name.
+        chosen = choose(api::LONG.iter(), tier, name);
+    }
     if chosen.is_empty() {
         return Ok(tally);
     }

@@ -6,13 +6,15 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::json;
 
 use super::parse::Words;
-use super::run::{output, print, root};
-use crate::config::{self, schema};
+use super::run::{output, print, root, secrets};
+use crate::config::machine::{Content, Encryption, Etcd, Role};
+use crate::config::sensitive::Sensitive;
+use crate::config::{self, Machine, schema};
 use crate::exit::{Exit, WithExit, fail};
 use crate::metadata::convert::{self, FORMS, Form};
 use crate::metadata::{self, Fetched, HOSTNAME, Outcome};
 use crate::node::files::{self, PRIVATE};
-use crate::render::emit;
+use crate::render::{directory, emit};
 use crate::report::{Output, Reporter};
 
 /// Reads the document from its source and keeps it.
@@ -139,10 +141,40 @@ fn warn(fetched: &Fetched) {
     }
 }
 
+/// Renders in memory, so that a patch without a target or a broken manifest is found here too. What lies
+/// elsewhere (secrets by reference, manifests in files) belongs to the node that renders and is not
+/// opened; something made for the purpose stands in for it, as far as there can be such a thing.
+fn rehearse(machine: &Machine) -> Result<()> {
+    let mut machine = machine.clone();
+    let is_elsewhere = |secret: &mut Sensitive| !matches!(secret, Sensitive::Inline(_));
+    let for_others = match &mut machine.etcd {
+        Etcd::External(etcd) => is_elsewhere(&mut etcd.key),
+        Etcd::Local => false,
+    };
+    if machine.role == Role::Worker || for_others {
+        return Ok(());
+    }
+    let authority = &mut machine.certificates.authority;
+    authority.take_if(|authority| authority.key.as_mut().is_none_or(is_elsewhere));
+    machine.cluster.service_account_key.take_if(is_elsewhere);
+    machine.join.token.take_if(is_elsewhere);
+    if let Encryption::Secretbox(key) = &mut machine.encryption {
+        key.take_if(is_elsewhere);
+    }
+    machine
+        .manifests
+        .retain(|manifest| matches!(manifest.content, Content::Inline(_)));
+    let given = secrets(&machine, Path::new("/"))?;
+    let rendered = directory::rehearse(&machine, &given);
+    // Nothing but the document can be the cause here, whatever the code of the same error elsewhere.
+    rendered.map_err(|error| fail(Exit::Invalid, anyhow!("{error:#}")))
+}
+
 /// Checks a document that a person gives.
 pub fn validate(words: &Words) -> Result<()> {
     let fetched = metadata::document(Path::new(words.argument()?))?;
     warn(&fetched);
+    rehearse(&fetched.machine)?;
     let mut reporter = Reporter::new("validate", output(words)?, None);
     reporter.stage("validate");
     reporter.line(format!(

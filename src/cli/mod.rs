@@ -4,6 +4,7 @@
 //! the man page are read from it, so none of them can be forgotten. lexopt splits the arguments; a
 //! derive-style parser would cost more bytes than the API client.
 
+mod certs;
 mod checkpoint;
 mod complete;
 mod document;
@@ -230,6 +231,35 @@ pub const COMMANDS: &[Command] = &[
                 value: "",
                 help: "follow until the launch ends",
             },
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "certs",
+        argument: "[list | renew [NAME…] | rotate STEP]",
+        summary: "list certificates, renew them, or rotate their authority",
+        details: "list reads the asset directory only. renew makes new ones for those with less than a third of \
+                  their life left, installs this node's files, updates the cluster's Secrets and restarts what \
+                  reads them, one at a time. rotate takes the steps trust, reissue and drop to another authority of the \
+                  cluster. Each can be killed and run again at any time.",
+        options: &[
+            Flag {
+                name: "all",
+                value: "",
+                help: "renew every certificate but the authorities",
+            },
+            Flag {
+                name: "kubeconfig",
+                value: "FILE",
+                help: "credentials; default the administrator of the asset directory",
+            },
+            Flag {
+                name: "force-conflicts",
+                value: "",
+                help: "take back fields of Secrets that others changed",
+            },
+            ASSET_DIR,
             ROOT,
             OUTPUT,
         ],

@@ -30,7 +30,7 @@ pub struct Words {
     /// `-v`: attempts are logged too.
     pub verbose: bool,
     options: BTreeMap<&'static str, OsString>,
-    argument: Option<OsString>,
+    arguments: Vec<OsString>,
 }
 
 impl Words {
@@ -59,10 +59,19 @@ impl Words {
     /// The argument that the command demands.
     pub fn argument(&self) -> Result<&OsString> {
         let (name, argument) = (self.command.name, self.command.argument);
-        self.argument
-            .as_ref()
+        self.arguments
+            .first()
             .with_context(|| format!("{name} needs {argument}; see slipway {name} --help"))
             .exit(Exit::Usage)
+    }
+
+    /// All arguments of a command that takes several.
+    pub fn arguments(&self) -> Result<Vec<&str>> {
+        let texts = self.arguments.iter().map(|argument| {
+            let text = argument.to_str();
+            text.with_context(|| format!("{} is not UTF-8", argument.display()))
+        });
+        texts.collect::<Result<_>>().exit(Exit::Usage)
     }
 }
 
@@ -107,7 +116,7 @@ fn rest(
     mut verbose: bool,
 ) -> Result<Invocation> {
     let mut options = BTreeMap::new();
-    let mut argument = None;
+    let mut arguments = Vec::new();
     let mut instead = Vec::new();
     while let Some(word) = parser.next()? {
         match word {
@@ -133,9 +142,7 @@ fn rest(
                 };
                 options.insert(flag.name, value);
             }
-            Value(word) if !command.argument.is_empty() && argument.is_none() => {
-                argument = Some(word)
-            }
+            Value(word) if arguments.len() < most(command) => arguments.push(word),
             other => return Err(other.unexpected().into()),
         }
     }
@@ -149,8 +156,17 @@ fn rest(
         command,
         verbose,
         options,
-        argument,
+        arguments,
     }))
+}
+
+/// How many arguments a command takes: several where the table shows dots.
+fn most(command: &Command) -> usize {
+    match command.argument {
+        "" => 0,
+        argument if argument.contains('…') => usize::MAX,
+        _ => 1,
+    }
 }
 
 #[cfg(test)]
@@ -186,6 +202,14 @@ mod tests {
             assert_eq!(exit_of(&error), Exit::Usage, "{line}");
             assert!(format!("{error:#}").contains(names), "{line}: {error:#}");
         }
+    }
+
+    #[test]
+    fn a_command_takes_as_many_arguments_as_the_table_shows() {
+        let Invocation::Run(words) = words("certs renew tls/a --all tls/b").unwrap() else {
+            panic!()
+        };
+        assert_eq!(words.arguments().unwrap(), ["renew", "tls/a", "tls/b"]);
     }
 
     #[test]

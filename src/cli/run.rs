@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{checkpoint, complete, document, help, plan};
+use super::{certs, checkpoint, complete, document, help, plan};
+use crate::certs::metrics;
 use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
 use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
@@ -42,6 +43,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             output(&words)?,
             words.has("watch"),
         ),
+        "certs" => certs::run(&words),
         "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),
         _ => print(&help::man()),
@@ -100,7 +102,9 @@ fn render(words: &Words) -> Result<()> {
         .filter(|change| rendered.changes.len() < rendered.files || change.what != What::Added);
     news.for_each(|change| reporter.line(change.to_string()));
     if words.path("config").is_none() {
-        let installed = install::install(&directory::load(&asset_dir)?, &root(words))?;
+        let assets = directory::load(&asset_dir)?;
+        let installed = install::install(&assets, &root(words))?;
+        metrics::write(&assets, &root(words))?;
         let count = installed.len();
         reporter.line(format!(
             "{count} files of the kubelet and of static pods installed or changed"

@@ -23,7 +23,7 @@ pub mod yaml;
 
 pub use document::{
     API_VERSION, AUTHORITY_KEY, COMPONENTS, ENCRYPTION_KEY, ETCD_KEY, IMAGES, KIND,
-    KUBERNETES_MINORS, KUBERNETES_VERSION, SERVICE_ACCOUNT_KEY, TOKEN,
+    KUBERNETES_MINORS, KUBERNETES_VERSION, SERVICE_ACCOUNT_KEY, TOKEN, protected,
 };
 pub use machine::Machine;
 pub(crate) use problem::quote;

@@ -21,6 +21,7 @@ mod client;
 mod discovery;
 pub mod error;
 pub mod kubeconfig;
+mod managed;
 mod objects;
 mod retry;
 #[cfg(test)]
@@ -32,6 +33,7 @@ pub use client::{Client, Options};
 pub use discovery::{Resource, name_of};
 pub use error::{Error, Status};
 pub use kubeconfig::Config;
+pub use managed::applied_by;
 pub use objects::{Applied, Change, List};
 pub use watch::{Event, EventKind, Watch};
 

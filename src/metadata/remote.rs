@@ -17,6 +17,7 @@ use super::envelope::{self, NeedsNetwork};
 use super::http::{Client, Reply, shown};
 use super::source::{Context, MAX_BYTES};
 use crate::exit::{Exit, WithExit, fail};
+use crate::node::resolver;
 use crate::tls;
 
 /// Where distributions keep the authorities they trust, in PEM.
@@ -55,13 +56,25 @@ impl<'a> Remote<'a> {
             false => Client::plain(),
         };
         until(self.deadline, "the URL", || {
-            let reply = client.call(Method::GET, url, &[], max, self.deadline.left())?;
+            let reply = self.ask(&client, url, &[], max)?;
             match reply.code {
                 404 => Ok(None),
                 _ => body(reply, &shown(url)).map(Some),
             }
         })
         .exit(Exit::NotFound)
+    }
+
+    /// Asks once. Name servers may come with a lease at any time.
+    fn ask(
+        &self,
+        client: &Client,
+        url: &str,
+        headers: &[(&str, &str)],
+        max: u64,
+    ) -> Result<Reply, Failed> {
+        resolver::refresh(Path::new("/")).map_err(Failed::Finally)?;
+        client.call(Method::GET, url, headers, max, self.deadline.left())
     }
 
     fn client(&self, more: &[Vec<u8>]) -> Result<Client> {
@@ -108,8 +121,7 @@ impl envelope::Remote for Remote<'_> {
             .map(|(name, value)| (&**name, &**value))
             .collect();
         until(self.deadline, &place, || {
-            client
-                .call(Method::GET, url, &headers, max, self.deadline.left())
+            self.ask(&client, url, &headers, max)
                 .and_then(|reply| body(reply, &place))
         })
         .exit(Exit::NotFound)

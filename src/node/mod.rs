@@ -8,6 +8,7 @@ pub mod lock;
 pub mod notify;
 pub mod podlog;
 pub mod processes;
+pub mod resolver;
 pub mod secrets;
 pub mod signals;
 pub mod static_pods;

@@ -16,30 +16,35 @@ use crate::assets::{Asset, Assets, CONTROL_PLANE_UID, STATIC_MANIFESTS, named};
 /// Where the static pods' secrets lie, a folder a pod.
 pub const SECRETS: &str = "/etc/kubernetes/secrets";
 
-/// Puts the static pods of an asset directory into the kubelet's `folder`, their secrets first, and returns
-/// the paths that changed. A directory without static pods changes nothing.
+/// Puts the static pods of an asset directory into the kubelet's `folder` and returns the paths that changed. A
+/// directory without static pods changes nothing.
 pub fn install(assets: &Assets, root: &Path, folder: &Path) -> Result<Vec<String>> {
     let mut changed = Vec::new();
-    for (file, pod) in assets.below(STATIC_MANIFESTS) {
-        let text = std::str::from_utf8(pod.bytes.expose())
-            .with_context(|| format!("{STATIC_MANIFESTS}{file} is not UTF-8"))?;
-        let base = below(root, SECRETS);
-        own_folder(&base)?;
-        let base = base.join(file.trim_end_matches(".yaml"));
-        changed.extend(place_secrets(
-            &base,
-            named(assets.below("tls/"), text).into_iter(),
-        )?);
+    for (file, _) in assets.below(STATIC_MANIFESTS) {
+        changed.extend(install_one(assets, file, root, folder)?);
     }
-    for (file, pod) in assets.below(STATIC_MANIFESTS) {
-        let look = Look {
-            mode: pod.mode,
-            owner: None,
-        };
-        let path = folder.join(file);
-        if files::write(&path, pod.bytes.expose(), look)? {
-            changed.push(path.display().to_string());
-        }
+    Ok(changed)
+}
+
+/// Puts one static pod in place, what it reads first, and returns the paths that changed.
+pub fn install_one(assets: &Assets, file: &str, root: &Path, folder: &Path) -> Result<Vec<String>> {
+    let asset = format!("{STATIC_MANIFESTS}{file}");
+    let pod = assets
+        .get(&asset)
+        .with_context(|| format!("there is no {asset}"))?;
+    let text =
+        std::str::from_utf8(pod.bytes.expose()).with_context(|| format!("{asset} is not UTF-8"))?;
+    let base = below(root, SECRETS);
+    own_folder(&base)?;
+    let base = base.join(file.trim_end_matches(".yaml"));
+    let mut changed = place_secrets(&base, named(assets.below("tls/"), text).into_iter())?;
+    let look = Look {
+        mode: pod.mode,
+        owner: None,
+    };
+    let path = folder.join(file);
+    if files::write(&path, pod.bytes.expose(), look)? {
+        changed.push(path.display().to_string());
     }
     Ok(changed)
 }

@@ -11,8 +11,6 @@
 //! again. The road not taken is yasna, which rcgen links: it adds hostile lengths up without looking
 //! for an overflow when it passes over a value, and its errors do not say what is wrong.
 
-mod der;
-
 use std::net::IpAddr;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -21,7 +19,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::quote;
 
-use der::{
+use super::der::{
     BIT_STRING, BOOLEAN, Der, INTEGER, OCTET_STRING, OID, PRINTABLE_STRING, SEQUENCE, SET,
     UTF8_STRING,
 };

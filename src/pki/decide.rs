@@ -2,10 +2,10 @@
 
 use time::{Duration, OffsetDateTime};
 
-use super::Pair;
 use super::inventory::Record;
-use super::issue::{self, leaf_life, names, usage};
+use super::issue::{names, usage};
 use super::table::{Use, Wanted};
+use super::{Pair, key};
 use crate::hash::sha256;
 use crate::secret::Secret;
 
@@ -36,6 +36,8 @@ impl Found {
 pub enum Decision {
     /// It serves as it is.
     Keep,
+    /// It serves, but less than a third of its life is left.
+    Renew,
     /// A new key and certificate, because.
     Issue(String),
     /// Neither, because; a person has to look.
@@ -56,7 +58,7 @@ pub fn decide(
     if let Some(decision) = damage(wanted, found, record) {
         return decision;
     }
-    let Ok(not_after) = record.not_after() else {
+    let (Ok(not_after), Ok(life)) = (record.not_after(), record.life()) else {
         return Decision::Refuse(format!(
             "the record of {} has no readable date",
             wanted.name
@@ -65,13 +67,16 @@ pub fn decide(
     if wanted.usage == Use::Authority {
         return authority(wanted, not_after, now);
     }
-    match stale(wanted, record, issuer, not_after - now) {
+    let left = not_after - now;
+    match stale(wanted, record, issuer) {
         Some(reason) => Decision::Issue(reason.to_owned()),
+        None if left <= Duration::ZERO => Decision::Issue("it expired".to_owned()),
+        None if left <= life / 3 => Decision::Renew,
         None => Decision::Keep,
     }
 }
 
-fn without_record(wanted: &Wanted, found: &Found) -> Decision {
+pub fn without_record(wanted: &Wanted, found: &Found) -> Decision {
     if found.cert.is_none() && found.key.is_none() {
         return Decision::Issue("new".to_owned());
     }
@@ -83,28 +88,41 @@ fn without_record(wanted: &Wanted, found: &Found) -> Decision {
 }
 
 /// Files that are missing, replaced or do not fit each other.
-fn damage(wanted: &Wanted, found: &Found, record: &Record) -> Option<Decision> {
-    let whole = (found.cert.as_ref()).map(|cert| sha256(cert.as_bytes()) == record.sha256);
-    let key = (found.key.as_ref()).map(|key| key_fits(key, record));
-    let what = match (whole, key) {
-        (Some(true), Some(true)) => return None,
-        (Some(false), _) => return Some(replaced(wanted)),
-        (None, _) => "its certificate is missing",
-        (_, None) => "its key is missing",
-        (_, Some(false)) => "its key does not fit",
-    };
-    Some(match wanted.usage {
+pub fn damage(wanted: &Wanted, found: &Found, record: &Record) -> Option<Decision> {
+    damaged_cert(wanted, found, record).or_else(|| {
+        let what = match &found.key {
+            None => "its key is missing",
+            Some(key) if !key_fits(key, record) => "its key does not fit",
+            Some(_) => return None,
+        };
+        Some(lost(wanted, what))
+    })
+}
+
+/// As [`damage`], where there may be no key.
+pub fn damaged_cert(wanted: &Wanted, found: &Found, record: &Record) -> Option<Decision> {
+    match &found.cert {
+        None => Some(lost(wanted, "its certificate is missing")),
+        Some(cert) if sha256(cert.as_bytes()) != record.sha256 => Some(replaced(wanted)),
+        Some(_) => None,
+    }
+}
+
+fn lost(wanted: &Wanted, what: &str) -> Decision {
+    match wanted.usage {
         Use::Authority => Decision::Refuse(format!(
             "{what}; a new authority would cut off every node and user: restore {0}.crt and {0}.key \
              from a backup, or render into an empty folder to begin a new cluster",
             wanted.name
         )),
         _ => Decision::Issue(what.to_owned()),
-    })
+    }
 }
 
-fn key_fits(key: &str, record: &Record) -> bool {
-    issue::parse_key(key).is_ok_and(|key| issue::public_key(&key) == record.public_key)
+/// The same file is the same key; what another one holds takes arithmetic to know.
+fn key_fits(text: &str, record: &Record) -> bool {
+    record.key_sha256.as_deref() == Some(&sha256(text.as_bytes()))
+        || key::parse(text).is_ok_and(|key| key::fingerprint(&key) == record.public_key)
 }
 
 fn replaced(wanted: &Wanted) -> Decision {
@@ -115,7 +133,7 @@ fn replaced(wanted: &Wanted) -> Decision {
     ))
 }
 
-fn authority(wanted: &Wanted, not_after: OffsetDateTime, now: OffsetDateTime) -> Decision {
+pub fn authority(wanted: &Wanted, not_after: OffsetDateTime, now: OffsetDateTime) -> Decision {
     if not_after > now {
         return Decision::Keep;
     }
@@ -128,12 +146,7 @@ fn authority(wanted: &Wanted, not_after: OffsetDateTime, now: OffsetDateTime) ->
 }
 
 /// Why a whole leaf no longer serves.
-fn stale(
-    wanted: &Wanted,
-    record: &Record,
-    issuer: Option<&str>,
-    left: Duration,
-) -> Option<&'static str> {
+fn stale(wanted: &Wanted, record: &Record, issuer: Option<&str>) -> Option<&'static str> {
     if record.issuer.as_deref() != issuer {
         return Some("its authority changed");
     }
@@ -143,8 +156,5 @@ fn stale(
     if record.names != names(wanted) || record.usage != usage(wanted.usage) {
         return Some("its names or uses changed");
     }
-    if left <= Duration::ZERO {
-        return Some("it expired");
-    }
-    (left <= leaf_life() / 3).then_some("less than a third of its life is left")
+    (record.key_type != key::type_name(wanted.key_type)).then_some("its key type changed")
 }

@@ -1,36 +1,25 @@
-//! Issuing: P-256 keys and the certificates around them.
-
-use std::time::Duration as StdDuration;
+//! Issuing: keys and the certificates around them.
 
 use anyhow::{Context, Result};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_ECDSA_P256_SHA256, PublicKeyData, SanType,
+    Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, SanType,
 };
 use time::{Duration, OffsetDateTime};
 
-use super::Pair;
 use super::inventory::{Record, date};
 use super::table::{Use, Wanted};
+use super::x509::Certificate;
+use super::{Pair, key, pem};
 use crate::config::machine::AltName;
 use crate::hash::sha256;
 use crate::secret::Secret;
 
-const DAY: StdDuration = StdDuration::from_secs(24 * 60 * 60);
-/// Certificates begin this much before they are made, for peers whose clocks are behind.
+/// Certificates begin this much before they are made, for peers whose clocks are behind; those of a short
+/// life by a tenth of it.
 const BACKDATED: Duration = Duration::HOUR;
 
-/// How long an authority is valid.
-fn authority_life() -> Duration {
-    Duration::days(3653)
-}
-
-/// How long everything else is valid.
-pub fn leaf_life() -> Duration {
-    Duration::seconds(365 * DAY.as_secs() as i64)
-}
-
-/// An authority that can sign: its key and its subject.
+/// An authority that can sign: its key, and what its certificate says.
 pub struct Authority {
     key: KeyPair,
     params: CertificateParams,
@@ -39,71 +28,97 @@ pub struct Authority {
 }
 
 impl Authority {
-    /// From its files and the record, which knows the subject it was made with.
-    pub fn new(pair: &Pair, record: &Record) -> Result<Self> {
-        let pem = std::str::from_utf8(pair.key.expose()).context("its key is not PEM")?;
+    /// From its certificate and its key, both PEM.
+    ///
+    /// What it signs repeats its name and its key's identifier byte by byte, as openssl demands.
+    pub fn new(certificate: &str, key: &Secret) -> Result<Self> {
+        let read = Certificate::parse(&pem::der(certificate)?)?;
         let mut params = CertificateParams::default();
-        params.distinguished_name = subject(&record.common_name, record.organization.as_deref());
+        params.distinguished_name = read.distinguished_name()?;
+        params.use_authority_key_identifier_extension = read.key_id.is_some();
+        if let Some(id) = &read.key_id {
+            params.key_identifier_method = KeyIdMethod::PreSpecified(id.clone());
+        }
         Ok(Self {
-            key: parse_key(pem)?,
+            key: key::parse_for(key.expose(), &read.spki).context("its key")?,
             params,
-            fingerprint: sha256(pair.cert.as_bytes()),
-            not_after: record.not_after()?,
+            fingerprint: sha256(certificate.as_bytes()),
+            not_after: read.not_after()?,
         })
     }
 }
 
 /// A new key and certificate for a line of the table; `authority` is `None` for one that signs
-/// itself. Nothing outlives what signed it.
+/// itself. Nothing outlives what signed it. `above` are the certificates that are sent along with it.
 pub fn issue(
     wanted: &Wanted,
     authority: Option<&Authority>,
+    above: &[String],
     now: OffsetDateTime,
 ) -> Result<(Pair, Record)> {
-    let key = KeyPair::generate().context("cannot make a key")?;
-    let mut params = params(wanted, now)?;
+    let key = key::generate(wanted.key_type)?;
+    let mut params = params(wanted)?;
+    params.not_before = now - BACKDATED.min(Duration::try_from(wanted.life)? / 10);
+    params.not_after = now + wanted.life;
     let cert = match authority {
-        None => params.self_signed(&key),
+        None => {
+            params.use_authority_key_identifier_extension = true;
+            params.self_signed(&key)
+        }
         Some(authority) => {
+            let signer = &authority.params;
+            params.use_authority_key_identifier_extension =
+                signer.use_authority_key_identifier_extension;
             params.not_after = params.not_after.min(authority.not_after);
-            params.signed_by(
-                &key,
-                &Issuer::from_params(&authority.params, &authority.key),
-            )
+            params.signed_by(&key, &Issuer::from_params(signer, &authority.key))
         }
     };
-    let cert = cert.context("cannot sign")?.pem();
+    let pair = Pair {
+        cert: pem::certificate(cert.context("cannot sign")?.der()) + &above.concat(),
+        key: Secret::new(key::private_pem(&key)),
+    };
     let record = Record {
+        issuer: authority.map(|authority| authority.fingerprint.clone()),
+        public_key: key::fingerprint(&key),
+        key_type: key::type_of(&key).to_owned(),
+        ..record(wanted, &pair, params.not_before, params.not_after)?
+    };
+    Ok((pair, record))
+}
+
+/// What is recorded about a pair that was made for a line of the table, but for its signer and key.
+pub fn record(
+    wanted: &Wanted,
+    pair: &Pair,
+    not_before: OffsetDateTime,
+    not_after: OffsetDateTime,
+) -> Result<Record> {
+    Ok(Record {
         common_name: wanted.common_name.clone(),
         organization: wanted.organization.clone(),
         usage: usage(wanted.usage).to_owned(),
         names: names(wanted),
-        issuer: authority.map(|authority| authority.fingerprint.clone()),
-        not_after: date(params.not_after)?,
-        sha256: sha256(cert.as_bytes()),
-        public_key: public_key(&key),
-    };
-    Ok((
-        Pair {
-            cert,
-            key: Secret::new(key.serialize_pem()),
-        },
-        record,
-    ))
+        issuer: None,
+        not_before: Some(date(not_before)?),
+        not_after: date(not_after)?,
+        sha256: sha256(pair.cert.as_bytes()),
+        public_key: String::new(),
+        key_type: String::new(),
+        key_sha256: Some(sha256(pair.key.expose())),
+        chain: 1,
+        given: false,
+    })
 }
 
-fn params(wanted: &Wanted, now: OffsetDateTime) -> Result<CertificateParams> {
+/// What a certificate, or a request for one, says; without dates.
+pub fn params(wanted: &Wanted) -> Result<CertificateParams> {
     let mut params = CertificateParams::default();
     params.distinguished_name = subject(&wanted.common_name, wanted.organization.as_deref());
-    params.not_before = now - BACKDATED;
     params.subject_alt_names = wanted.names.iter().map(san).collect::<Result<_>>()?;
-    params.use_authority_key_identifier_extension = true;
     if wanted.usage == Use::Authority {
-        params.not_after = now + authority_life();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     } else {
-        params.not_after = now + leaf_life();
         // Not merely "no": only this writes the subject key identifier too.
         params.is_ca = IsCa::ExplicitNoCa;
         params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
@@ -161,16 +176,4 @@ pub fn usage(usage: Use) -> &'static str {
         Use::Client => "client",
         Use::Both => "both",
     }
-}
-
-/// Reads a P-256 key (PKCS #8 PEM).
-pub fn parse_key(pem: &str) -> Result<KeyPair> {
-    // The algorithm is named because guessing tries RSA too, and that is slow.
-    KeyPair::from_pkcs8_pem_and_sign_algo(pem, &PKCS_ECDSA_P256_SHA256)
-        .context("it is no P-256 key in PKCS #8 PEM")
-}
-
-/// Fingerprint of a key pair's public half.
-pub fn public_key(key: &KeyPair) -> String {
-    sha256(key.der_bytes())
 }

@@ -3,11 +3,10 @@
 use anyhow::{Context, Result, anyhow, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::KeyPair;
 
 use super::inventory::Inventory;
 use super::token::fill;
-use super::{Given, issue, text};
+use super::{Given, key, text};
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::config::machine::Encryption;
@@ -23,46 +22,53 @@ const ENCRYPTION_BYTES: usize = 32;
 
 /// The service-account key and its public half (PEM).
 pub fn service_account(
+    machine: &Machine,
     given: &Given,
     earlier: &Assets,
     old: Option<&Inventory>,
 ) -> Result<(Secret, String)> {
-    let given = given
-        .service_account_key
-        .as_ref()
-        .map(given_key)
-        .transpose()?;
+    let given = given.service_account_key.as_ref().map(given_key);
+    let given = given.transpose()?;
     let Some(old) = old else {
-        return given.map_or_else(new_service_account, Ok);
+        let key = match given {
+            Some(pem) => key::parse_elliptic(&pem)
+                .context("cluster.serviceAccountKey")
+                .exit(Exit::Invalid)?,
+            None => key::generate(machine.certificates.key_type)?,
+        };
+        return Ok((Secret::new(key::private_pem(&key)), key::public_pem(&key)));
     };
     let Some(pem) = text(earlier, &format!("{SERVICE_ACCOUNT}.key")) else {
         return refuse_service_account("is gone");
     };
-    let public = issue::parse_key(&pem)
-        .with_context(|| format!("cannot read {SERVICE_ACCOUNT}.key"))?
-        .public_key_pem();
+    let public = recorded_public(&pem, earlier, old)?;
     if sha256(public.as_bytes()) != old.service_account {
         return refuse_service_account("is not the key that was made for this cluster");
     }
-    if given.is_some_and(|(_, given)| given != public) {
+    if given.is_some_and(|given| given != pem) {
         return refuse_service_account("is not the one that the document gives now");
     }
     Ok((Secret::new(pem), public))
 }
 
-fn new_service_account() -> Result<(Secret, String)> {
-    let key = KeyPair::generate().context("cannot make the service-account key")?;
-    Ok((Secret::new(key.serialize_pem()), key.public_key_pem()))
+/// The public half of a key file; that beside it, if both are as they were recorded.
+fn recorded_public(pem: &str, earlier: &Assets, old: &Inventory) -> Result<String> {
+    if old.service_account_key.as_deref() == Some(&sha256(pem.as_bytes()))
+        && let Some(public) = text(earlier, &format!("{SERVICE_ACCOUNT}.pub"))
+        && sha256(public.as_bytes()) == old.service_account
+    {
+        return Ok(public);
+    }
+    let key = key::parse(pem).with_context(|| format!("cannot read {SERVICE_ACCOUNT}.key"))?;
+    Ok(key::public_pem(&key))
 }
 
-/// The document's own key, with its public half.
-fn given_key(key: &Secret) -> Result<(Secret, String)> {
+/// The document's own key, in the form in which it is kept.
+fn given_key(key: &Secret) -> Result<String> {
     let shape = "make one with `openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256`";
-    let pem = std::str::from_utf8(key.expose()).unwrap_or_default();
-    let pair = issue::parse_key(pem)
-        .with_context(|| format!("cluster.serviceAccountKey is no P-256 key in PKCS #8; {shape}"))
-        .exit(Exit::Invalid)?;
-    Ok((Secret::new(pair.serialize_pem()), pair.public_key_pem()))
+    key::normal(key.expose(), &key::nothing_known)
+        .with_context(|| format!("cluster.serviceAccountKey is no P-256 or P-384 key; {shape}"))
+        .exit(Exit::Invalid)
 }
 
 fn refuse_service_account<T>(what: &str) -> Result<T> {

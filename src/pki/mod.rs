@@ -1,63 +1,61 @@
 //! Keys and certificates: the only maker of secrets.
 //!
 //! What is needed stands in one table ([`table`]); what exists already is described by a small
-//! record beside it ([`inventory`]), because reading certificates back would need an X.509 parser
-//! that costs more than the rest of this room. For each line of the table a pure decision
-//! ([`decide`]) says keep, issue or refuse; issuing ([`issue`]) is the only place with randomness.
-//! A certificate authority is never replaced on its own account: a new one would cut off every
-//! node and every token, so whatever is wrong with an existing one is refused and explained.
+//! record beside it ([`inventory`]), so that a render on which nothing changed compares hashes and
+//! parses nothing. For each line of the table a pure decision ([`decide`]) says keep, issue or
+//! refuse; issuing ([`issue`]) is the only place with randomness. What somebody else made (an
+//! authority of the document, a certificate that answers a request) is read once, when it is taken
+//! ([`x509`]). A certificate authority is never replaced on its own account: a new one would cut off
+//! every node and every token, so whatever is wrong with an existing one is refused and explained,
+//! and a successor comes in three ordered steps ([`rotation`]).
 
+mod authority;
+mod chain;
 pub mod csr;
 mod decide;
+mod der;
+mod external_etcd;
 mod inventory;
 mod issue;
 mod kept;
+mod key;
+mod list;
+mod pem;
+mod request;
+mod rotation;
 mod round;
+mod secrets;
 mod table;
 mod token;
+mod x509;
 
-use std::collections::BTreeMap;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result, anyhow};
+use rcgen::PublicKeyData;
 use time::OffsetDateTime;
 
 use crate::assets::Assets;
 use crate::config::Machine;
+use crate::config::machine::Role;
 use crate::exit::{Exit, fail};
 use crate::hash::sha256;
 use crate::secret::Secret;
 
 use inventory::Inventory;
-use round::Round;
+use round::{Round, Task};
+use table::{Use, Wanted};
 
 pub use kept::ENCRYPTION_KEY;
+pub use list::{Action, Listed, list};
+pub use rotation::Step;
+pub use secrets::{Pair, Secrets};
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN};
 
 /// Where the record of what was issued lies in an asset directory.
 pub const INVENTORY: &str = "tls/.inventory.json";
 /// The one certificate that signs, apart from others that are trusted.
 pub const SIGNER: &str = "tls/ca-signer";
-
-/// A certificate and its private key (PKCS #8), both PEM.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pair {
-    /// The certificate; public.
-    pub cert: String,
-    /// The private key.
-    pub key: Secret,
-}
-
-/// Every key and certificate of a cluster's first control-plane node.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Secrets {
-    pairs: BTreeMap<&'static str, Pair>,
-    service_account_key: Secret,
-    service_account_pub: String,
-    token: BootstrapToken,
-    encryption_key: Option<Secret>,
-    inventory: Inventory,
-}
 
 /// What was done to one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,68 +64,6 @@ pub struct Issued {
     pub name: &'static str,
     /// Why it was issued, e.g. `its names changed`.
     pub reason: String,
-}
-
-impl Secrets {
-    /// The certificate whose files are `NAME.crt` and `NAME.key`, e.g. `tls/apiserver`.
-    pub fn pair(&self, name: &str) -> Result<&Pair> {
-        self.pairs
-            .get(name)
-            .with_context(|| format!("there is no certificate named {name}"))
-    }
-
-    /// All certificates by path without the ending.
-    pub fn pairs(&self) -> impl Iterator<Item = (&'static str, &Pair)> {
-        self.pairs.iter().map(|(name, pair)| (*name, pair))
-    }
-
-    /// The certificate at `NAME.crt`, also one without a key: `tls/ca-signer` is the one that signs,
-    /// which some programs want alone; `tls/ca` may hold others beside it.
-    pub fn cert(&self, name: &str) -> Result<&str> {
-        if name == SIGNER {
-            return first_pem(&self.pair(table::CA)?.cert);
-        }
-        Ok(&self.pair(name)?.cert)
-    }
-
-    /// Whether the key of the cluster's authority is here.
-    pub fn can_sign(&self) -> bool {
-        self.pairs.contains_key(table::CA)
-    }
-
-    /// What new nodes show.
-    pub fn bootstrap_token(&self) -> &BootstrapToken {
-        &self.token
-    }
-
-    /// The key that Secrets are encrypted with in etcd: 32 bytes in base64.
-    pub fn encryption_key(&self) -> Option<&Secret> {
-        self.encryption_key.as_ref()
-    }
-
-    /// The key that signs service-account tokens (PKCS #8 PEM).
-    pub fn service_account_key(&self) -> &Secret {
-        &self.service_account_key
-    }
-
-    /// Its public half (PKIX PEM).
-    pub fn service_account_pub(&self) -> &str {
-        &self.service_account_pub
-    }
-
-    /// The record that the next render reads; goes to [`INVENTORY`].
-    pub fn inventory(&self) -> Result<Vec<u8>> {
-        self.inventory.to_json()
-    }
-
-    /// The last day of the cluster's authority, e.g. `2036-11-20`.
-    pub fn ca_until(&self) -> String {
-        let record = self.inventory.certificates.get(table::CA);
-        record
-            .and_then(|record| record.not_after.get(..10))
-            .unwrap_or_default()
-            .to_owned()
-    }
 }
 
 /// Secrets that the machine document gives, found and in clear.
@@ -145,22 +81,66 @@ pub struct Given {
     pub encryption_key: Option<Secret>,
 }
 
-/// Whether [`ensure`] would date something, so that the clock matters. An authority is kept or
-/// refused, so what hangs on it can be judged by the one that is there.
+/// What is to be done beside what is due.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Order {
+    /// Leaves to renew now, by name, e.g. `tls/apiserver`.
+    pub renew: Vec<String>,
+    /// Renew every leaf now.
+    pub renew_all: bool,
+    /// A step of the rotation of the cluster's authority.
+    pub step: Option<Step>,
+}
+
+impl Order {
+    fn renews(&self, wanted: &Wanted) -> bool {
+        let named = || self.renew.iter().any(|name| name == wanted.name);
+        wanted.usage != Use::Authority && (self.renew_all || named())
+    }
+
+    fn check(&self, table: &[Wanted]) -> Result<()> {
+        let leaf = |wanted: &&Wanted| wanted.usage != Use::Authority;
+        let leaves: Vec<_> = (table.iter().filter(leaf).map(|wanted| wanted.name)).collect();
+        let unknown = (self.renew.iter()).find(|name| !leaves.contains(&name.as_str()));
+        unknown.map_or(Ok(()), |name| {
+            let known = leaves.join(", ");
+            let error =
+                anyhow!("there is no certificate {name} that can be renewed; there are {known}");
+            Err(fail(Exit::Usage, error))
+        })
+    }
+}
+
+/// Whether [`ensure`] would make or judge something by the date, so that the clock matters. An authority
+/// is kept or refused, so what hangs on it can be judged by the one that is there.
 ///
 /// # Errors
 /// As [`ensure`].
 pub fn is_due(machine: &Machine, given: &Given, earlier: &Assets, now: SystemTime) -> Result<bool> {
-    let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
+    if machine.role == Role::Worker {
+        return Ok(false);
+    }
     if token::keep(given, earlier, old.as_ref())?.is_none() {
         return Ok(true);
     }
-    Round::new(earlier, old.as_ref(), now).lacks(&table::wanted(machine))
+    let task = Task {
+        machine,
+        given,
+        earlier,
+        old: old.as_ref(),
+        order: &Order::default(),
+        now: whole_seconds(now)?,
+        dry: true,
+    };
+    Ok(Round::run(task)?.dated)
 }
 
 /// Every secret that `machine` needs: those of `earlier` (an asset directory, maybe empty) as far
 /// as they still serve, what is `given`, and new ones for the rest. Also says which were issued and why.
+/// A worker needs none.
+///
+/// Where somebody else signs, some may be missing: see [`Secrets::complete`].
 ///
 /// Fails with [`Exit::Refused`] if something that must not change is missing or not ours.
 pub fn ensure(
@@ -169,32 +149,92 @@ pub fn ensure(
     earlier: &Assets,
     now: SystemTime,
 ) -> Result<(Secrets, Vec<Issued>)> {
+    ensure_with(machine, given, earlier, now, &Order::default())
+}
+
+/// As [`ensure`], and does what is ordered. A step of a rotation can be done again; a wrong one is refused
+/// with the one that is next.
+///
+/// # Errors
+/// As [`ensure`].
+pub fn ensure_with(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    now: SystemTime,
+    order: &Order,
+) -> Result<(Secrets, Vec<Issued>)> {
+    if machine.role == Role::Worker {
+        return Ok((Secrets::default(), Vec::new()));
+    }
     let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
-    let old = old.as_ref();
-    let (service_account_key, service_account_pub) = kept::service_account(given, earlier, old)?;
+    let task = Task {
+        machine,
+        given,
+        earlier,
+        old: old.as_ref(),
+        order,
+        now,
+        dry: false,
+    };
+    let mut secrets = once(&task)?;
+    let round = Round::run(task)?;
+    secrets.inventory.certificates = round.records;
+    secrets.inventory.requests = round.requests;
+    secrets.pairs = round.pairs;
+    secrets.certs = round.certs;
+    secrets.requests = round.request_pairs;
+    secrets.missing = round.missing;
+    if order.step == Some(Step::Drop) {
+        // Not half of it: what still hangs on the old one would be cut off.
+        secrets.complete()?;
+    }
+    Ok((secrets, round.issued))
+}
+
+/// What is made once.
+fn once(task: &Task<'_>) -> Result<Secrets> {
+    let Task {
+        machine,
+        given,
+        earlier,
+        old,
+        now,
+        ..
+    } = *task;
+    let (key, public) = kept::service_account(machine, given, earlier, old)?;
     let encryption_key = kept::encryption_key(machine, given, earlier, old)?;
     let token = match token::keep(given, earlier, old)? {
         Some(token) => token,
         None => token::make(machine, given, now)?,
     };
-    let mut round = Round::new(earlier, old, now);
-    round.settle(&table::wanted(machine))?;
     let inventory = Inventory {
-        service_account: sha256(service_account_pub.as_bytes()),
+        service_account: sha256(public.as_bytes()),
+        service_account_key: Some(sha256(key.expose())),
         encryption_key: encryption_key.as_ref().map(|key| sha256(key.expose())),
         token: Some(token::record(&token)),
-        certificates: round.records,
+        ..Inventory::default()
     };
-    let secrets = Secrets {
-        pairs: round.pairs,
-        service_account_key,
-        service_account_pub,
+    Ok(Secrets {
+        service_account_key: key,
+        service_account_pub: public,
         token,
         encryption_key,
         inventory,
-    };
-    Ok((secrets, round.issued))
+        ..Secrets::default()
+    })
+}
+
+/// The type of keys that are made for a machine, e.g. `P-256`.
+pub fn key_type(machine: &Machine) -> &'static str {
+    key::type_name(machine.certificates.key_type)
+}
+
+/// The type of a private key (PEM) and its public half; `None` if it is none that can be read.
+pub fn public_half(private: &str) -> Option<(&'static str, Vec<u8>)> {
+    let key = key::parse(private).ok()?;
+    Some((key::type_of(&key), key.der_bytes().to_vec()))
 }
 
 fn whole_seconds(now: SystemTime) -> Result<OffsetDateTime> {
@@ -220,18 +260,9 @@ fn read_inventory(earlier: &Assets) -> Result<Option<Inventory>> {
     ))
 }
 
-/// The first certificate of a PEM file, as it stands there.
-fn first_pem(pem: &str) -> Result<&str> {
-    const END: &str = "-----END CERTIFICATE-----\n";
-    let end = pem.find(END).context("it holds no PEM certificate")?;
-    Ok(&pem[..end + END.len()])
-}
-
 fn text(assets: &Assets, path: &str) -> Option<String> {
     String::from_utf8(assets.get(path)?.bytes.expose().to_vec()).ok()
 }
 
-#[cfg(test)]
-mod kept_tests;
 #[cfg(test)]
 mod tests;

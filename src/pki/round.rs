@@ -5,120 +5,173 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result, anyhow};
 use time::OffsetDateTime;
 
+use super::authority::{self, Generation};
 use super::decide::{self, Decision, Found};
-use super::inventory::{Inventory, Record};
+use super::inventory::{Inventory, Record, Request};
 use super::issue::{self, Authority};
-use super::table::Wanted;
-use super::{Issued, Pair, text};
+use super::table::{self, Use, Wanted};
+use super::{Given, Issued, Order, Pair, external_etcd, request, text};
 use crate::assets::Assets;
+use crate::config::Machine;
 use crate::exit::{Exit, fail};
-use crate::hash::sha256;
+
+/// What a pass is given.
+#[derive(Clone, Copy)]
+pub struct Task<'a> {
+    pub machine: &'a Machine,
+    pub given: &'a Given,
+    pub earlier: &'a Assets,
+    pub old: Option<&'a Inventory>,
+    pub order: &'a Order,
+    pub now: OffsetDateTime,
+    /// Only look whether anything depends on the date.
+    pub dry: bool,
+}
 
 /// The pass; issuers come before what they sign.
 pub struct Round<'a> {
-    earlier: &'a Assets,
-    old: Option<&'a Inventory>,
-    now: OffsetDateTime,
+    pub task: Task<'a>,
+    /// Whether the date matters: something is or would be made or judged by it.
+    pub dated: bool,
     /// What was issued, and why.
     pub issued: Vec<Issued>,
-    /// Everything that is settled.
+    /// Everything that is settled and has a key.
     pub pairs: BTreeMap<&'static str, Pair>,
-    /// What to record about it.
+    /// Certificates without one.
+    pub certs: BTreeMap<&'static str, String>,
+    /// What to record about them.
     pub records: BTreeMap<String, Record>,
+    /// What somebody else has to sign.
+    pub requests: BTreeMap<String, Request>,
+    /// The files of those requests: the request and its key.
+    pub request_pairs: BTreeMap<String, Pair>,
+    /// What cannot go on before it is signed, and why.
+    pub missing: Vec<(&'static str, String)>,
+    /// Authorities, as they sign.
+    pub signers: BTreeMap<&'static str, Generation>,
+    ready: BTreeMap<&'static str, Authority>,
 }
 
 impl<'a> Round<'a> {
-    pub fn new(earlier: &'a Assets, old: Option<&'a Inventory>, now: OffsetDateTime) -> Self {
-        Self {
-            earlier,
-            old,
-            now,
+    /// Keeps or issues everything that the machine needs.
+    pub fn run(task: Task<'a>) -> Result<Self> {
+        let mut round = Self {
+            task,
+            dated: false,
             issued: Vec::new(),
             pairs: BTreeMap::new(),
+            certs: BTreeMap::new(),
             records: BTreeMap::new(),
-        }
-    }
-
-    /// Whether anything in the table must be issued.
-    pub fn lacks(&mut self, table: &[Wanted]) -> Result<bool> {
-        for wanted in table {
-            if self.keep(wanted).with_context(|| at(wanted))?.is_some() {
-                return Ok(true);
+            requests: BTreeMap::new(),
+            request_pairs: BTreeMap::new(),
+            missing: Vec::new(),
+            signers: BTreeMap::new(),
+            ready: BTreeMap::new(),
+        };
+        let table = table::wanted(task.machine);
+        task.order.check(&table)?;
+        for wanted in &table {
+            round
+                .settle(wanted, &table)
+                .with_context(|| format!("certificate {}", wanted.name))?;
+            if task.dry && round.dated {
+                return Ok(round);
             }
         }
-        Ok(false)
+        external_etcd::settle(&mut round).context("etcd.external")?;
+        Ok(round)
     }
 
-    /// Keeps or issues everything in the table.
-    pub fn settle(&mut self, table: &[Wanted]) -> Result<()> {
-        table
-            .iter()
-            .try_for_each(|wanted| self.settle_one(wanted).with_context(|| at(wanted)))
-    }
-
-    fn settle_one(&mut self, wanted: &Wanted) -> Result<()> {
-        let Some(reason) = self.keep(wanted)? else {
-            return Ok(());
+    fn settle(&mut self, wanted: &Wanted, table: &[Wanted]) -> Result<()> {
+        if wanted.name == table::CA {
+            return authority::settle(self, wanted);
+        }
+        let found = self.find(wanted.name);
+        let Some(issuer) = wanted.issuer else {
+            return self.settle_one(wanted, found, None);
         };
-        let (pair, record) = issue::issue(wanted, self.authority(wanted)?.as_ref(), self.now)?;
-        self.issued.push(Issued {
-            name: wanted.name,
-            reason,
-        });
-        self.take(wanted, pair, record);
+        let signer = self
+            .signers
+            .get(issuer)
+            .context("its authority is missing")?;
+        let fingerprint = signer.fingerprint();
+        match signer.key {
+            Some(_) => self.settle_one(wanted, found, Some(&fingerprint)),
+            None => request::settle(self, wanted, found, table),
+        }
+    }
+
+    fn settle_one(&mut self, wanted: &Wanted, found: Found, issuer: Option<&str>) -> Result<()> {
+        let decision = decide::decide(wanted, &found, issuer, self.task.now);
+        let reason = match decision {
+            Decision::Refuse(why) => return Err(fail(Exit::Refused, anyhow!(why))),
+            Decision::Issue(reason) => reason,
+            Decision::Renew => "less than a third of its life is left".to_owned(),
+            Decision::Keep if self.task.order.renews(wanted) => "asked for".to_owned(),
+            Decision::Keep => return self.keep(wanted, found),
+        };
+        self.dated = true;
+        if self.task.dry {
+            return Ok(());
+        }
+        let (pair, record) = self.issue(wanted)?;
+        self.note(wanted.name, reason);
+        self.take(wanted, pair, record)
+    }
+
+    /// Takes what was found as it is.
+    pub fn keep(&mut self, wanted: &Wanted, found: Found) -> Result<()> {
+        let (pair, record) = found
+            .keep()
+            .context("it was to be kept, but is not there")?;
+        self.take(wanted, pair, record)
+    }
+
+    /// Takes a pair, as that of a line of the table.
+    pub fn take(&mut self, wanted: &Wanted, pair: Pair, record: Record) -> Result<()> {
+        if wanted.usage == Use::Authority {
+            let generation = Generation::new(&pair.cert, Some(pair.key.clone()), record.clone())?;
+            self.signers.insert(wanted.name, generation);
+        }
+        self.pairs.insert(wanted.name, pair);
+        self.records.insert(wanted.name.to_owned(), record);
         Ok(())
     }
 
-    /// Keeps what still serves; returns why a new one is needed, if so.
-    fn keep(&mut self, wanted: &Wanted) -> Result<Option<String>> {
-        let found = self.find(wanted.name);
-        let issuer = wanted
-            .issuer
-            .map(|name| self.fingerprint_of(name))
-            .transpose()?;
-        match decide::decide(wanted, &found, issuer.as_deref(), self.now) {
-            Decision::Issue(reason) => Ok(Some(reason)),
-            Decision::Refuse(why) => Err(fail(Exit::Refused, anyhow!(why))),
-            Decision::Keep => {
-                let (pair, record) = found
-                    .keep()
-                    .context("it was to be kept, but is not there")?;
-                self.take(wanted, pair, record);
-                Ok(None)
-            }
+    pub fn note(&mut self, name: &'static str, reason: impl Into<String>) {
+        self.issued.push(Issued {
+            name,
+            reason: reason.into(),
+        });
+    }
+
+    /// Makes a key and a certificate. A leaf is followed by the certificates between it and the root.
+    pub fn issue(&mut self, wanted: &Wanted) -> Result<(Pair, Record)> {
+        let Some(name) = wanted.issuer else {
+            return issue::issue(wanted, None, &[], self.task.now);
+        };
+        let signer = self.signers.get(name).context("its authority is missing")?;
+        if !self.ready.contains_key(name) {
+            let key = signer.key.as_ref().context("its authority has no key")?;
+            self.ready
+                .insert(name, Authority::new(signer.signer(), key)?);
         }
+        issue::issue(
+            wanted,
+            self.ready.get(name),
+            signer.between(),
+            self.task.now,
+        )
     }
 
-    fn take(&mut self, wanted: &Wanted, pair: Pair, record: Record) {
-        self.pairs.insert(wanted.name, pair);
-        self.records.insert(wanted.name.to_owned(), record);
-    }
-
-    fn find(&self, name: &str) -> Found {
-        let read = |ending| text(self.earlier, &format!("{name}.{ending}"));
-        let record = self.old.and_then(|old| old.certificates.get(name).cloned());
+    /// What the asset directory has under this name.
+    pub fn find(&self, name: &str) -> Found {
+        let read = |ending| text(self.task.earlier, &format!("{name}.{ending}"));
+        let records = self.task.old.map(|old| &old.certificates);
         Found {
-            record,
+            record: records.and_then(|records| records.get(name).cloned()),
             cert: read("crt"),
             key: read("key"),
         }
     }
-
-    fn fingerprint_of(&self, name: &str) -> Result<String> {
-        let pair = self.pairs.get(name).context("its authority is missing")?;
-        Ok(sha256(pair.cert.as_bytes()))
-    }
-
-    fn authority(&self, wanted: &Wanted) -> Result<Option<Authority>> {
-        let Some(name) = wanted.issuer else {
-            return Ok(None);
-        };
-        let pair = self.pairs.get(name).context("its authority is missing")?;
-        let record = self.records.get(name).context("no record of it")?;
-        Authority::new(pair, record).map(Some)
-    }
-}
-
-fn at(wanted: &Wanted) -> String {
-    format!("certificate {}", wanted.name)
 }

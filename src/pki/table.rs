@@ -1,12 +1,17 @@
 //! Which certificates a control-plane node needs: one line each.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use crate::config::Machine;
-use crate::config::machine::{AltName, ControlPlane};
+use crate::config::machine::{AltName, ControlPlane, Etcd, KeyType, Role};
 
 /// The cluster's certificate authority.
 pub const CA: &str = "tls/ca";
+/// The one that will sign, from the first step of a rotation to the second.
+pub const NEXT: &str = "tls/ca-next";
+/// The one that signed, from the second step of a rotation to the third.
+pub const PREVIOUS: &str = "tls/ca-previous";
 /// Signs who may speak for other users (the aggregation layer).
 pub const FRONT_PROXY_CA: &str = "tls/front-proxy-ca";
 /// Signs etcd's servers, peers and clients; nobody else may talk to it.
@@ -40,24 +45,60 @@ pub struct Wanted {
     pub names: Vec<AltName>,
     /// The name of the authority that signs it; `None` signs itself.
     pub issuer: Option<&'static str>,
+    /// What its key must be.
+    pub key_type: KeyType,
+    /// How long a new one is valid.
+    pub life: Duration,
 }
 
-/// The table, authorities first.
+/// etcd's own, which somebody else's etcd brings along.
+const OF_ETCD: [&str; 4] = [
+    ETCD_CA,
+    "tls/etcd-client",
+    "tls/etcd/server",
+    "tls/etcd/peer",
+];
+
+/// The table, authorities first, that of the cluster before all others.
 pub fn wanted(machine: &Machine) -> Vec<Wanted> {
+    if machine.role == Role::Worker {
+        return Vec::new();
+    }
     let mut table = authorities(machine);
     table.extend(users(machine));
     table.extend(servers(machine));
+    if machine.etcd != Etcd::Local {
+        table.retain(|wanted| !OF_ETCD.contains(&wanted.name));
+    }
+    let lifetimes = &machine.certificates.lifetimes;
+    for wanted in &mut table {
+        wanted.key_type = machine.certificates.key_type;
+        wanted.life = match wanted.usage {
+            Use::Authority => lifetimes.authority,
+            _ => lifetimes.leaf,
+        };
+    }
     table
+}
+
+/// A line whose key type and life are not filled in yet.
+fn line(name: &'static str, common_name: &str, usage: Use, issuer: Option<&'static str>) -> Wanted {
+    Wanted {
+        name,
+        common_name: common_name.to_owned(),
+        organization: None,
+        usage,
+        names: Vec::new(),
+        issuer,
+        key_type: KeyType::default(),
+        life: Duration::ZERO,
+    }
 }
 
 fn authorities(machine: &Machine) -> Vec<Wanted> {
     let authority = |name, common_name: &str| Wanted {
-        name,
-        common_name: common_name.to_owned(),
         organization: Some(machine.cluster.name.clone()),
-        usage: Use::Authority,
-        names: Vec::new(),
-        issuer: None,
+        ..line(name, common_name, Use::Authority, None)
     };
     vec![
         authority(CA, "kube-ca"),
@@ -68,12 +109,8 @@ fn authorities(machine: &Machine) -> Vec<Wanted> {
 
 fn users(machine: &Machine) -> Vec<Wanted> {
     let user = |name, issuer, common_name: &str, organization: Option<&str>| Wanted {
-        name,
-        common_name: common_name.to_owned(),
         organization: organization.map(str::to_owned),
-        usage: Use::Client,
-        names: Vec::new(),
-        issuer: Some(issuer),
+        ..line(name, common_name, Use::Client, Some(issuer))
     };
     let masters = Some("system:masters");
     // Temporary, it needs the rights of all its controllers; one that stays gives each an account of its own.
@@ -113,12 +150,8 @@ fn users(machine: &Machine) -> Vec<Wanted> {
 
 fn servers(machine: &Machine) -> Vec<Wanted> {
     let server = |name, issuer, common_name: &str, names| Wanted {
-        name,
-        common_name: common_name.to_owned(),
-        organization: None,
-        usage: Use::Server,
         names,
-        issuer: Some(issuer),
+        ..line(name, common_name, Use::Server, Some(issuer))
     };
     let node = format!("system:node:{}", machine.node.name);
     let here = node_names(machine);
@@ -158,7 +191,8 @@ fn api_names(machine: &Machine) -> Vec<AltName> {
     );
     names.extend(node_names(machine));
     names.extend(loopback());
-    for name in &machine.api.alt_names {
+    let endpoint = machine.api.endpoint.iter().map(|endpoint| &endpoint.host);
+    for name in endpoint.chain(&machine.api.alt_names) {
         if !names.contains(name) {
             names.push(name.clone());
         }

@@ -20,7 +20,7 @@ const ID: usize = 6;
 const SECRET: usize = 16;
 
 /// A bootstrap token and the time it is good for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootstrapToken {
     /// The public half: the name of its Secret ends in it.
     pub id: String,

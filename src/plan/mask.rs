@@ -5,15 +5,12 @@
 //! by a hash: a short password could be guessed from one. Only of keys, which nobody guesses, the
 //! public half's fingerprint is shown.
 
-use rcgen::{
-    KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ECDSA_P384_SHA384, PKCS_RSA_SHA256, PublicKeyData,
-};
 use serde_json::Value;
 
 use crate::assets::{Asset, Assets};
 use crate::config::yaml;
 use crate::hash::sha256;
-use crate::pki::INVENTORY;
+use crate::pki::{self, INVENTORY};
 use crate::render::emit;
 
 /// A run of base64 of this length or more is data, not text.
@@ -69,40 +66,37 @@ fn short(bytes: &[u8]) -> String {
     format!("sha256:{}…", &sha256(bytes)[..DIGITS])
 }
 
+/// What the record says of a certificate, if it has one.
 fn certificate(name: &str, pem: &str, tree: &Assets) -> String {
     let inventory = tree.get(INVENTORY).map(|asset| asset.bytes.expose());
     let inventory: Value = inventory
         .and_then(|bytes| serde_json::from_slice(bytes).ok())
         .unwrap_or_default();
     let record = &inventory["certificates"][name];
-    let text = |field: &str| record[field].as_str().unwrap_or("unknown");
+    let mut lines = String::new();
+    if let Some(subject) = record["commonName"].as_str() {
+        lines += &format!("subject {subject}");
+        if let Some(group) = record["organization"].as_str() {
+            lines += &format!(", {group}");
+        }
+        lines.push('\n');
+    }
     let names = record["names"].as_array().into_iter().flatten();
     let names: Vec<_> = names.filter_map(Value::as_str).collect();
-    let mut lines = format!("subject {}", text("commonName"));
-    if let Some(group) = record["organization"].as_str() {
-        lines += &format!(", {group}");
-    }
     if !names.is_empty() {
-        lines += &format!("\nnames {}", names.join(", "));
+        lines += &format!("names {}\n", names.join(", "));
     }
-    let until = text("notAfter");
-    lines + &format!("\nuntil {until}\ncertificate {}\n", short(pem.as_bytes()))
+    if let Some(until) = record["notAfter"].as_str() {
+        lines += &format!("until {until}\n");
+    }
+    lines + &format!("certificate {}\n", short(pem.as_bytes()))
 }
 
 fn key(pem: &str) -> String {
-    let Ok(key) = KeyPair::from_pem(pem) else {
-        return format!("key {}\n", short(pem.as_bytes()));
-    };
-    let kinds = [
-        (&PKCS_ECDSA_P256_SHA256, "P-256"),
-        (&PKCS_ECDSA_P384_SHA384, "P-384"),
-        (&PKCS_RSA_SHA256, "RSA"),
-    ];
-    let kind = kinds
-        .iter()
-        .find(|(algorithm, _)| key.is_compatible(algorithm));
-    let kind = kind.map_or("of another kind", |(_, name)| name);
-    format!("key {} ({kind})\n", short(key.der_bytes()))
+    match pki::public_half(pem) {
+        Some((kind, public)) => format!("key {} ({kind})\n", short(&public)),
+        None => format!("key {}\n", short(pem.as_bytes())),
+    }
 }
 
 /// A public text; what is data in it is noise, and a block of PEM one line.
@@ -200,6 +194,8 @@ pub(super) fn hide(value: &mut Value, other: Option<&Value>, all: bool, key: &st
 
 #[cfg(test)]
 mod tests {
+    use rcgen::{KeyPair, PKCS_ECDSA_P384_SHA384, PublicKeyData};
+
     use super::*;
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;

@@ -22,11 +22,13 @@ const FILES: [&str; 2] = ["ca.crt", "service-account.key"];
 const SIGNER: [&str; 2] = ["ca-signer.crt", "ca.key"];
 
 pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<()> {
+    // Not the document's word: while one authority follows another, the document names the next.
+    let signs = secrets.can_sign();
     if machine.control_plane == ControlPlane::Static {
-        return static_pods::render(out, NAME, container(machine, Stage::Static));
+        return static_pods::render(out, NAME, container(machine, Stage::Static, signs));
     }
     let mut files = FILES.to_vec();
-    if signs(machine) {
+    if signs {
         files.extend(SIGNER);
     }
     let secret = Secret {
@@ -34,12 +36,12 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         data: Some(tls::data(secrets, &files)?),
         ..Default::default()
     };
-    let mut self_hosted = deployment(NAME, self_hosted_pod(machine));
+    let mut self_hosted = deployment(NAME, self_hosted_pod(machine, signs));
     workload::roll_with(&mut self_hosted.spec.template, &secret);
     out.manifest(
         "bootstrap-manifests/bootstrap-controller-manager.yaml",
         "The temporary controller-manager; it talks to the temporary API server on loopback.",
-        &bootstrap(NAME, container(machine, Stage::Bootstrap)),
+        &bootstrap(NAME, container(machine, Stage::Bootstrap, signs)),
     )?;
     out.manifest(
         "manifests/kube-controller-manager.yaml",
@@ -71,7 +73,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
     )
 }
 
-fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
+fn arguments(machine: &Machine, stage: Stage, signs: bool) -> Vec<String> {
     let mut arguments = leader_arguments(NAME, stage, PORT);
     arguments.extend([
         "--allocate-node-cidrs=true".into(),
@@ -83,7 +85,7 @@ fn arguments(machine: &Machine, stage: Stage) -> Vec<String> {
             networks(&machine.cluster.service_cidrs)
         ),
     ]);
-    if signs(machine) {
+    if signs {
         let [certificate, key] = SIGNER;
         let seconds = machine.certificates.lifetimes.leaf.as_secs();
         arguments.extend([
@@ -117,7 +119,7 @@ pub fn signs(machine: &Machine) -> bool {
     authority.is_none_or(|authority| authority.key.is_some())
 }
 
-fn container(machine: &Machine, stage: Stage) -> Container {
+fn container(machine: &Machine, stage: Stage, signs: bool) -> Container {
     let door = Door {
         scheme: "HTTPS",
         host: Some("127.0.0.1"),
@@ -127,12 +129,17 @@ fn container(machine: &Machine, stage: Stage) -> Container {
     mounts.extend(kubeconfig::mount(stage));
     let container = Container {
         volume_mounts: Some(mounts),
-        ..component(NAME, machine, arguments(machine, stage), ("100m", "64Mi"))
+        ..component(
+            NAME,
+            machine,
+            arguments(machine, stage, signs),
+            ("100m", "64Mi"),
+        )
     };
     with_probes(container, door, "/healthz", "/healthz")
 }
 
-fn self_hosted_pod(machine: &Machine) -> PodSpec {
+fn self_hosted_pod(machine: &Machine, signs: bool) -> PodSpec {
     let volumes = vec![
         secret_volume("secrets", NAME),
         config_map_volume(kubeconfig::IN_CLUSTER, kubeconfig::IN_CLUSTER),
@@ -141,6 +148,6 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
         node_selector: Some(control_plane_nodes()),
         service_account_name: Some(NAME.into()),
         volumes: Some(volumes),
-        ..control_plane_pod(container(machine, Stage::SelfHosted))
+        ..control_plane_pod(container(machine, Stage::SelfHosted, signs))
     }
 }

@@ -6,18 +6,21 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::merge::{self, RECORD};
-use super::{owner, render, render_worker, worker};
+use super::{keys, owner, render, render_worker, worker};
 use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
 use crate::config::machine::{ControlPlane, Role};
 use crate::exit::{Exit, fail};
 use crate::node::{lock, tree};
-use crate::pki::{self, Given, INVENTORY, Issued, Secrets};
+use crate::pki::{self, Given, INVENTORY, Issued, Order, Secrets};
 
 pub use super::merge::{Change, Merged, What};
+
+/// What of an incomplete rendering goes away when it is not rendered: answered requests and authorities.
+const OVER: [&str; 2] = ["tls/csr/", "tls/ca"];
 
 /// What a render did, for the console.
 #[derive(Clone, Debug, Default)]
@@ -26,6 +29,8 @@ pub struct Rendered {
     pub files: usize,
     /// How many certificates are among them; none of a worker's.
     pub certificates: usize,
+    /// The type of keys that are made, e.g. `P-256`.
+    pub key_type: &'static str,
     /// The last day of the cluster's authority, e.g. `2036-11-20`.
     pub ca_until: String,
     /// Certificates that were issued in this run, and why.
@@ -40,6 +45,7 @@ impl Rendered {
         let Self {
             files,
             certificates,
+            key_type,
             ca_until,
             ..
         } = self;
@@ -47,7 +53,7 @@ impl Rendered {
             return format!("{files} files of a worker, kubelet config");
         }
         format!(
-            "{files} files, {certificates} certificates (P-256, CA until {ca_until}), kubelet config"
+            "{files} files, {certificates} certificates ({key_type}, CA until {ca_until}), kubelet config"
         )
     }
 }
@@ -79,21 +85,39 @@ pub fn plan(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Planned> {
+    plan_with(machine, given, folder, dated, overwrite, &Order::default())
+}
+
+fn plan_with(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+    order: &Order,
+) -> Result<Planned> {
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
     refuse_other_role(machine, folder, &earlier)?;
     let (secrets, issued) = match machine.role {
         Role::Worker => (None, Vec::new()),
         Role::ControlPlane => {
-            let (secrets, issued) = secrets(machine, given, &earlier, dated)?;
+            let (secrets, issued) = secrets(machine, given, &earlier, dated, order)?;
             (Some(secrets), issued)
         }
     };
     let rendered = match &secrets {
-        Some(secrets) => render(machine, secrets)?,
         None => render_worker(machine, &given.join_token()?)?,
+        Some(secrets) if secrets.complete().is_err() => keys(secrets)?,
+        Some(secrets) => render(machine, secrets)?,
     };
-    let merged = merge::merge(&earlier, &rendered, overwrite)?;
+    let merged = match &secrets {
+        // Keys and requests are kept even if nothing else can be made: the answers belong to these.
+        Some(secrets) if secrets.complete().is_err() => {
+            merge::merge_part(&earlier, &rendered, &OVER, overwrite)?
+        }
+        _ => merge::merge(&earlier, &rendered, overwrite)?,
+    };
     Ok(Planned {
         earlier,
         rendered,
@@ -103,23 +127,31 @@ pub fn plan(
     })
 }
 
+/// Renders a control plane into nothing, with keys that are thrown away: whether it can be rendered.
+pub fn rehearse(machine: &Machine, given: &Given) -> Result<()> {
+    let (secrets, _) = pki::ensure(machine, given, &Assets::default(), SystemTime::now())?;
+    render(machine, &secrets).map(drop)
+}
+
 fn secrets(
     machine: &Machine,
     given: &Given,
     earlier: &Assets,
     dated: impl FnOnce() -> Result<SystemTime>,
+    order: &Order,
 ) -> Result<(Secrets, Vec<Issued>)> {
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, given, earlier, now).unwrap_or(true) {
+    if *order != Order::default() || pki::is_due(machine, given, earlier, now).unwrap_or(true) {
         now = dated()?;
     }
-    pki::ensure(machine, given, earlier, now)
+    pki::ensure_with(machine, given, earlier, now, order)
 }
 
 /// Does what [`plan`] plans; writes nothing if nothing changed.
 ///
-/// Fails with [`Exit::Refused`] also while another render has the folder.
+/// Fails with [`Exit::Refused`] also while another render has the folder, and if somebody else has to sign
+/// first: what they need is written then.
 pub fn to_directory(
     machine: &Machine,
     given: &Given,
@@ -127,17 +159,32 @@ pub fn to_directory(
     dated: impl FnOnce() -> Result<SystemTime>,
     overwrite: bool,
 ) -> Result<Rendered> {
+    to_directory_with(machine, given, folder, dated, overwrite, &Order::default())
+}
+
+/// As [`to_directory`], and does what is ordered of certificates.
+pub fn to_directory_with(
+    machine: &Machine,
+    given: &Given,
+    folder: &Path,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+    order: &Order,
+) -> Result<Rendered> {
     let _lock = lock::take(folder)?;
-    let planned = plan(machine, given, folder, dated, overwrite)?;
+    let planned = plan_with(machine, given, folder, dated, overwrite, order)?;
     if planned.merged.assets != planned.earlier {
         tree::replace(folder, &planned.merged.assets)?;
     } else {
         tree::sweep(folder)?;
     }
     let secrets = planned.secrets.as_ref();
+    let complete = secrets.map_or(Ok(()), Secrets::complete);
+    complete.with_context(|| folder.display().to_string())?;
     Ok(Rendered {
         files: planned.rendered.len(),
         certificates: secrets.map_or(0, |secrets| secrets.pairs().count()),
+        key_type: pki::key_type(machine),
         ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
         issued: planned.issued,
         changes: planned.merged.changes,

@@ -42,15 +42,28 @@ const PLACES: [(&str, &str); 19] = [
 ];
 
 /// The kubelet's watched folder must exist before the kubelet starts.
-const MANIFESTS: &str = "/etc/kubernetes/manifests";
+pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// etcd complains about data that others may read, and a hostPath would make it so.
 const ETCD_DATA: &str = "/var/lib/etcd";
 /// The kubelet starts no pod at all without this file.
 const RESOLVER: &str = "/etc/resolv.conf";
 
-/// Puts the node's files in place below `root` and returns the paths that changed. What an asset
-/// directory does not have (a hand-made one may lack much) is left alone on the node.
+/// Where a file of the asset directory lies on a node, if it is installed there.
+pub fn place(asset: &str) -> Option<&'static str> {
+    let found = PLACES.iter().find(|(path, _)| *path == asset);
+    found.map(|(_, place)| *place)
+}
+
+/// Puts the node's files and static pods in place below `root` and returns the paths that changed.
 pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {
+    let mut changed = install_files(assets, root)?;
+    changed.extend(static_pods::install(assets, root, &below(root, MANIFESTS))?);
+    Ok(changed)
+}
+
+/// As [`install`], but for the static pods of the control plane. What an asset directory does not have (a
+/// hand-made one may lack much) is left alone on the node.
+pub fn install_files(assets: &Assets, root: &Path) -> Result<Vec<String>> {
     make_folder(&below(root, MANIFESTS), 0o755)?;
     if assets.get("etcd/etcd.yaml").is_some() {
         make_private(&below(root, ETCD_DATA))?;
@@ -72,7 +85,6 @@ pub fn install(assets: &Assets, root: &Path) -> Result<Vec<String>> {
             changed.push(place.to_owned());
         }
     }
-    changed.extend(static_pods::install(assets, root, &below(root, MANIFESTS))?);
     let resolver = below(root, RESOLVER);
     if fs::symlink_metadata(&resolver).is_err() {
         files::write(

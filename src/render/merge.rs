@@ -66,16 +66,7 @@ pub struct Merged {
 /// Merges a new rendering into what is there.
 pub fn merge(earlier: &Assets, rendered: &Assets, overwrite: bool) -> Result<Merged> {
     let record = read_record(earlier)?;
-    let mut merged = Merged {
-        assets: Assets::default(),
-        changes: Vec::new(),
-    };
-    for (path, new) in rendered.iter() {
-        let old = earlier.get(path);
-        let ours = old.is_some_and(|old| record.get(path) == Some(&hash(old)));
-        let (asset, what) = choose(old, new, ours, overwrite);
-        merged.take(path, asset, what);
-    }
+    let mut merged = meet(earlier, rendered, &record, overwrite);
     for (path, old) in earlier
         .iter()
         .filter(|(path, _)| rendered.get(path).is_none())
@@ -87,9 +78,49 @@ pub fn merge(earlier: &Assets, rendered: &Assets, overwrite: bool) -> Result<Mer
             Some(_) => merged.take(path, old, Some(What::KeptEdited)),
         }
     }
-    merged.changes.sort_by(|a, b| a.path.cmp(&b.path));
-    merged.assets.add(RECORD, write_record(rendered)?);
-    Ok(merged)
+    merged.finish(&hashes(rendered))
+}
+
+/// As [`merge`], where only a part could be rendered: what else is there stays as it is, but for what is
+/// `over`: paths that begin like this are rendered as far as they are needed.
+pub fn merge_part(
+    earlier: &Assets,
+    part: &Assets,
+    over: &[&str],
+    overwrite: bool,
+) -> Result<Merged> {
+    let mut record = read_record(earlier)?;
+    let mut merged = meet(earlier, part, &record, overwrite);
+    for (path, old) in earlier.iter().filter(|(path, _)| part.get(path).is_none()) {
+        let ours = record.get(path) == Some(&hash(old));
+        if ours && over.iter().any(|start| path.starts_with(start)) {
+            record.remove(path);
+            merged.note(path, What::Removed);
+        } else {
+            merged.take(path, old, None);
+        }
+    }
+    record.extend(hashes(part));
+    merged.finish(&record)
+}
+
+fn meet(
+    earlier: &Assets,
+    rendered: &Assets,
+    record: &BTreeMap<String, String>,
+    overwrite: bool,
+) -> Merged {
+    let mut merged = Merged {
+        assets: Assets::default(),
+        changes: Vec::new(),
+    };
+    for (path, new) in rendered.iter() {
+        let old = earlier.get(path);
+        let ours = old.is_some_and(|old| record.get(path) == Some(&hash(old)));
+        let (asset, what) = choose(old, new, ours, overwrite);
+        merged.take(path, asset, what);
+    }
+    merged
 }
 
 fn choose<'a>(
@@ -108,6 +139,12 @@ fn choose<'a>(
 }
 
 impl Merged {
+    fn finish(mut self, record: &BTreeMap<String, String>) -> Result<Self> {
+        self.changes.sort_by(|a, b| a.path.cmp(&b.path));
+        self.assets.add(RECORD, write_record(record)?);
+        Ok(self)
+    }
+
     fn take(&mut self, path: &str, asset: &Asset, what: Option<What>) {
         self.assets.insert(path, asset.clone());
         if let Some(what) = what {
@@ -131,12 +168,15 @@ fn read_record(earlier: &Assets) -> Result<BTreeMap<String, String>> {
         .with_context(|| format!("cannot read {RECORD}; restore it from a backup"))
 }
 
-fn write_record(rendered: &Assets) -> Result<Vec<u8>> {
-    let record: BTreeMap<&str, String> = rendered
-        .iter()
-        .map(|(path, asset)| (path, hash(asset)))
-        .collect();
-    let mut bytes = serde_json::to_vec_pretty(&record).context("cannot write the record")?;
+fn hashes(rendered: &Assets) -> BTreeMap<String, String> {
+    let hashes = rendered.iter();
+    hashes
+        .map(|(path, asset)| (path.to_owned(), hash(asset)))
+        .collect()
+}
+
+fn write_record(record: &BTreeMap<String, String>) -> Result<Vec<u8>> {
+    let mut bytes = serde_json::to_vec_pretty(record).context("cannot write the record")?;
     bytes.push(b'\n');
     Ok(bytes)
 }
@@ -190,7 +230,10 @@ mod tests {
                 text => vec![("f", text)],
             };
             let mut earlier = assets(&file(disk));
-            earlier.add(RECORD, write_record(&assets(&file(before))).unwrap());
+            earlier.add(
+                RECORD,
+                write_record(&hashes(&assets(&file(before)))).unwrap(),
+            );
             let merged = merge(&earlier, &assets(&file(now)), overwrite).unwrap();
             let row = (before, disk, now, overwrite);
             let left = merged
@@ -204,5 +247,40 @@ mod tests {
                 "{row:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_part_leaves_the_rest_and_its_record_alone() {
+        let mut earlier = assets(&[
+            ("ours", "a"),
+            ("edited", "x"),
+            ("foreign", "y"),
+            ("over/ours", "a"),
+            ("over/edited", "x"),
+            ("over/foreign", "y"),
+        ]);
+        let before = hashes(&assets(&[
+            ("ours", "a"),
+            ("edited", "a"),
+            ("over/ours", "a"),
+            ("over/edited", "a"),
+        ]));
+        earlier.add(RECORD, write_record(&before).unwrap());
+        let part = assets(&[("ours", "b"), ("new", "n")]);
+        let merged = merge_part(&earlier, &part, &["over/"], false).unwrap();
+        let changes: Vec<_> = (merged.changes.iter().map(ToString::to_string)).collect();
+        assert_eq!(changes, ["added new", "changed ours", "removed over/ours"]);
+        let whole = assets(&[("ours", "b"), ("edited", "b"), ("new", "n")]);
+        let merged = merge(&merged.assets, &whole, false).unwrap();
+        let changes: Vec<_> = (merged.changes.iter().map(ToString::to_string)).collect();
+        assert_eq!(
+            changes,
+            [
+                "kept edited file edited; --overwrite replaces it",
+                "kept foreign, which slipway did not render",
+                "kept edited file over/edited; --overwrite replaces it",
+                "kept over/foreign, which slipway did not render"
+            ]
+        );
     }
 }

@@ -63,6 +63,13 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     out.finish(machine)
 }
 
+/// `tls/` alone, of secrets that may not be complete.
+fn keys(secrets: &Secrets) -> Result<Assets> {
+    let mut out = Output::default();
+    tls::render(&mut out, secrets)?;
+    Ok(out.assets)
+}
+
 /// Whose a file is once it is installed on a node: the control plane's user reads `tls/` and
 /// `auth/`, but etcd and the kubelet run as root. The asset directory itself belongs to whoever
 /// rendered it, so reading it back asks here again.

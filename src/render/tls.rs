@@ -6,21 +6,34 @@ use anyhow::{Context, Result};
 use k8s_openapi::ByteString;
 
 use super::Output;
-use crate::pki::{BOOTSTRAP_TOKEN, ENCRYPTION_KEY, INVENTORY, SIGNER, Secrets};
+use crate::pki::{BOOTSTRAP_TOKEN, ENCRYPTION_KEY, INVENTORY, Secrets};
 
 /// One authority signs etcd's servers, peers and clients; its certificate stands under the
 /// original's three names.
 const ETCD_CA: &str = "tls/etcd-client-ca";
 const ETCD_CA_COPIES: [&str; 2] = ["tls/etcd/server-ca.crt", "tls/etcd/peer-ca.crt"];
 
+/// Everything of it; nothing for a worker, which has no secrets of its cluster.
 pub fn render(out: &mut Output, secrets: &Secrets) -> Result<()> {
+    if secrets.is_empty() {
+        return Ok(());
+    }
     for (name, pair) in secrets.pairs() {
         out.public(format!("{name}.crt"), pair.cert.as_bytes());
         out.private(format!("{name}.key"), pair.key.expose());
     }
-    out.public(format!("{SIGNER}.crt"), secrets.cert(SIGNER)?);
-    for copy in ETCD_CA_COPIES {
-        out.public(copy, secrets.cert(ETCD_CA)?);
+    for (name, cert) in secrets.certs() {
+        out.public(format!("{name}.crt"), cert);
+    }
+    for (path, pair) in secrets.requests() {
+        out.public(format!("{path}.csr"), pair.cert.as_bytes());
+        out.private(format!("{path}.key"), pair.key.expose());
+    }
+    // etcd's own files, if it is ours.
+    if secrets.pair("tls/etcd/server").is_ok() {
+        for copy in ETCD_CA_COPIES {
+            out.public(copy, secrets.cert(ETCD_CA)?);
+        }
     }
     let key = secrets.service_account_key().expose();
     out.private("tls/service-account.key", key);

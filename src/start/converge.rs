@@ -215,7 +215,7 @@ pub(super) fn verdicts<'a>(
     Ok(judged.collect())
 }
 
-fn lists(client: &Client, namespace: &str) -> Result<Lists, kube::Error> {
+pub(crate) fn lists(client: &Client, namespace: &str) -> Result<Lists, kube::Error> {
     let apps = |plural: &str| {
         client
             .list(&format!("/apis/apps/v1/namespaces/{namespace}/{plural}"))

@@ -7,20 +7,20 @@
 //! The road not taken is the original's: create everything, wait for phase Running, tear down in a
 //! `defer`. It could not be re-run, called itself done too early, and left the port to be fought over.
 
-mod apply;
+pub(crate) mod apply;
 mod bring_up;
-mod converge;
+pub(crate) mod converge;
 mod decide;
 mod handover;
 mod journal;
-mod lease;
+pub(crate) mod lease;
 mod permanent;
-mod plane;
-mod ready;
+pub(crate) mod plane;
+pub(crate) mod ready;
 #[cfg(test)]
 mod ready_tests;
 mod seed;
-mod wait;
+pub(crate) mod wait;
 mod watcher;
 mod waves;
 
@@ -146,7 +146,7 @@ fn client(admin: &kube::Config, door: std::net::SocketAddr) -> Result<Client> {
 }
 
 /// Whether an apiserver says that it is ready; otherwise why not.
-fn is_serving(client: &Client) -> Result<(), String> {
+pub(crate) fn is_serving(client: &Client) -> Result<(), String> {
     match client.status("/readyz") {
         Ok((200, _)) => Ok(()),
         Ok((code, body)) => Err(format!("/readyz answers {code}: {}", failed_checks(&body))),

@@ -144,13 +144,13 @@ fn static_pod(folder: &str, file: &str, asset: &Asset) -> Result<StaticPod> {
 }
 
 /// `metadata.name`; empty where there is none.
-pub(super) fn name(object: &Value) -> String {
+pub(crate) fn name(object: &Value) -> String {
     let name = object["metadata"]["name"].as_str();
     name.unwrap_or_default().to_owned()
 }
 
 /// `metadata.namespace`, or the one that the API takes where there is none.
-pub(super) fn namespace(object: &Value) -> String {
+pub(crate) fn namespace(object: &Value) -> String {
     let namespace = object["metadata"]["namespace"].as_str();
     namespace.unwrap_or("default").to_owned()
 }
@@ -161,7 +161,7 @@ fn documents(asset: &Asset) -> Result<Vec<Value>> {
 }
 
 /// The value of a `--flag=value` argument of any container of a pod.
-pub(super) fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
+pub(crate) fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
     let containers = pod["spec"]["containers"].as_array()?;
     containers
         .iter()
@@ -224,7 +224,7 @@ pub fn manifests(assets: &Assets) -> Result<Vec<Manifest>> {
     Ok(all)
 }
 
-fn admin(assets: &Assets) -> Result<kube::Config> {
+pub(crate) fn admin(assets: &Assets) -> Result<kube::Config> {
     let asset = assets
         .get("auth/kubeconfig")
         .context("the asset directory has no auth/kubeconfig")?;

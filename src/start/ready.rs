@@ -168,7 +168,7 @@ fn is_observed(workload: &Value) -> bool {
     !seen.is_null() && seen == &workload["metadata"]["generation"]
 }
 
-fn owned<'a>(objects: &'a [Value], owner: &'a Value) -> impl Iterator<Item = &'a Value> {
+pub(crate) fn owned<'a>(objects: &'a [Value], owner: &'a Value) -> impl Iterator<Item = &'a Value> {
     let uid = &owner["metadata"]["uid"];
     objects.iter().filter(move |object| {
         let owners = object["metadata"]["ownerReferences"].as_array();

@@ -1,29 +1,61 @@
 //! Facts that safety depends on, asserted apart from the trees so that nobody updates them away.
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 use slipway::assets::Assets;
 use slipway::config::yaml;
 
 use super::{all, texts};
 
-/// What the cases with a control plane of this kind render to, `static-` or `bootstrap-`.
-fn control_planes(kind: &str) -> Vec<&'static Assets> {
-    let sign = format!("{kind}manifests/");
-    let all = all().iter().map(|(_, assets)| assets);
-    let some: Vec<_> = all
-        .filter(|assets| assets.below(&sign).next().is_some())
+mod original;
+
+/// Cases whose control plane is an object of its own API.
+fn self_hosted() -> impl Iterator<Item = &'static Assets> {
+    let assets = all().iter().map(|(_, assets)| assets);
+    assets.filter(|assets| assets.below("bootstrap-manifests/").next().is_some())
+}
+
+/// Cases whose control plane is of static pods that stay.
+fn static_planes() -> Vec<&'static Assets> {
+    let assets = all().iter().map(|(_, assets)| assets);
+    let some: Vec<_> = assets
+        .filter(|assets| assets.below("static-manifests/").next().is_some())
         .collect();
-    assert!(!some.is_empty(), "{kind}");
+    assert!(!some.is_empty());
     some
+}
+
+/// Every manifest of every case, with its path.
+fn objects() -> Vec<(String, Value)> {
+    let mut objects = Vec::new();
+    for (case, assets) in all() {
+        for (path, text) in texts(assets, |path| path.ends_with(".yaml")) {
+            let path = format!("{}/{path}", case.display());
+            objects.extend(
+                yaml::documents(&text)
+                    .unwrap()
+                    .into_iter()
+                    .map(|object| (path.clone(), object)),
+            );
+        }
+    }
+    objects
+}
+
+/// The pods of a workload, or the pod itself.
+fn pod(object: &Value) -> &Value {
+    let template = &object["spec"]["template"]["spec"];
+    if template.is_null() {
+        &object["spec"]
+    } else {
+        template
+    }
 }
 
 // What the handover stands on (docs/design.md §5).
 
 #[test]
 fn the_two_doors_hold_in_every_tree() {
-    for assets in control_planes("bootstrap-") {
+    for assets in self_hosted() {
         let text = texts(assets, |path| path.ends_with("apiserver.yaml"));
         let [(_, bootstrap), (_, hosted)] = &text[..] else {
             panic!("{text:?}")
@@ -48,7 +80,7 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
             .any(|name| path == format!("manifests/kube-{name}.yaml"));
         hosted || path.starts_with("bootstrap-manifests/")
     };
-    for assets in control_planes("bootstrap-") {
+    for assets in self_hosted() {
         let texts = texts(assets, component);
         assert_eq!(texts.len(), 6);
         for (path, text) in texts {
@@ -65,7 +97,7 @@ fn who_serves_shares_the_port_and_all_six_the_user() {
 /// No object of the API stands for it, and nobody reads the authority's key but who signs.
 #[test]
 fn a_static_control_plane_is_three_pods_alone() {
-    for assets in control_planes("static-") {
+    for assets in static_planes() {
         let objects = ["apiserver", "controller-manager", "scheduler"]
             .map(|name| format!("manifests/kube-{name}"));
         let has = |start: &str| assets.iter().any(|(path, _)| path.starts_with(start));
@@ -92,8 +124,7 @@ fn a_static_control_plane_is_three_pods_alone() {
 /// The kubelet denies static pods that name objects of the API.
 #[test]
 fn static_pods_name_no_objects() {
-    let folders = ["bootstrap-manifests/", "static-manifests/", "etcd/"];
-    let is_static = |path: &str| folders.iter().any(|folder| path.starts_with(folder));
+    let is_static = |path: &str| !path.starts_with("manifests/") && path.ends_with(".yaml");
     for (_, assets) in all() {
         for (path, text) in texts(assets, is_static) {
             for forbidden in ["serviceAccountName", "secretName", "configMap", "projected"] {
@@ -105,13 +136,7 @@ fn static_pods_name_no_objects() {
 
 /// Flags that name files in the folder of a pod's secrets.
 fn files_of(object: &Value) -> Vec<String> {
-    let template = &object["spec"]["template"]["spec"];
-    let pod = if template.is_null() {
-        &object["spec"]
-    } else {
-        template
-    };
-    let arguments = pod["containers"][0]["args"]
+    let arguments = pod(object)["containers"][0]["args"]
         .as_array()
         .into_iter()
         .flatten();
@@ -168,201 +193,4 @@ fn secrets_are_their_owner_s_alone() {
         }
         assert!(secrets > 10, "{}: {secrets}", case.display());
     }
-}
-
-// What the original rendered, and what of it must not come back.
-
-/// The files of the original's `manifests/`, with flannel.
-const ORIGINAL: [&str; 33] = [
-    "coredns-cluster-role",
-    "coredns-cluster-role-binding",
-    "coredns-config",
-    "coredns-deployment",
-    "coredns-service",
-    "coredns-service-account",
-    "csr-approver-role-binding",
-    "csr-bootstrap-role-binding",
-    "csr-renewal-role-binding",
-    "flannel",
-    "flannel-cfg",
-    "flannel-cluster-role",
-    "flannel-cluster-role-binding",
-    "flannel-sa",
-    "kube-apiserver",
-    "kube-apiserver-secret",
-    "kube-controller-manager",
-    "kube-controller-manager-disruption",
-    "kube-controller-manager-role-binding",
-    "kube-controller-manager-secret",
-    "kube-controller-manager-service-account",
-    "kube-proxy",
-    "kube-proxy-role-binding",
-    "kube-proxy-sa",
-    "kube-scheduler",
-    "kube-scheduler-disruption",
-    "kube-system-rbac-role-binding",
-    "kubeconfig-in-cluster",
-    "kubelet-bootstrap-token",
-    "pod-checkpointer",
-    "pod-checkpointer-role",
-    "pod-checkpointer-role-binding",
-    "pod-checkpointer-sa",
-];
-
-/// The rest of its files.
-const ORIGINAL_ELSEWHERE: [&str; 27] = [
-    "auth/kubeconfig",
-    "auth/kubeconfig-kubelet",
-    "bootstrap-manifests/bootstrap-apiserver.yaml",
-    "bootstrap-manifests/bootstrap-controller-manager.yaml",
-    "bootstrap-manifests/bootstrap-scheduler.yaml",
-    "tls/admin.crt",
-    "tls/admin.key",
-    "tls/apiserver-kubelet-client.crt",
-    "tls/apiserver-kubelet-client.key",
-    "tls/apiserver.crt",
-    "tls/apiserver.key",
-    "tls/ca.crt",
-    "tls/ca.key",
-    "tls/etcd-client-ca.crt",
-    "tls/etcd-client.crt",
-    "tls/etcd-client.key",
-    "tls/etcd/peer-ca.crt",
-    "tls/etcd/peer.crt",
-    "tls/etcd/peer.key",
-    "tls/etcd/server-ca.crt",
-    "tls/etcd/server.crt",
-    "tls/etcd/server.key",
-    "tls/front-proxy-ca.crt",
-    "tls/front-proxy-client.crt",
-    "tls/front-proxy-client.key",
-    "tls/service-account.key",
-    "tls/service-account.pub",
-];
-
-#[test]
-fn every_file_of_the_original_is_rendered() {
-    let (_, assets) = &all()[0];
-    let manifests = ORIGINAL.map(|name| format!("manifests/{name}.yaml"));
-    let all = ORIGINAL_ELSEWHERE.iter().map(|path| (*path).to_owned());
-    let missing: Vec<_> = all
-        .chain(manifests)
-        .filter(|path| assets.get(path).is_none())
-        .collect();
-    assert!(missing.is_empty(), "{missing:?}");
-}
-
-/// Every manifest of every case, with its path.
-fn objects() -> Vec<(String, Value)> {
-    let mut objects = Vec::new();
-    for (case, assets) in all() {
-        for (path, text) in texts(assets, |path| path.ends_with(".yaml")) {
-            let path = format!("{}/{path}", case.display());
-            objects.extend(
-                yaml::documents(&text)
-                    .unwrap()
-                    .into_iter()
-                    .map(|object| (path.clone(), object)),
-            );
-        }
-    }
-    objects
-}
-
-/// The original gave the default account of kube-system, and every pod with it, the whole cluster.
-#[test]
-fn no_account_is_an_administrator() {
-    let mut bindings = 0;
-    for (path, object) in objects() {
-        let kind = object["kind"].as_str().unwrap();
-        assert_ne!(object["roleRef"]["name"], "cluster-admin", "{path}");
-        for subject in object["subjects"].as_array().into_iter().flatten() {
-            bindings += 1;
-            assert_ne!(subject["name"], "default", "{path}");
-            assert_ne!(subject["name"], "system:bootstrappers", "{path}");
-            assert_ne!(subject["name"], "system:authenticated", "{path}");
-        }
-        if kind.ends_with("Role") {
-            let rules = object["rules"].to_string();
-            assert!(!rules.contains("\"*\""), "{path}: {rules}");
-            assert!(!rules.contains("secrets"), "{path}: {rules}");
-        }
-    }
-    assert!(bindings > 10, "found {bindings}");
-}
-
-/// The original's never ended, and any of them let a node in.
-#[test]
-fn every_bootstrap_token_ends_and_is_good_for_joining_only() {
-    let mut tokens = 0;
-    for (path, object) in objects() {
-        if object["type"] != "bootstrap.kubernetes.io/token" {
-            continue;
-        }
-        tokens += 1;
-        let field = |name: &str| {
-            let text = object["data"][name].as_str().unwrap_or_default();
-            String::from_utf8(STANDARD.decode(text).unwrap()).unwrap()
-        };
-        assert_eq!(field("expiration"), "2026-11-23T12:00:00Z", "{path}");
-        assert_eq!(field("usage-bootstrap-signing"), "false", "{path}");
-        assert_eq!(
-            field("auth-extra-groups"),
-            "system:bootstrappers:slipway:node",
-            "{path}"
-        );
-    }
-    assert_eq!(tokens, all().len());
-}
-
-/// What 1.37 has no more: the master label, hyperkube, ports without TLS, beta kinds.
-#[test]
-fn nothing_is_of_the_original_s_day() {
-    for (path, object) in objects() {
-        let text = object.to_string();
-        for word in [
-            "role.kubernetes.io/master",
-            "hyperkube",
-            "insecure",
-            "10251",
-            "10252",
-        ] {
-            assert!(
-                !text.contains(word) || path.contains("coredns-config"),
-                "{path}: {word}"
-            );
-        }
-        // The kubelet's configuration has no later version.
-        let version = object["apiVersion"].as_str().unwrap();
-        assert!(
-            !version.contains("beta") || path.contains("/kubelet/"),
-            "{path}: {version}"
-        );
-    }
-}
-
-#[test]
-fn the_control_plane_is_probed_over_tls() {
-    let names = [
-        "kube-apiserver",
-        "kube-controller-manager",
-        "kube-scheduler",
-    ];
-    let mut probed = 0;
-    for (path, object) in objects() {
-        if !names.iter().any(|name| object["metadata"]["name"] == *name) {
-            continue;
-        }
-        let spec = match object["kind"] == "Pod" {
-            true => &object["spec"],
-            false => &object["spec"]["template"]["spec"],
-        };
-        for container in spec["containers"].as_array().into_iter().flatten() {
-            for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
-                probed += 1;
-                assert_eq!(container[probe]["httpGet"]["scheme"], "HTTPS", "{path}");
-            }
-        }
-    }
-    assert_eq!(probed, 9 * all().len());
 }

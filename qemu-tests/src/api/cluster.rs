@@ -44,10 +44,22 @@ impl User {
     }
 }
 
+/// What a cluster is made of.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// Where logs and certificates go.
+    pub work: PathBuf,
+    /// The API server's program.
+    pub apiserver: PathBuf,
+    /// The folder of etcd's.
+    pub bin: PathBuf,
+    /// Service networks, one or one a family with a comma between.
+    pub services: String,
+}
+
 /// An etcd and API servers on it; all are killed when it is dropped.
 pub struct Cluster {
-    work: PathBuf,
-    bin: PathBuf,
+    setup: Setup,
     pki: Pki,
     etcd_port: u16,
     port: u16,
@@ -59,8 +71,18 @@ impl Cluster {
     /// Starts etcd and one API server on 127.0.0.1, ready when this returns. Logs and certificates
     /// lie in the scenario's folder.
     pub fn start(context: &Context) -> Result<Cluster> {
-        let work = context.work.clone();
         let bin = context.payload.join("bin");
+        Self::with(Setup {
+            work: context.work.clone(),
+            apiserver: bin.join("kube-apiserver"),
+            bin,
+            services: "10.3.0.0/24".to_owned(),
+        })
+    }
+
+    /// The same of other parts.
+    pub fn with(setup: Setup) -> Result<Cluster> {
+        let work = &setup.work;
         let pki = Pki::new(&work.join("pki"))?;
         pki.issue("etcd", &[], &["127.0.0.1"])?;
         pki.issue("etcd-client", &[], &[])?;
@@ -70,11 +92,10 @@ impl Cluster {
             &[HOST, "localhost", "127.0.0.1", "127.0.0.2"],
         )?;
         let [etcd_port, peer_port, port] = free_ports()?;
-        let arguments = etcd_arguments(&work, &pki, etcd_port, peer_port);
-        let etcd = Child::start(&bin.join("etcd"), &arguments, &work.join("etcd.log"))?;
+        let arguments = etcd_arguments(work, &pki, etcd_port, peer_port);
+        let etcd = Child::start(&setup.bin.join("etcd"), &arguments, &work.join("etcd.log"))?;
         let mut cluster = Cluster {
-            work,
-            bin,
+            setup,
             pki,
             etcd_port,
             port,
@@ -94,12 +115,11 @@ impl Cluster {
     /// Starts an API server that binds `address` on the shared port, and waits until it is ready
     /// through `door`, an address that reaches it and no other.
     pub fn start_server(&mut self, address: IpAddr, door: IpAddr) -> Result<()> {
-        let log = self.work.join(format!("kube-apiserver-{address}.log"));
-        let server = Child::start(
-            &self.bin.join("kube-apiserver"),
-            &self.server_arguments(address),
-            &log,
-        )?;
+        let log = self
+            .setup
+            .work
+            .join(format!("kube-apiserver-{address}.log"));
+        let server = Child::start(&self.setup.apiserver, &self.server_arguments(address), &log)?;
         self.servers.push((address, server));
         let door = SocketAddr::new(door, self.port);
         let options = Options {
@@ -174,7 +194,7 @@ impl Cluster {
     }
 
     fn file_of(&self, name: &str) -> PathBuf {
-        self.work.join(format!("{name}.kubeconfig"))
+        self.setup.work.join(format!("{name}.kubeconfig"))
     }
 
     /// Where the first API server listens.
@@ -197,6 +217,7 @@ impl Cluster {
             format!("--bind-address={address}"),
             format!("--secure-port={}", self.port),
             "--permit-port-sharing".to_owned(),
+            "--allow-privileged".to_owned(),
             // No server of this tier is reachable from elsewhere, and loopback is not accepted.
             "--advertise-address=192.0.2.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
@@ -209,14 +230,14 @@ impl Cluster {
             format!("--client-ca-file={}", pki("ca.crt")),
             "--authorization-mode=RBAC".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
-            "--service-cluster-ip-range=10.3.0.0/24".to_owned(),
+            format!("--service-cluster-ip-range={}", self.setup.services),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),
             format!("--service-account-key-file={}", pki("service-account.pub")),
             format!(
                 "--service-account-signing-key-file={}",
                 pki("service-account.key")
             ),
-            format!("--cert-dir={}", self.work.display()),
+            format!("--cert-dir={}", self.setup.work.display()),
         ]
     }
 }

@@ -3,8 +3,10 @@
 mod child;
 mod cluster;
 mod pki;
+mod rendered;
 mod scenarios;
 
 pub use child::Child;
 pub use cluster::{Cluster, HOST, User, free_ports};
-pub use scenarios::SCENARIOS;
+pub use pki::Pki;
+pub use scenarios::{LONG, SCENARIOS};

@@ -4,6 +4,9 @@ mod apply;
 mod approve;
 mod client;
 mod doors;
+mod flags;
+mod plan;
+mod render;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -36,8 +39,37 @@ pub const SCENARIOS: &[Scenario] = &[
         run: doors::retry,
     },
     Scenario {
+        name: "api-plan",
+        tier: Tier::Api,
+        run: plan::plan,
+    },
+    Scenario {
         name: "api-serving-certificates",
         tier: Tier::Api,
         run: approve::serving_certificates,
+    },
+    Scenario {
+        name: "render-accepted",
+        tier: Tier::Api,
+        run: render::accepted,
+    },
+    Scenario {
+        name: "render-flags",
+        tier: Tier::Api,
+        run: flags::flags,
+    },
+];
+
+/// What `./x soak` runs besides: they need a program that takes minutes to build.
+pub const LONG: &[Scenario] = &[
+    Scenario {
+        name: "render-accepted-by-previous",
+        tier: Tier::Api,
+        run: render::accepted_by_previous,
+    },
+    Scenario {
+        name: "render-flags-of-previous",
+        tier: Tier::Api,
+        run: flags::flags_of_previous,
     },
 ];

@@ -29,7 +29,7 @@ fn one_launch(context: &Context, name: &str, required: Required) -> Result<(Node
     };
     let mut node = Node::create(&context, NodeSpec::default())?;
     node.boot()?;
-    let observed = launch::observed(&node, required)?;
+    let observed = launch::observed(&node, &launch::document(node.spec(), ""), required)?;
     Ok((node, observed))
 }
 

@@ -1,10 +1,11 @@
-//! `./x bench`: what a launch and a fetch cost, the median and the worst of five.
+//! `./x bench`: what a launch, a fetch and a render cost, the median and the worst of five.
 //!
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
 
 mod fetch;
 mod launch;
+mod render;
 mod size;
 
 use crate::scenario::Context;
@@ -26,8 +27,9 @@ type Results = Map<String, Value>;
 type Part = (&'static str, fn(&Context) -> Result<Results>);
 
 /// What can be measured apart from the rest, and how.
-const PARTS: [Part; 4] = [
+const PARTS: [Part; 5] = [
     ("launch", launches),
+    ("render", render::run),
     ("fetch", |context| {
         Ok(summary(&repeated("fetch", |_| fetch::natively(context))?))
     }),
@@ -118,7 +120,7 @@ mod tests {
     #[test]
     fn a_part_is_chosen_by_its_name() {
         let names = |part| chosen(part).map(|parts| parts.iter().map(|part| part.0).collect());
-        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(4));
+        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(5));
         assert_eq!(names(Some("size")).ok(), Some(vec!["size"]));
         assert!(chosen(Some("si")).unwrap_err().to_string().contains("boot"));
     }

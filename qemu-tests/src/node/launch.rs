@@ -138,8 +138,8 @@ impl Required {
 
 /// Launches a node that is on under the eyes of the probers, until all five have seen the cluster
 /// after the handover.
-pub fn observed(node: &Node, required: Required) -> Result<Observed> {
-    let render = prepare(node, &document(node.spec(), ""))?;
+pub fn observed(node: &Node, document: &str, required: Required) -> Result<Observed> {
+    let render = prepare(node, document)?;
     let render = render.check()?;
     // slipway applies whatever lies in the asset directory, so the pod is there as early as can be.
     fs::write(
@@ -161,7 +161,7 @@ pub fn observed(node: &Node, required: Required) -> Result<Observed> {
 }
 
 /// Starts the prober on a node that was rendered: two users, two doors, everything observed.
-fn probe(node: &Node) -> Result<Process> {
+pub fn probe(node: &Node) -> Result<Process> {
     let admin = format!("--user=admin={ADMIN}");
     let rbac = format!("--user=scheduler={ASSETS}/tls/kube-scheduler.kubeconfig");
     let door = format!("--door={}:6443", node.spec().address);
@@ -174,7 +174,7 @@ fn probe(node: &Node) -> Result<Process> {
 }
 
 /// Ends the prober and reads its report, which is kept beside the node's logs too.
-fn end_probe(node: &Node, prober: Process) -> Result<Report> {
+pub fn end_probe(node: &Node, prober: Process) -> Result<Report> {
     prober.signal(libc::SIGTERM)?;
     let report = prober.wait_within(Duration::from_secs(20))?.success()?;
     fs::write(node.logs().join("prober.json"), &report)?;

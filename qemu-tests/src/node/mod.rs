@@ -5,6 +5,7 @@
 //! what runs in the image. It needs root and leaves nothing behind, however the harness ends.
 
 mod cgroup;
+mod external;
 mod holder;
 mod init;
 pub mod launch;

@@ -133,6 +133,16 @@ pub const COMPONENTS: &[Component] = &[
     },
 ];
 
+/// The API server of the version of Kubernetes before the payload's: part of no payload, and built
+/// when something asks for it.
+pub const PREVIOUS_APISERVER: Component = Component {
+    name: "kubernetes-previous",
+    module: "k8s.io/kubernetes",
+    folder: "bin",
+    programs: &[("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver")],
+    recipe: Recipe::Kubernetes,
+};
+
 /// The version of Kubernetes that is built, e.g. `1.37.2`.
 pub fn kubernetes_version() -> Result<String> {
     COMPONENTS
@@ -194,6 +204,15 @@ mod tests {
         assert_eq!(version(text, "a/b"), Some("1.2.3"));
         assert_eq!(version(text, "a/b/c"), Some("2.0.0"));
         assert_eq!(version(text, "a"), None);
+    }
+
+    #[test]
+    fn the_previous_version_is_one_minor_behind() {
+        let minor = |component: &Component| {
+            let version = component.pinned(&crate::repo()).unwrap();
+            version.split('.').nth(1).unwrap().parse::<u32>().unwrap()
+        };
+        assert_eq!(minor(&PREVIOUS_APISERVER) + 1, minor(&COMPONENTS[0]));
     }
 
     #[test]

@@ -15,7 +15,7 @@ mod store;
 
 use crate::{build, cache, image, prereq};
 use anyhow::{Context, Result};
-use component::COMPONENTS;
+use component::{COMPONENTS, PREVIOUS_APISERVER};
 pub use programs::Programs;
 use std::path::{Path, PathBuf};
 
@@ -44,6 +44,12 @@ pub fn ensure(repo: &Path) -> Result<PathBuf> {
     let store = store::build(&programs, &upstream, &own)?;
     cache::point(&payload.join("store"), &store)?;
     Ok(payload)
+}
+
+/// The API server of the version of Kubernetes before the payload's.
+pub fn previous_apiserver(repo: &Path) -> Result<PathBuf> {
+    prereq::payload()?;
+    Ok(go::build(repo, &PREVIOUS_APISERVER)?.join("bin/kube-apiserver"))
 }
 
 /// Builds the components and links them into `target/payload`.

@@ -32,7 +32,8 @@ pub fn cross() -> Result<()> {
 pub fn lint() -> Result<()> {
     rust::component("rustfmt", "cargo-fmt")?;
     rust::component("clippy", "cargo-clippy")?;
-    apt::ensure(&["shellcheck"])?;
+    // slipway's own tests have openssl verify what pki makes.
+    apt::ensure(&["shellcheck", "openssl"])?;
     // clippy looks at the fuzz targets too, and for that their build scripts run.
     fuzz()
 }
@@ -47,7 +48,7 @@ pub fn fuzz() -> Result<()> {
     apt::ensure(&["g++"])
 }
 
-/// What makes the image and its disks.
+/// What makes the image and its disks, and the authorities of scenarios.
 pub fn image() -> Result<()> {
     apt::ensure(&[
         "mmdebstrap",
@@ -60,6 +61,7 @@ pub fn image() -> Result<()> {
         "genisoimage",
         "mtools",
         "dosfstools",
+        "openssl",
     ])?;
     apt::lists()
 }

@@ -41,6 +41,11 @@ pub trait Kubectl {
     }
 }
 
+/// A text as a block of a machine document that is indented by six spaces.
+pub fn indented(text: &str) -> String {
+    text.lines().map(|line| format!("      {line}\n")).collect()
+}
+
 /// Asks the cluster again and again until it answers as wanted; `limit` is stated for a free machine.
 pub fn until<T>(
     cluster: &dyn Kubectl,

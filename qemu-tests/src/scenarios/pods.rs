@@ -1,9 +1,11 @@
 //! What a pod can do: resolve names, reach Services, ask the API.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use qemu_tests::probe::{Report, Series};
+use serde_json::Value;
 
 use super::{Kubectl, until};
 
@@ -62,6 +64,33 @@ pub fn resolve_and_reach(cluster: &dyn Kubectl) -> Result<()> {
     );
     report_of_many(cluster)?;
     Ok(())
+}
+
+/// Pod and Service echo have one address of each family, and a pod reaches the Service over both.
+pub fn reach_over_both_families(cluster: &dyn Kubectl) -> Result<()> {
+    let echo = |kind: &str| cluster.get(&format!("/api/v1/namespaces/probe/{kind}/echo"));
+    let pod = echo("pods")?["status"]["podIPs"].clone();
+    let pod = pod.as_array().into_iter().flatten();
+    both_families(pod.map(|one| &one["ip"])).context("pod echo")?;
+    let service = echo("services")?["spec"]["clusterIPs"].clone();
+    let service = service.as_array().into_iter().flatten();
+    for address in both_families(service).context("Service echo")? {
+        let url = format!("http://{}/", SocketAddr::new(address, 80));
+        let answer = in_pod(cluster, &["--get", &url])?;
+        ensure!(answer.trim() == "echo", "{url} is answered by {answer:?}");
+    }
+    Ok(())
+}
+
+fn both_families<'a>(addresses: impl Iterator<Item = &'a Value>) -> Result<Vec<IpAddr>> {
+    let addresses = addresses.map(|one| Ok(one.as_str().unwrap_or_default().parse()?));
+    let addresses: Vec<IpAddr> = addresses.collect::<Result<_>>()?;
+    let of_ipv6 = addresses.iter().filter(|address| address.is_ipv6()).count();
+    ensure!(
+        addresses.len() == 2 && of_ipv6 == 1,
+        "it has the addresses {addresses:?}"
+    );
+    Ok(addresses)
 }
 
 /// What the prober in the pod has seen, once it has seen enough to tell.

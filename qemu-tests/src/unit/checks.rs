@@ -121,7 +121,7 @@ fn units(repo: &Path) -> Result<()> {
     run("systemd-units", &mut verify)
 }
 
-/// Every service of an installed tree, in the folder where systemd looks for it; those of the dracut
+/// Every service and timer of an installed tree, in the folder where systemd looks for it; those of the dracut
 /// module lie elsewhere until an initrd is made.
 fn gather_units(tree: &Path) -> Result<Vec<PathBuf>> {
     let folder = tree.join("usr/lib/systemd/system");
@@ -129,7 +129,7 @@ fn gather_units(tree: &Path) -> Result<Vec<PathBuf>> {
     for file in cache::files_below(&tree.join("usr/lib"))? {
         if file
             .extension()
-            .is_some_and(|extension| extension == "service")
+            .is_some_and(|extension| extension == "service" || extension == "timer")
         {
             let unit = folder.join(file.file_name().unwrap_or_default());
             if unit != file {

@@ -20,7 +20,7 @@ const INSTALLED: [&str; 8] = [
     "usr/lib/systemd/system/slipway-network.service",
 ];
 /// Without any of these files there is none, and this is said.
-const NEEDED: [(&str, &str); 7] = [
+const NEEDED: [(&str, &str); 6] = [
     ("usr/bin/slipway", "slipway: /usr/bin/slipway is missing"),
     (
         "usr/lib/dracut/modules.d/50slipway/slipway-fetch.service",
@@ -41,10 +41,6 @@ const NEEDED: [(&str, &str); 7] = [
     (
         "usr/lib/systemd/systemd-networkd",
         "the image lacks systemd-networkd",
-    ),
-    (
-        "usr/lib/systemd/systemd-resolved",
-        "the image lacks systemd-resolved",
     ),
 ];
 

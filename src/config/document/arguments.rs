@@ -172,7 +172,8 @@ fn flag_problem(component: &str, flag: &str) -> Option<String> {
     Some(format!("cannot be set here; {instead}"))
 }
 
-fn protected(component: &str, flag: &str) -> Option<&'static str> {
+/// What to use instead of a component's flag, if the flag is not for the document to set or to patch.
+pub fn protected(component: &str, flag: &str) -> Option<&'static str> {
     let of = |name: &str| name == component || name == "*" && CONTROL_PLANE.contains(&component);
     let is = |pattern: &str| match pattern.strip_suffix('*') {
         Some(start) => flag.starts_with(start),

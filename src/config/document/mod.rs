@@ -17,6 +17,7 @@ use super::machine::{Clock, ControlPlane, Machine, Network, Node, Timeouts};
 use super::problem::{Problems, quote};
 use super::reader::{Reader, choice};
 use super::yaml::Tree;
+pub use arguments::protected;
 
 /// The only `apiVersion` so far.
 pub const API_VERSION: &str = "slipway.dev/v1alpha1";

@@ -57,6 +57,12 @@ pub fn values(container: &Value, name: &str) -> Vec<String> {
         .collect()
 }
 
+/// The names of all flags in a container's arguments.
+pub fn names(container: &Value) -> BTreeSet<String> {
+    let flags = split(&words(container)).into_iter();
+    flags.map(|flag| flag.name).collect()
+}
+
 fn words(container: &Value) -> Vec<String> {
     let words = container["args"].as_array().into_iter().flatten();
     words.filter_map(Value::as_str).map(str::to_owned).collect()

@@ -6,60 +6,9 @@
 
 use serde_json::Value;
 
-use super::arguments::values;
+use super::arguments::{names, values};
 use super::{container_of, pod_spec};
-
-/// Flags that stay, by component, and the field of the document that sets the same; empty if none does.
-const FLAGS: [(&str, &[(&str, &str)]); 6] = [
-    (
-        "kube-apiserver",
-        &[
-            ("advertise-address", "node.address"),
-            ("bind-address", ""),
-            ("endpoint-reconciler-type", ""),
-            ("etcd-servers", "etcd.external"),
-            ("permit-port-sharing", ""),
-            ("secure-port", "api.port"),
-            ("service-cluster-ip-range", "cluster.serviceCIDR"),
-        ],
-    ),
-    (
-        "kube-controller-manager",
-        &[
-            ("cluster-cidr", "cluster.podCIDR"),
-            ("kubeconfig", ""),
-            ("leader-elect", ""),
-            ("leader-elect-resource-name", ""),
-            ("leader-elect-resource-namespace", ""),
-            ("permit-port-sharing", ""),
-            ("secure-port", ""),
-            ("service-cluster-ip-range", "cluster.serviceCIDR"),
-        ],
-    ),
-    (
-        "kube-scheduler",
-        &[
-            ("config", ""),
-            ("kubeconfig", ""),
-            ("leader-elect", ""),
-            ("leader-elect-resource-name", ""),
-            ("leader-elect-resource-namespace", ""),
-            ("permit-port-sharing", ""),
-            ("secure-port", ""),
-        ],
-    ),
-    (
-        "etcd",
-        &[
-            ("data-dir", ""),
-            ("initial-cluster", ""),
-            ("listen-client-urls", ""),
-            ("name", "node.name"),
-        ],
-    ),
-    ("kube-proxy", &[("cluster-cidr", "cluster.podCIDR")]),
-    ("pod-checkpointer", &[]),
-];
+use crate::config::{COMPONENTS, protected};
 
 /// What every object keeps.
 const OF_OBJECTS: [&str; 5] = [
@@ -69,8 +18,7 @@ const OF_OBJECTS: [&str; 5] = [
     "/metadata/namespace",
     "/spec/selector",
 ];
-/// What the pods of those components keep: two processes share a port only on one network and as one
-/// user.
+/// What the pods of components keep: two processes share a port only on one network and as one user.
 const OF_PODS: [&str; 3] = [
     "/hostNetwork",
     "/securityContext/runAsUser",
@@ -82,8 +30,11 @@ const OF_CONTAINERS: [&str; 3] = [
     "/securityContext/runAsUser",
     "/securityContext/runAsGroup",
 ];
+/// The one component that is free of them: its pods have a network of their own.
+const ANYWHERE: &str = "coredns";
 /// Fields of a pod by which it names an object of the API.
-const REFERENCES: [&str; 14] = [
+const REFERENCES: [&str; 16] = [
+    "clusterTrustBundle",
     "configMap",
     "configMapKeyRef",
     "configMapRef",
@@ -91,6 +42,7 @@ const REFERENCES: [&str; 14] = [
     "ephemeral",
     "imagePullSecrets",
     "persistentVolumeClaim",
+    "podCertificate",
     "resourceClaims",
     "secret",
     "secretKeyRef",
@@ -114,7 +66,7 @@ pub fn check(before: &Value, after: &Value) -> Result<(), String> {
             "{field} names an object of the API, and the kubelet denies a static pod that does"
         ));
     }
-    for (component, flags) in FLAGS {
+    for component in COMPONENTS.into_iter().filter(|name| *name != ANYWHERE) {
         let Some(old) = container_of(pod_before, component) else {
             continue;
         };
@@ -123,9 +75,7 @@ pub fn check(before: &Value, after: &Value) -> Result<(), String> {
         };
         pointers(&OF_PODS, pod_before, pod)?;
         pointers(&OF_CONTAINERS, old, new)?;
-        flags
-            .iter()
-            .try_for_each(|flag| same_flag(flag, old, new))?;
+        flags(component, old, new)?;
     }
     Ok(())
 }
@@ -157,14 +107,17 @@ fn labels(object: &Value) -> Result<(), String> {
     }
 }
 
-fn same_flag((flag, field): &(&str, &str), old: &Value, new: &Value) -> Result<(), String> {
-    if values(old, flag) == values(new, flag) {
-        return Ok(());
+/// What `arguments:` may not set, patches may not either.
+fn flags(component: &str, old: &Value, new: &Value) -> Result<(), String> {
+    for name in names(old).into_iter().chain(names(new)) {
+        let Some(instead) = protected(component, &name) else {
+            continue;
+        };
+        if values(old, &name) != values(new, &name) {
+            return Err(format!("--{name} must stay as it is; {instead}"));
+        }
     }
-    Err(match *field {
-        "" => format!("--{flag} must stay as it is: the launch stands on it"),
-        field => format!("--{flag} is set by the document's field {field}"),
-    })
+    Ok(())
 }
 
 fn reference(value: &Value) -> Option<&str> {
@@ -275,7 +228,7 @@ mod tests {
                     "/spec/containers/0/args",
                     json!(["--secure-port=1"]),
                 ),
-                "the document's field api.port",
+                "--secure-port must stay as it is; use api.port",
             ),
             (
                 set(static_pod(), "/spec/serviceAccountName", json!("x")),

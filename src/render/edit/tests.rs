@@ -71,6 +71,7 @@ fn arguments_reach_every_stage() {
         ("etcd", &["etcd/etcd.yaml"]),
         ("coredns", &["manifests/coredns-deployment.yaml"]),
         ("flannel", &["manifests/flannel.yaml"]),
+        ("pod-checkpointer", &["manifests/pod-checkpointer.yaml"]),
     ];
     for (component, files) in table {
         let machine = argument(component, "x-y", Some(&["2", "1"]));
@@ -171,7 +172,7 @@ fn what_cannot_be_applied_is_the_documents_fault() {
         ),
         (
             argument("kube-apiserver", "secure-port", Some(&["1"])),
-            "arguments.kube-apiserver: --secure-port is set by the document's field api.port",
+            "arguments.kube-apiserver: --secure-port must stay as it is; use api.port",
         ),
         (
             argument("kube-apiserver", "bind-address", None),

@@ -17,6 +17,8 @@ pub enum Command {
     Get(String),
     /// Answer every request on a port.
     Serve(u16),
+    /// Print the certificate that a server shows, if it verifies against the authorities of a file.
+    Shown(SocketAddr, PathBuf),
 }
 
 /// What to probe. The users ask through every door.
@@ -51,6 +53,10 @@ pub fn parse(mut parser: lexopt::Parser) -> Result<Command> {
             Long("resolve") => return Ok(Command::Resolve(parser.value()?.string()?)),
             Long("get") => return Ok(Command::Get(parser.value()?.string()?)),
             Long("serve") => return Ok(Command::Serve(parser.value()?.parse()?)),
+            Long("shown") => {
+                let server = parser.value()?.parse()?;
+                return Ok(Command::Shown(server, parser.value()?.into()));
+            }
             Long("user") => probe.users.push(user(&parser.value()?.string()?)?),
             Long("door") => probe.doors.push(parser.value()?.parse()?),
             Long("service") => probe.service = true,

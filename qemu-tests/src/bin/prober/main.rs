@@ -10,12 +10,16 @@ mod pod;
 mod requests;
 
 use std::io::Write;
+use std::net::SocketAddr;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use arguments::{Command, Probe};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use nix::sys::signal::{SigSet, Signal};
 use qemu_tests::probe::Report;
 
@@ -45,6 +49,7 @@ fn main() -> ExitCode {
         Command::Resolve(name) => pod::resolve(&name),
         Command::Get(url) => pod::get(&url),
         Command::Serve(port) => pod::serve(port),
+        Command::Shown(server, authorities) => shown(server, &authorities),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -73,6 +78,15 @@ fn run(probe: &Probe) -> Result<()> {
     }
     signals.wait()?;
     notes.print()
+}
+
+/// Prints the certificate of a server in base64, as it stands in its PEM file.
+fn shown(server: SocketAddr, authorities: &Path) -> Result<()> {
+    let roots = slipway::tls::authorities(&std::fs::read(authorities)?)?;
+    let chain = slipway::tls::shown(server, &roots)?;
+    let leaf = chain.first().context("it shows no certificate")?;
+    println!("{}", STANDARD.encode(leaf));
+    Ok(())
 }
 
 /// For a pod, whose output is all that one gets to see: the last line is the latest report.

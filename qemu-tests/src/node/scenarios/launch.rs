@@ -20,17 +20,23 @@ const FAILURES_ALLOWED: usize = 2;
 pub fn native(context: &Context) -> Result<()> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    let observed = launch::observed(&node, Required::ControlPlane)?;
+    launches(&node, &launch::document(node.spec(), ""), &["etcd.yaml"])
+}
+
+/// What every launch has to do, whatever its document says, on a node that is on. `left` are the
+/// static pods that stay.
+pub fn launches(node: &Node, document: &str, left: &[&str]) -> Result<()> {
+    let observed = launch::observed(node, document, Required::ControlPlane)?;
     judge(&observed.report)?;
-    handed_over(&node)?;
-    second_start_touches_nothing(&node, "already handed over")
+    handed_over(node, left)?;
+    second_start_touches_nothing(node, "already handed over")
 }
 
 /// The same as a pod sees it, through the Service: it asks before, during and after the handover.
 pub fn in_pod(context: &Context) -> Result<()> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    let observed = launch::observed(&node, Required::InPod)?;
+    let observed = launch::observed(&node, &launch::document(node.spec(), ""), Required::InPod)?;
     judge(&observed.report)?;
     let handover = launch::entered(&node, "handover")?;
     for series in &observed.report.series {
@@ -42,7 +48,7 @@ pub fn in_pod(context: &Context) -> Result<()> {
             series.door
         );
     }
-    handed_over(&node)
+    handed_over(&node, &["etcd.yaml"])
 }
 
 /// The launch's steps, as its journal names them, but the last.
@@ -71,7 +77,7 @@ pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
     launch::up_to_start(&node, &launch::document(node.spec(), ""))?;
     kill_at(&node, STEPS[STEP])?;
     launch::start_to_the_end(&node)?;
-    handed_over(&node)
+    handed_over(&node, &["etcd.yaml"])
 }
 
 /// Kills `slipway start` as soon as its journal says that it enters `step`.
@@ -99,9 +105,9 @@ pub fn kill_at(node: &Node, step: &str) -> Result<()> {
 }
 
 /// What is true after every launch that was handed over.
-fn handed_over(node: &Node) -> Result<()> {
+fn handed_over(node: &Node, left: &[&str]) -> Result<()> {
     cluster::wait_until_ready(node)?;
-    only_etcd_is_static(node)?;
+    only_these_are_static(node, left)?;
     ensure!(
         node.path(launch::HANDED_OVER).exists(),
         "there is no done-marker"
@@ -162,13 +168,14 @@ pub fn judge(report: &Report) -> Result<()> {
     })
 }
 
-/// No static control-plane pod is left but etcd: no file, no mirror pod, no bootstrap secret.
-fn only_etcd_is_static(node: &Node) -> Result<()> {
+/// No static control-plane pod is left but etcd, if it is this node's: no file, no mirror pod, no
+/// bootstrap secret.
+fn only_these_are_static(node: &Node, left: &[&str]) -> Result<()> {
     let mut files: Vec<_> = fs::read_dir(node.path(launch::MANIFESTS))?
         .map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()))
         .collect::<std::io::Result<_>>()?;
     files.retain(|name| !name.starts_with('.'));
-    ensure!(files == ["etcd.yaml"], "static pods left: {files:?}");
+    ensure!(files == left, "static pods left: {files:?}");
     let secrets = node.path("/etc/kubernetes/bootstrap-secrets");
     ensure!(!secrets.exists(), "the bootstrap secrets are still there");
     cluster::no_mirror_pod_but_etcd(node)

@@ -1,12 +1,14 @@
 //! The node tier's scenarios.
 
 mod bad;
+mod certs;
 mod join;
 mod launch;
 mod permanent;
 mod power_cut;
 mod running;
 mod switch;
+mod variants;
 
 use anyhow::Result;
 
@@ -24,6 +26,9 @@ pub const SCENARIOS: &[Scenario] = &[
     node("bad-manifest-refused", bad::manifest_refused),
     node("launch-native", launch::native),
     node("launch-in-pod", launch::in_pod),
+    node("launch-dual-stack", variants::dual_stack),
+    node("launch-own-authority", variants::own_authority),
+    node("launch-external-etcd", variants::external_etcd),
     node("launch-killed-start", launch::killed::<0>),
     node("launch-killed-seed-etcd", launch::killed::<1>),
     node("launch-killed-seed-apiserver", launch::killed::<2>),
@@ -42,6 +47,9 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-static-killed", permanent::killed),
     node("roll-control-plane", running::roll_control_plane),
     node("dns-and-service", running::dns_and_service),
+    node("certs-renew", certs::renew),
+    node("certs-renew-static", certs::renew_static),
+    node("certs-rotate", certs::rotate),
     node("join-worker", join::worker),
 ];
 

@@ -1,0 +1,151 @@
+//! What rendering costs: with fresh keys, again, and with hundreds of manifests of the user's own.
+//!
+//! Processor time is what slipway can do something about. The time on the wall holds the one sync of
+//! the file system too, which is why it stands beside it, together with what a sync costs alone.
+
+use std::fs;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context as _, Result, ensure};
+use nix::sys::statfs::{EXT4_SUPER_MAGIC, statfs};
+use serde_json::Value;
+
+use super::{Figures, Results, repeated, summary};
+use crate::cache;
+use crate::node::reexec;
+use crate::node::wire::Ended;
+use crate::process;
+use crate::scenario::Context;
+
+/// What a figure may be; the median is held against it.
+const TARGETS: [(&str, f64); 4] = [
+    ("render_fresh_cpu_ms", 20.0),
+    ("render_fresh_peak_rss_kib", 12.0 * 1024.0),
+    ("render_again_cpu_ms", 5.0),
+    ("render_500_manifests_cpu_ms", 60.0),
+];
+
+/// How many manifests a large document has.
+const MANIFESTS: usize = 500;
+
+/// Five times everything, judged.
+pub fn run(context: &Context) -> Result<Results> {
+    let work = context.work.join("render");
+    cache::empty(&work)?;
+    let kind = statfs(&work)?.filesystem_type();
+    ensure!(
+        kind == EXT4_SUPER_MAGIC,
+        "{} is not on ext4, which the figures are of",
+        work.display()
+    );
+    let small = work.join("small.yaml");
+    fs::write(&small, context.example()?)?;
+    let large = work.join("large.yaml");
+    let manifests = tempfile::tempdir()?;
+    fs::write(&large, large_document(context, manifests.path())?)?;
+    let runs = repeated("render", |number| {
+        let small_assets = work.join(format!("small-{number}"));
+        let large_assets = work.join(format!("large-{number}"));
+        let mut figures = Figures::new();
+        for (name, document, assets) in [
+            ("fresh", &small, &small_assets),
+            ("again", &small, &small_assets),
+            ("500_manifests", &large, &large_assets),
+        ] {
+            note(&mut figures, name, &render(context, document, assets)?);
+        }
+        ensure!(
+            fs::read_dir(large_assets.join("manifests"))?.count() > MANIFESTS,
+            "the manifests were not written"
+        );
+        figures.insert("render_sync_alone_ms".to_owned(), sync(&work)?);
+        Ok(figures)
+    })?;
+    Ok(judged(summary(&runs)))
+}
+
+fn note(figures: &mut Figures, name: &str, ended: &Ended) {
+    for (figure, value) in [
+        ("cpu_ms", ended.cpu_ms),
+        ("wall_ms", ended.wall_ms),
+        ("peak_rss_kib", ended.peak_rss_kib as f64),
+    ] {
+        figures.insert(format!("render_{name}_{figure}"), value);
+    }
+}
+
+fn render(context: &Context, document: &Path, assets: &Path) -> Result<Ended> {
+    let words = [
+        context.slipway.as_path(),
+        Path::new("render"),
+        Path::new("--config"),
+        document,
+        Path::new("--asset-dir"),
+        assets,
+    ];
+    let line = words.map(|word| word.display().to_string());
+    let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
+    let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
+    ensure!(ended.status == 0, "render failed: {}", ended.status);
+    Ok(ended)
+}
+
+/// The example and 500 manifests of some size, which lie in `folder`: a document has at most 64 KiB.
+fn large_document(context: &Context, folder: &Path) -> Result<String> {
+    let mut document = String::from_utf8(context.example()?)?;
+    document += "\nmanifests:\n";
+    for number in 0..MANIFESTS {
+        let file = folder.join(number.to_string());
+        let text = "x".repeat(400);
+        let object = format!(
+            "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: own-{number}\n  namespace: kube-system\n\
+             data:\n  text: {text}\n"
+        );
+        fs::write(&file, object)?;
+        document += &format!("- {{name: own-{number}.yaml, file: {}}}\n", file.display());
+    }
+    Ok(document)
+}
+
+/// What a sync of the file system costs after one small file.
+fn sync(folder: &Path) -> Result<f64> {
+    let file = fs::File::create(folder.join("one"))?;
+    let begun = Instant::now();
+    nix::unistd::syncfs(&file)?;
+    Ok(begun.elapsed().as_secs_f64() * 1e3)
+}
+
+/// Says of every figure with a target whether it is kept.
+fn judged(mut results: Results) -> Results {
+    for (name, target) in TARGETS {
+        let Some(Value::Object(figure)) = results.get_mut(name) else {
+            continue;
+        };
+        let is_kept = figure["median"]
+            .as_f64()
+            .is_some_and(|median| median <= target);
+        figure.insert("target".to_owned(), target.into());
+        figure.insert(
+            "verdict".to_owned(),
+            if is_kept { "ok" } else { "over" }.into(),
+        );
+    }
+    results
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_median_is_held_against_the_target() {
+        let runs = |value| {
+            let figure = ("render_again_cpu_ms".to_owned(), value);
+            judged(summary(&[Figures::from([figure])]))["render_again_cpu_ms"]["verdict"].clone()
+        };
+        assert_eq!(runs(5.0), json!("ok"));
+        assert_eq!(runs(5.1), json!("over"));
+    }
+}

@@ -1,0 +1,318 @@
+//! The cluster made like the asset directory: Secrets first, then what reads them, one at a time.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use serde_json::{Value, json};
+
+use super::roll::{self, SECRETS};
+use super::{Options, clients, permanent};
+use crate::assets::Assets;
+use crate::exit::{Exit, fail};
+use crate::kube::{self, Change, Client, Error, kubeconfig, name_of};
+use crate::node::boot::Boot;
+use crate::report::Reporter;
+use crate::start::apply::MANAGER;
+use crate::start::ready::{Here, Workload};
+use crate::start::wait::{Look, Wait, until};
+use crate::start::{converge, is_serving, plane};
+use crate::tls;
+
+/// The field manager of annotations that are in no manifest.
+const RESTARTS: &str = "slipway-restart";
+
+pub const NEXT_STEP: &str =
+    "mend what is named above, then run the same command again: it goes on where this run stopped";
+
+/// A cluster that answers.
+pub struct Cluster<'a> {
+    pub client: Client,
+    options: &'a Options<'a>,
+    assets: &'a Assets,
+    here: Here,
+    /// What others own and this run left to them.
+    left: Vec<String>,
+}
+
+impl<'a> Cluster<'a> {
+    /// Connects with the asset directory's own administrator, whose certificate is as new as can be, to this
+    /// node's API server; waits until it answers.
+    pub fn connect(
+        options: &'a Options<'a>,
+        assets: &'a Assets,
+        reporter: &mut Reporter,
+    ) -> Result<Self> {
+        let node = &options.machine.node;
+        let door = SocketAddr::new(node.address, options.machine.api.port);
+        let (config, connect_to) = match &options.kubeconfig {
+            Some(path) => (kubeconfig::load(path)?, None),
+            None => (plane::admin(assets)?, Some(door)),
+        };
+        let client = kube::Options {
+            connect_to,
+            ..kube::Options::default()
+        };
+        let cluster = Self {
+            client: Client::new(&config, client)
+                .context("cannot use the administrator's credentials")?,
+            options,
+            assets,
+            here: Here {
+                address: node.address,
+                since: Boot::read(Path::new("/"))?.started,
+            },
+            left: Vec::new(),
+        };
+        // A static pod is brought up to date without an API, and before it may be nobody answers.
+        if !permanent::is_static(assets) {
+            cluster.await_api(reporter)?;
+        }
+        Ok(cluster)
+    }
+
+    fn await_api(&self, reporter: &mut Reporter) -> Result<()> {
+        let what = format!("the API server answers at {}", self.client.server());
+        let wait = Wait {
+            what: &what,
+            deadline: Instant::now() + self.options.machine.timeouts.api,
+            every: Duration::from_millis(500),
+            changes: None,
+            next_step: NEXT_STEP,
+        };
+        until(reporter, wait, |_| match self.client.status("/readyz") {
+            Err(Error::Tls { server, cause }) => {
+                Err(fail(Exit::Failed, mistrusted(&server, &cause)))
+            }
+            _ => Ok(match is_serving(&self.client) {
+                Ok(()) => Look::There(()),
+                Err(why) => Look::NotYet(why),
+            }),
+        })
+    }
+
+    /// What all of it works on.
+    pub fn options(&self) -> &Options<'a> {
+        self.options
+    }
+
+    /// What the cluster is to be like.
+    pub fn assets(&self) -> &'a Assets {
+        self.assets
+    }
+
+    /// Where this node's API server is reached.
+    pub fn door(&self) -> SocketAddr {
+        let machine = self.options.machine;
+        SocketAddr::new(machine.node.address, machine.api.port)
+    }
+
+    /// Brings every part up to date: its Secrets, then itself if they are new to it.
+    pub fn update(&mut self, reporter: &mut Reporter) -> Result<()> {
+        permanent::update(self, reporter)?;
+        self.await_api(reporter)?;
+        for part in roll::parts(self.assets)? {
+            for secret in &part.secrets {
+                self.apply(secret, reporter)?;
+            }
+            let there = self.mark(&part.workload, SECRETS, &part.mark, reporter)?;
+            if there && part.serves() {
+                self.await_new_certificate(reporter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The parts that do not run with the Secrets of the asset directory.
+    pub fn outdated(&self) -> Result<Vec<String>> {
+        let mut outdated = permanent::outdated(self.assets, &self.options.root)?;
+        for part in roll::parts(self.assets)? {
+            outdated.extend(self.lacks(&part.workload, SECRETS, &part.mark)?);
+        }
+        Ok(outdated)
+    }
+
+    /// What this run left to other managers, as an error: a certificate that is not in its Secret ends one day.
+    pub fn judge(self) -> Result<()> {
+        if self.left.is_empty() {
+            return Ok(());
+        }
+        let left = self.left.join("\n");
+        Err(fail(
+            Exit::Failed,
+            anyhow!(
+                "left as another manager has it: {left}\nnext step: see who changes it, or take it back with --force-conflicts"
+            ),
+        ))
+    }
+
+    /// Applies an object; what another manager owns is left and noted.
+    fn apply(&mut self, manifest: &plane::Manifest, reporter: &mut Reporter) -> Result<()> {
+        let name = name_of(&manifest.object);
+        match self
+            .client
+            .apply(&manifest.object, MANAGER, self.options.force)
+        {
+            Ok(applied) if applied.change == Change::Unchanged => {}
+            Ok(_) => reporter.line(format!("{name} changed")),
+            Err(Error::Status(status)) if status.code == 409 => {
+                let fields = status.causes.iter().map(|cause| cause.field.as_str());
+                let fields: Vec<_> = fields.collect();
+                reporter.line(format!(
+                    "{name} left alone: another manager owns {}",
+                    fields.join(", ")
+                ));
+                self.left.push(name);
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot apply {name}")),
+        }
+        Ok(())
+    }
+
+    /// Writes an annotation into a workload's pod template, which replaces its pods if it said something else,
+    /// and waits until they are replaced. Of the object nothing else changes: a renewal is no upgrade.
+    /// Returns whether the workload exists.
+    pub fn mark(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        value: &str,
+        reporter: &mut Reporter,
+    ) -> Result<bool> {
+        let name = name_of(&workload.object);
+        let Some(live) = self.live(workload)? else {
+            return Ok(false);
+        };
+        if *marked(&live, annotation) != value {
+            // What `start` applies as well has to have the same owner, and all else must not.
+            let manager = match marked(&workload.object, annotation) {
+                Value::Null => RESTARTS,
+                _ => MANAGER,
+            };
+            let mut ours = kube::applied_by(&live, manager);
+            ours["spec"]["template"]["metadata"]["annotations"][annotation] = json!(value);
+            reporter.line(format!("{name} restarts"));
+            // Nobody but slipway writes these annotations, so there is nobody to take one from.
+            let applied = self.client.apply(&ours, manager, true);
+            applied.with_context(|| format!("cannot restart {name}"))?;
+        }
+        self.await_rolled(&roll::name(workload), reporter)?;
+        Ok(true)
+    }
+
+    /// Says so if a workload that exists does not have this annotation on its pod template.
+    pub fn lacks(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        value: &str,
+    ) -> Result<Option<String>> {
+        let live = self.live(workload)?;
+        let lacks = live.is_some_and(|live| *marked(&live, annotation) != value);
+        Ok(lacks.then(|| format!("{} was not restarted", name_of(&workload.object))))
+    }
+
+    fn live(&self, workload: &plane::Manifest) -> Result<Option<Value>> {
+        match self.client.get(&self.client.path_of(&workload.object)?) {
+            Ok(live) => Ok(Some(live)),
+            Err(error) if error.is_not_found() => Ok(None),
+            Err(error) => {
+                Err(error).with_context(|| format!("cannot read {}", name_of(&workload.object)))
+            }
+        }
+    }
+
+    /// Every namespace's copy of the authorities.
+    pub fn copies(&self) -> Result<Vec<Value>> {
+        let path = "/api/v1/configmaps?fieldSelector=metadata.name%3Dkube-root-ca.crt";
+        let list = self.client.list(path);
+        Ok(list
+            .context("cannot list the copies of the authority")?
+            .items)
+    }
+
+    /// Waits until every namespace's copy is that of the asset directory; the controller-manager writes them.
+    pub fn await_copies(&self, reporter: &mut Reporter) -> Result<()> {
+        let authorities = std::str::from_utf8(file(self.assets, "tls/ca.crt")?)?;
+        let wait = Wait {
+            what: "kube-root-ca.crt is new in every namespace",
+            deadline: Instant::now() + self.options.machine.timeouts.handover,
+            every: Duration::from_millis(500),
+            changes: None,
+            next_step: NEXT_STEP,
+        };
+        until(reporter, wait, |_| {
+            let copies = match self.copies() {
+                Ok(copies) => copies,
+                Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
+            };
+            Ok(match &clients::behind(&copies, authorities)[..] {
+                [] => Look::There(()),
+                behind => Look::NotYet(format!("not yet in {}", behind.join(", "))),
+            })
+        })
+    }
+
+    /// Waits until the pods of a workload are those that its object asks for, and no others.
+    fn await_rolled(&self, workload: &Workload, reporter: &mut Reporter) -> Result<()> {
+        let what = format!("{workload} was replaced and its former pod is gone");
+        let wait = Wait {
+            what: &what,
+            deadline: Instant::now() + self.options.machine.timeouts.pods,
+            every: Duration::from_millis(500),
+            changes: None,
+            next_step: NEXT_STEP,
+        };
+        until(reporter, wait, |_| {
+            let lists = match converge::lists(&self.client, &workload.namespace) {
+                Ok(lists) => lists,
+                Err(error) => return Ok(Look::NotYet(error.to_string())),
+            };
+            Ok(match roll::is_rolled(workload, &lists, self.here) {
+                Ok(()) => Look::There(()),
+                Err(why) => Look::NotYet(why),
+            })
+        })
+    }
+
+    /// Waits until the API server shows this node's certificate of the asset directory.
+    pub fn await_new_certificate(&self, reporter: &mut Reporter) -> Result<()> {
+        let door = self.door();
+        let roots = tls::authorities(file(self.assets, "tls/ca.crt")?)?;
+        let wanted = tls::certificates(file(self.assets, "tls/apiserver.crt")?)?;
+        let wait = Wait {
+            what: "the API server shows its new certificate",
+            deadline: Instant::now() + self.options.machine.timeouts.handover,
+            every: Duration::from_millis(200),
+            changes: None,
+            next_step: NEXT_STEP,
+        };
+        until(reporter, wait, |_| {
+            Ok(match tls::shown(door, &roots) {
+                Ok(shown) if shown.first() == wanted.first() => Look::There(()),
+                Ok(_) => Look::NotYet(format!("{door} shows another certificate")),
+                Err(error) => Look::NotYet(format!("{door}: {error:#}")),
+            })
+        })
+    }
+}
+
+/// A file of the asset directory.
+pub fn file<'a>(assets: &'a Assets, path: &str) -> Result<&'a [u8]> {
+    let asset = assets.get(path);
+    let asset = asset.with_context(|| format!("the asset directory has no {path}"))?;
+    Ok(asset.bytes.expose())
+}
+
+fn marked<'a>(workload: &'a Value, annotation: &str) -> &'a Value {
+    &workload["spec"]["template"]["metadata"]["annotations"][annotation]
+}
+
+fn mistrusted(server: &str, cause: &str) -> anyhow::Error {
+    anyhow!(
+        "the API server at {server} is not trusted: {cause}\nnext step: if its certificate has expired, run \
+         `slipway start`, which launches the control plane anew from the asset directory with the certificates \
+         that are there now; what the cluster holds stays"
+    )
+}

@@ -1,0 +1,89 @@
+//! `slipway certs renew`: new leaves, on disk first and then wherever they are used.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+
+use super::cluster::Cluster;
+use super::{Options, kubelet, metrics};
+use crate::assets::Assets;
+use crate::node::files::below;
+use crate::node::static_pods;
+use crate::pki::{self, Action, Order};
+use crate::render::directory::{self, What};
+use crate::render::install::{self, MANIFESTS};
+use crate::report::Reporter;
+use crate::start::MARKER;
+
+/// Renews what is due and what is ordered, installs it, and brings the cluster up to date.
+pub fn renew(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
+    reporter.stage("renew");
+    issue(options, order, reporter)?;
+    let assets = directory::load(&options.asset_dir)?;
+    install_all(options, &assets, reporter)?;
+    if !is_launched(options) {
+        return not_launched(options, &assets, reporter);
+    }
+    reporter.stage("cluster");
+    let mut cluster = Cluster::connect(options, &assets, reporter)?;
+    cluster.update(reporter)?;
+    kubelet::revive(options, &cluster.client, reporter)?;
+    cluster.judge()?;
+    reporter.line("the cluster and this node use the certificates of the asset directory");
+    Ok(())
+}
+
+/// What is left where there is no cluster to update.
+pub(super) fn not_launched(
+    options: &Options<'_>,
+    assets: &Assets,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    static_pods::install(assets, &options.root, &below(&options.root, MANIFESTS))?;
+    reporter
+        .line("nothing is launched here: `slipway start` brings the certificates into the cluster");
+    Ok(())
+}
+
+/// Whether there is a cluster whose objects are this asset directory's.
+pub(super) fn is_launched(options: &Options<'_>) -> bool {
+    options.kubeconfig.is_some() || below(&options.root, MARKER).exists()
+}
+
+/// Renders with new certificates.
+pub(super) fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
+    let rendered = directory::to_directory_with(
+        options.machine,
+        options.given,
+        &options.asset_dir,
+        options.dated,
+        false,
+        order,
+    )?;
+    for issued in &rendered.issued {
+        reporter.line(format!("{} is new: {}", issued.name, issued.reason));
+    }
+    if rendered.issued.is_empty() {
+        reporter.line("no certificate has to be renewed");
+    }
+    // Whoever edited a Secret's manifest has to put the new certificate there.
+    let kept = (rendered.changes.iter()).filter(|change| change.what == What::KeptEdited);
+    kept.for_each(|change| reporter.line(change.to_string()));
+    Ok(())
+}
+
+/// The node's own files and the metric; names what somebody else has to sign.
+pub(super) fn install_all(
+    options: &Options<'_>,
+    assets: &Assets,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    for place in install::install_files(assets, &options.root)? {
+        reporter.line(format!("{place} is new"));
+    }
+    let listed = pki::list(assets, SystemTime::now())?;
+    for one in listed.iter().filter(|one| one.action == Action::Sign) {
+        reporter.line(format!("{} waits: {}", one.name, one.reason));
+    }
+    metrics::write(assets, &options.root)
+}

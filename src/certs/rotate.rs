@@ -1,0 +1,195 @@
+//! `slipway certs rotate`: another authority of the cluster, in three steps that each can be done again.
+//!
+//! Whoever verifies has to trust the new authority before anybody shows a certificate of it, and whoever
+//! shows one has to have a new one before the old authority goes. So each step does the same in the same
+//! order with another content of `tls/ca.crt`: files, the control plane's Secrets, the kubelet, the copies
+//! in every namespace, and those that have read a copy. A step refuses to begin where the one before it did
+//! not get to its end in the cluster.
+
+use std::net::{IpAddr, SocketAddr};
+
+use anyhow::{Context, Result, anyhow};
+use rustls::pki_types::CertificateDer;
+use serde_json::Value;
+
+use super::cluster::{Cluster, file};
+use super::renew::{install_all, is_launched, issue, not_launched};
+use super::{Options, clients, kubelet};
+use crate::assets::Assets;
+use crate::exit::{Exit, fail};
+use crate::pki::{Order, SIGNER, Step};
+use crate::render::directory;
+use crate::report::Reporter;
+use crate::start::plane;
+use crate::tls;
+
+const KUBELET_PORT: u16 = 10250;
+
+/// Does a step of a rotation, or what is left of it.
+pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Result<()> {
+    reporter.stage("rotate");
+    let before = directory::load(&options.asset_dir)?;
+    if is_launched(options) && advances(&before, step) {
+        let cluster = Cluster::connect(options, &before, reporter)?;
+        finished(&cluster, &before, step)?;
+    }
+    let order = Order {
+        step: Some(step),
+        ..Order::default()
+    };
+    issue(options, &order, reporter)?;
+    let assets = directory::load(&options.asset_dir)?;
+    install_all(options, &assets, reporter)?;
+    if !is_launched(options) {
+        return not_launched(options, &assets, reporter);
+    }
+    reporter.stage("cluster");
+    let mut cluster = Cluster::connect(options, &assets, reporter)?;
+    cluster.update(reporter)?;
+    kubelet::restart(options, &cluster.client, step == Step::Reissue, reporter)?;
+    cluster.await_copies(reporter)?;
+    restart_clients(&mut cluster, &assets, reporter)?;
+    for line in left_to_people(&cluster, &assets, step)? {
+        reporter.line(line);
+    }
+    cluster.judge()?;
+    reporter.line(next(step));
+    Ok(())
+}
+
+/// Whether the step changes who is trusted or who signs; otherwise it is done again.
+fn advances(before: &Assets, step: Step) -> bool {
+    let has = |path| before.get(path).is_some();
+    match step {
+        Step::Trust => false,
+        Step::Reissue => has("tls/ca-next.crt"),
+        Step::Drop => has("tls/ca-previous.crt"),
+    }
+}
+
+/// Refuses unless the cluster is where the step before left it.
+fn finished(cluster: &Cluster<'_>, before: &Assets, step: Step) -> Result<()> {
+    let again = match step {
+        Step::Drop => "reissue",
+        _ => "trust",
+    };
+    let mut missing = cluster.outdated()?;
+    let mark = clients::mark(file(before, "tls/ca.crt")?)?;
+    for client in clients::of(plane::manifests(before)?) {
+        missing.extend(cluster.lacks(&client, clients::TRUSTS, &mark)?);
+    }
+    if step == Step::Drop {
+        missing.extend(old_leaves(cluster, before)?);
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let error = anyhow!(
+        "the step before is not over: {}\nnext step: run `slipway certs rotate {again}` again",
+        missing.join("; ")
+    );
+    Err(fail(Exit::Refused, error))
+}
+
+/// Servers that still show a certificate of the old authority: the API server and every node's kubelet.
+fn old_leaves(cluster: &Cluster<'_>, before: &Assets) -> Result<Vec<String>> {
+    let roots = tls::authorities(file(before, &format!("{SIGNER}.crt"))?)?;
+    let mut old = Vec::new();
+    if let Err(why) = shows_new(cluster.door(), &roots) {
+        old.push(format!("the API server: {why}"));
+    }
+    for (name, address) in nodes(cluster)? {
+        if let Err(why) = shows_new((address, KUBELET_PORT).into(), &roots) {
+            old.push(format!(
+                "the kubelet of {name}: {why} (docs/certificates.md tells what a worker needs)"
+            ));
+        }
+    }
+    Ok(old)
+}
+
+/// Whether a server's certificate is of these authorities. Who cannot be reached shows none that is wrong: a
+/// node that is off must not hold up the others for ever.
+fn shows_new(server: SocketAddr, roots: &[CertificateDer<'static>]) -> Result<(), String> {
+    match tls::shown(server, roots) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            let refusal = error.downcast_ref().and_then(tls::refusal);
+            refusal.map_or(Ok(()), Err)
+        }
+    }
+}
+
+/// Every node with its first internal address.
+fn nodes(cluster: &Cluster<'_>) -> Result<Vec<(String, IpAddr)>> {
+    let nodes = cluster
+        .client
+        .list("/api/v1/nodes")
+        .context("cannot list the nodes")?;
+    Ok(nodes.items.iter().filter_map(internal_address).collect())
+}
+
+fn internal_address(node: &Value) -> Option<(String, IpAddr)> {
+    let addresses = node["status"]["addresses"].as_array()?;
+    let internal = addresses.iter().find(|one| one["type"] == "InternalIP")?;
+    Some((
+        plane::name(node),
+        internal["address"].as_str()?.parse().ok()?,
+    ))
+}
+
+/// Restarts, one after the other, what this asset directory brought and what has read the authority.
+fn restart_clients(
+    cluster: &mut Cluster<'_>,
+    assets: &Assets,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let mark = clients::mark(file(assets, "tls/ca.crt")?)?;
+    for client in clients::of(plane::manifests(assets)?) {
+        cluster.mark(&client, clients::TRUSTS, &mark, reporter)?;
+    }
+    Ok(())
+}
+
+/// What no command on this node can do.
+fn left_to_people(cluster: &Cluster<'_>, assets: &Assets, step: Step) -> Result<Vec<String>> {
+    let mut lines =
+        vec!["copies of admin.kubeconfig: take /etc/kubernetes/admin.kubeconfig anew".to_owned()];
+    let own = &cluster.options().machine.node.name;
+    let others = nodes(cluster)?.into_iter().filter(|(name, _)| name != own);
+    let others: Vec<_> = others.map(|(name, _)| name).collect();
+    if !others.is_empty() {
+        let what = match step {
+            Step::Reissue => "new certificates for its kubelet",
+            _ => "the new /etc/kubernetes/ca.crt, and a restart of its kubelet",
+        };
+        lines.push(format!(
+            "each of the nodes {} needs {what}: docs/certificates.md tells how",
+            others.join(", ")
+        ));
+    }
+    if step != Step::Reissue {
+        let pods = cluster
+            .client
+            .list("/api/v1/pods")
+            .context("cannot list the pods")?;
+        let ours = clients::of(plane::manifests(assets)?);
+        let strangers = clients::strangers(&pods.items, &cluster.copies()?, &ours);
+        lines.extend(strangers.into_iter().map(|name| {
+            format!("{name}: restart it unless it reads its authority again by itself")
+        }));
+    }
+    Ok(lines)
+}
+
+fn next(step: Step) -> &'static str {
+    match step {
+        Step::Trust => {
+            "both authorities are trusted; when all that is named above is done: `slipway certs rotate reissue`"
+        }
+        Step::Reissue => {
+            "the new authority signs; when all that is named above is done: `slipway certs rotate drop`"
+        }
+        Step::Drop => "only the new authority is trusted",
+    }
+}

@@ -1,0 +1,188 @@
+//! What there is, for people and for alarms: every certificate of an asset directory, from the record.
+//!
+//! The record says all that a list needs of what was made here, so only what the document gave is parsed;
+//! that a file is still the one which was recorded is checked by its fingerprint.
+
+use std::time::SystemTime;
+
+use anyhow::Result;
+use time::OffsetDateTime;
+
+use super::inventory::{Inventory, Record};
+use super::rotation::{Step, command};
+use super::table::{CA, NEXT, PREVIOUS};
+use super::x509::Certificate;
+use super::{pem, read_inventory, request, text, whole_seconds};
+use crate::assets::Assets;
+use crate::hash::sha256;
+
+/// One certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed {
+    /// Its path without the ending, e.g. `tls/apiserver`.
+    pub name: String,
+    /// E.g. `O=system:masters, CN=kubernetes-admin`.
+    pub subject: String,
+    /// Its alternative names, e.g. `DNS:localhost`.
+    pub names: Vec<String>,
+    /// The name of the authority that signed it, e.g. `tls/ca`; its own name if it signed itself; the
+    /// subject of a signer that is not here.
+    pub issuer: String,
+    /// The first second it is valid in, RFC 3339; unknown of those that an early slipway made.
+    pub not_before: Option<String>,
+    /// The last second it is valid in, RFC 3339.
+    pub not_after: String,
+    /// The same in seconds since 1970.
+    pub expires: i64,
+    /// Whole seconds until then; negative afterwards.
+    pub left: i64,
+    /// What is to be done about it.
+    pub action: Action,
+    /// Why, or the next step; empty if nothing is to be done.
+    pub reason: String,
+}
+
+/// What a certificate needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Nothing.
+    None,
+    /// A new one: less than a third of its life is left, or none.
+    Renew,
+    /// Somebody else's signature on a request that waits.
+    Sign,
+    /// The cluster's authority with less than a third of its life left: its successor takes three steps.
+    /// Or one of those steps.
+    Rotate,
+    /// Its file is missing or not the one that was recorded, or an authority is at its end.
+    Damaged,
+}
+
+/// Every certificate in `assets`, authorities first.
+pub fn list(assets: &Assets, now: SystemTime) -> Result<Vec<Listed>> {
+    let now = whole_seconds(now)?;
+    let Some(inventory) = read_inventory(assets)? else {
+        return Ok(Vec::new());
+    };
+    let signers = signers(assets, &inventory);
+    let mut listed = Vec::new();
+    for (name, record) in &inventory.certificates {
+        let (subject, issuer) = match &record.issuer {
+            Some(issuer) => {
+                let signer = signers.iter().find(|(_, one)| one == issuer);
+                let signer = signer.map_or("an authority that is gone", |(name, _)| name);
+                (subject(record), signer.to_owned())
+            }
+            None => given(assets, name).unwrap_or_else(|| (subject(record), name.clone())),
+        };
+        let (action, reason) = judge(assets, &inventory, (name, record), now)?;
+        let not_after = record.not_after()?;
+        listed.push(Listed {
+            name: name.clone(),
+            subject,
+            names: record.names.clone(),
+            issuer,
+            not_before: record.not_before.clone(),
+            not_after: record.not_after.clone(),
+            expires: not_after.unix_timestamp(),
+            left: (not_after - now).whole_seconds(),
+            action,
+            reason,
+        });
+    }
+    listed.sort_by_key(|one| (one.issuer != one.name, one.issuer.clone(), one.name.clone()));
+    Ok(listed)
+}
+
+/// The fingerprints of the certificates that sign, by name.
+fn signers<'a>(assets: &Assets, inventory: &'a Inventory) -> Vec<(&'a str, String)> {
+    let authorities = inventory.certificates.iter();
+    authorities
+        .filter(|(_, record)| record.usage == "authority")
+        .filter_map(|(name, _)| {
+            let file = text(assets, &format!("{name}.crt"))?;
+            let first = pem::blocks(&file).ok()?.swap_remove(0);
+            Some((name.as_str(), sha256(first.as_bytes())))
+        })
+        .collect()
+}
+
+/// Subject and signer of a certificate that has no signer here; the latter is its own name if that is itself.
+fn given(assets: &Assets, name: &str) -> Option<(String, String)> {
+    let file = text(assets, &format!("{name}.crt"))?;
+    let first = pem::blocks(&file).ok()?.swap_remove(0);
+    let read = Certificate::parse(&pem::der(&first).ok()?).ok()?;
+    let issuer = match read.issuer == read.subject {
+        true => name.to_owned(),
+        false => read.issuer_text(),
+    };
+    Some((read.subject_text(), issuer))
+}
+
+fn judge(
+    assets: &Assets,
+    inventory: &Inventory,
+    (name, record): (&str, &Record),
+    now: OffsetDateTime,
+) -> Result<(Action, String)> {
+    if let Some(damage) = damage(assets, name, record) {
+        return Ok((Action::Damaged, damage.to_owned()));
+    }
+    if inventory.requests.contains_key(name) {
+        let path = request::path(name);
+        return Ok((Action::Sign, format!("sign {path}.csr as {name}.crt")));
+    }
+    let left = record.not_after()? - now;
+    let due = left <= record.life()? / 3;
+    let authority = record.usage == "authority";
+    let (action, reason) = match name {
+        NEXT => (Action::Rotate, command(Step::Reissue)),
+        PREVIOUS => (Action::Rotate, command(Step::Drop)),
+        CA if due && !inventory.certificates.contains_key(NEXT) => {
+            (Action::Rotate, command(Step::Trust))
+        }
+        _ if authority && left.is_negative() => (Action::Damaged, "it expired"),
+        _ if !due || authority => (Action::None, ""),
+        _ if record.given => (Action::Renew, "the document has to give a new one"),
+        _ if left.is_negative() => (Action::Renew, "it expired"),
+        _ => (Action::Renew, "less than a third of its life is left"),
+    };
+    Ok((action, reason.to_owned()))
+}
+
+fn damage(assets: &Assets, name: &str, record: &Record) -> Option<&'static str> {
+    let file = |ending| assets.get(&format!("{name}.{ending}"));
+    let is = |bytes: &[u8], recorded: &str| sha256(bytes) == recorded;
+    match (file("crt"), file("key"), &record.key_sha256) {
+        (None, ..) => Some("its certificate is missing"),
+        (Some(cert), ..) if !is(cert.bytes.expose(), &record.sha256) => {
+            Some("its certificate is not the recorded one")
+        }
+        (_, None, Some(_)) => Some("its key is missing"),
+        (_, Some(key), Some(recorded)) if !is(key.bytes.expose(), recorded) => {
+            Some("its key is not the recorded one")
+        }
+        _ => None,
+    }
+}
+
+fn subject(record: &Record) -> String {
+    let name = &record.common_name;
+    match &record.organization {
+        Some(organization) => format!("O={organization}, CN={name}"),
+        None => format!("CN={name}"),
+    }
+}
+
+impl Action {
+    /// What it is called in a list.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Renew => "renew",
+            Self::Sign => "sign",
+            Self::Rotate => "rotate",
+            Self::Damaged => "damaged",
+        }
+    }
+}
