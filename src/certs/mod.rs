@@ -8,6 +8,7 @@
 
 mod clients;
 mod cluster;
+mod confirm;
 mod kubelet;
 pub mod list;
 pub mod metrics;
