@@ -69,8 +69,8 @@ fn part(workload: &Manifest, all: &[Manifest]) -> Option<Part> {
 }
 
 /// Whether a workload runs as its object says now and nothing of a former version is left; otherwise what
-/// is missing. A former API server has to be gone and not only told to stop: it shares the port, so as
-/// long as it lives nobody knows whom an answer is from.
+/// is missing. A former pod has to be gone and not only told to stop: on the host network it shares the port,
+/// so as long as it lives nobody knows whom an answer is from.
 pub fn is_rolled(workload: &Workload, lists: &Lists, here: Here) -> Result<(), String> {
     let verdict = judge(workload, lists, here);
     if !verdict.is_ready() {
