@@ -17,11 +17,19 @@ use crate::tls;
 /// On a pod template: which authorities were trusted when its pods were started.
 pub const TRUSTS: &str = "slipway.dev/trusts";
 
-/// What [`TRUSTS`] says for these certificates (PEM), in whatever order they stand.
-pub fn mark(authorities: &[u8]) -> Result<String> {
-    let ders = tls::certificates(authorities)?;
-    let all: BTreeSet<String> = ders.iter().map(|der| sha256(der)).collect();
-    Ok(sha256(all.into_iter().collect::<String>().as_bytes()))
+/// The fingerprints of certificates (PEM), in whatever order they stand.
+pub fn authorities(pem: &[u8]) -> Result<BTreeSet<String>> {
+    if pem.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let ders = tls::certificates(pem)?;
+    Ok(ders.iter().map(|der| sha256(der)).collect())
+}
+
+/// What [`TRUSTS`] says for these certificates (PEM).
+pub fn mark(pem: &[u8]) -> Result<String> {
+    let all: String = authorities(pem)?.into_iter().collect();
+    Ok(sha256(all.as_bytes()))
 }
 
 /// The workloads whose pods have a token.

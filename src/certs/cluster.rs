@@ -8,21 +8,23 @@ use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
 
 use super::roll::{self, SECRETS};
-use super::{Options, clients, permanent};
+use super::{Options, permanent};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
+use crate::hash::sha256;
 use crate::kube::{self, Change, Client, Error, kubeconfig, name_of};
 use crate::node::boot::Boot;
 use crate::report::Reporter;
 use crate::start::apply::MANAGER;
 use crate::start::ready::{Here, Workload};
 use crate::start::wait::{Look, Wait, until};
-use crate::start::{converge, is_serving, plane};
-use crate::tls;
+use crate::start::{converge, is_serving, lease, plane};
 
 /// The field manager of annotations that are in no manifest.
 const RESTARTS: &str = "slipway-restart";
 
+/// On the API server's pods: of which certificate their kubelet was told. It only makes it look.
+const CERTIFICATE: &str = "slipway.dev/certificate";
 pub const NEXT_STEP: &str =
     "mend what is named above, then run the same command again: it goes on where this run stopped";
 
@@ -118,7 +120,29 @@ impl<'a> Cluster<'a> {
             }
             let there = self.mark(&part.workload, SECRETS, &part.mark, reporter)?;
             if there && part.serves() {
+                self.hurry(&part.workload)?;
                 self.await_new_certificate(reporter)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the kubelets look at a workload's pods now, who put a changed Secret into them within a minute and a
+    /// half otherwise: a pod that changed is looked at once.
+    fn hurry(&self, workload: &plane::Manifest) -> Result<()> {
+        let name = roll::name(workload);
+        let lists = converge::lists(&self.client, &name.namespace)?;
+        let mark = sha256(file(self.assets, "tls/apiserver.crt")?);
+        for pod in roll::pods(&name, &lists) {
+            if pod["metadata"]["annotations"][CERTIFICATE] != mark.as_str() {
+                let path = format!(
+                    "/api/v1/namespaces/{}/pods/{}",
+                    name.namespace,
+                    plane::name(pod)
+                );
+                let patch = json!({"metadata": {"annotations": {CERTIFICATE: mark}}});
+                let patched = self.client.merge_patch(&path, &patch);
+                patched.with_context(|| format!("cannot annotate {path}"))?;
             }
         }
         Ok(())
@@ -184,7 +208,9 @@ impl<'a> Cluster<'a> {
         let Some(live) = self.live(workload)? else {
             return Ok(false);
         };
-        if *marked(&live, annotation) != value {
+        let is_new = *marked(&live, annotation) != value;
+        let led = is_new.then(|| self.leader(workload)).flatten();
+        if is_new {
             // What `start` applies as well has to have the same owner, and all else must not.
             let manager = match marked(&workload.object, annotation) {
                 Value::Null => RESTARTS,
@@ -198,7 +224,21 @@ impl<'a> Cluster<'a> {
             applied.with_context(|| format!("cannot restart {name}"))?;
         }
         self.await_rolled(&roll::name(workload), reporter)?;
+        if let Some((name, holder)) = led {
+            // Its process is gone. Nobody leads until the Lease ends, which takes a minute, or is released.
+            lease::release(&self.client, &name, &holder)?;
+        }
         Ok(true)
+    }
+
+    /// Who leads of a workload's pods, and the Lease that says so; only controllers have one.
+    fn leader(&self, workload: &plane::Manifest) -> Option<(String, String)> {
+        let name = plane::name(&workload.object);
+        if !lease::LEASES.contains(&name.as_str()) {
+            return None;
+        }
+        let found = self.client.get(&lease::path(&name)).ok()?;
+        Some((name, lease::holder(&found).to_owned()))
     }
 
     /// Says so if a workload that exists does not have this annotation on its pod template.
@@ -223,37 +263,6 @@ impl<'a> Cluster<'a> {
         }
     }
 
-    /// Every namespace's copy of the authorities.
-    pub fn copies(&self) -> Result<Vec<Value>> {
-        let path = "/api/v1/configmaps?fieldSelector=metadata.name%3Dkube-root-ca.crt";
-        let list = self.client.list(path);
-        Ok(list
-            .context("cannot list the copies of the authority")?
-            .items)
-    }
-
-    /// Waits until every namespace's copy is that of the asset directory; the controller-manager writes them.
-    pub fn await_copies(&self, reporter: &mut Reporter) -> Result<()> {
-        let authorities = std::str::from_utf8(file(self.assets, "tls/ca.crt")?)?;
-        let wait = Wait {
-            what: "kube-root-ca.crt is new in every namespace",
-            deadline: Instant::now() + self.options.machine.timeouts.handover,
-            every: Duration::from_millis(500),
-            changes: None,
-            next_step: NEXT_STEP,
-        };
-        until(reporter, wait, |_| {
-            let copies = match self.copies() {
-                Ok(copies) => copies,
-                Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
-            };
-            Ok(match &clients::behind(&copies, authorities)[..] {
-                [] => Look::There(()),
-                behind => Look::NotYet(format!("not yet in {}", behind.join(", "))),
-            })
-        })
-    }
-
     /// Waits until the pods of a workload are those that its object asks for, and no others.
     fn await_rolled(&self, workload: &Workload, reporter: &mut Reporter) -> Result<()> {
         let what = format!("{workload} was replaced and its former pod is gone");
@@ -272,27 +281,6 @@ impl<'a> Cluster<'a> {
             Ok(match roll::is_rolled(workload, &lists, self.here) {
                 Ok(()) => Look::There(()),
                 Err(why) => Look::NotYet(why),
-            })
-        })
-    }
-
-    /// Waits until the API server shows this node's certificate of the asset directory.
-    pub fn await_new_certificate(&self, reporter: &mut Reporter) -> Result<()> {
-        let door = self.door();
-        let roots = tls::authorities(file(self.assets, "tls/ca.crt")?)?;
-        let wanted = tls::certificates(file(self.assets, "tls/apiserver.crt")?)?;
-        let wait = Wait {
-            what: "the API server shows its new certificate",
-            deadline: Instant::now() + self.options.machine.timeouts.handover,
-            every: Duration::from_millis(200),
-            changes: None,
-            next_step: NEXT_STEP,
-        };
-        until(reporter, wait, |_| {
-            Ok(match tls::shown(door, &roots) {
-                Ok(shown) if shown.first() == wanted.first() => Look::There(()),
-                Ok(_) => Look::NotYet(format!("{door} shows another certificate")),
-                Err(error) => Look::NotYet(format!("{door}: {error:#}")),
             })
         })
     }

@@ -2,12 +2,14 @@
 //!
 //! Nothing here keeps a journal. The asset directory is what should be, the cluster and the node are
 //! what is, and a run makes the second like the first: so whatever a run that was killed left undone,
-//! the next one does. The road not taken is to trust the components' own reloading of files: some do it
-//! within a minute, some in five, some never, and none tells that it did. They are restarted, one at a
-//! time, each once the one before serves.
+//! the next one does. The API server reads its files again while it runs and shows or publishes what it has
+//! read, so it is only looked at (docs/certificates.md tells what its restart would cost). The others are
+//! restarted, one at a time, each once the one before works: some of them would read their files again
+//! within minutes, and none would tell that it did.
 
 mod clients;
 mod cluster;
+mod confirm;
 mod kubelet;
 pub mod list;
 pub mod metrics;

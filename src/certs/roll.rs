@@ -69,26 +69,14 @@ fn part(workload: &Manifest, all: &[Manifest]) -> Option<Part> {
 }
 
 /// Whether a workload runs as its object says now and nothing of a former version is left; otherwise what
-/// is missing. A former API server has to be gone and not only told to stop: it shares the port, so as
-/// long as it lives nobody knows whom an answer is from.
+/// is missing. A former pod has to be gone and not only told to stop: on the host network it shares the port,
+/// so as long as it lives nobody knows whom an answer is from.
 pub fn is_rolled(workload: &Workload, lists: &Lists, here: Here) -> Result<(), String> {
     let verdict = judge(workload, lists, here);
     if !verdict.is_ready() {
         return Err(format!("{workload}: {}", verdict.why));
     }
-    let named = |object: &&Value| plane::name(object) == workload.name;
-    let owners: Vec<_> = lists.daemonsets.iter().find(named).into_iter().collect();
-    let deployments = lists.deployments.iter().filter(named);
-    let sets = deployments.flat_map(|deployment| owned(&lists.replicasets, deployment));
-    let owners = owners.into_iter().chain(sets);
-    let alive: Vec<_> = owners
-        .flat_map(|owner| owned(&lists.pods, owner))
-        .filter(|pod| {
-            !["Failed", "Succeeded"]
-                .iter()
-                .any(|over| pod["status"]["phase"] == *over)
-        })
-        .collect();
+    let alive = pods(workload, lists);
     if alive.len() <= verdict.desired {
         return Ok(());
     }
@@ -99,6 +87,23 @@ pub fn is_rolled(workload: &Workload, lists: &Lists, here: Here) -> Result<(), S
         Some(pod) => format!("{workload}: the former pod {} still ends", plane::name(pod)),
         None => format!("{workload}: a pod of its former version is still there"),
     })
+}
+
+/// The pods of a workload, of whatever version, that are not over.
+pub fn pods<'a>(workload: &Workload, lists: &'a Lists) -> Vec<&'a Value> {
+    let named = |object: &&Value| plane::name(object) == workload.name;
+    let owners: Vec<_> = lists.daemonsets.iter().find(named).into_iter().collect();
+    let deployments = lists.deployments.iter().filter(named);
+    let sets = deployments.flat_map(|deployment| owned(&lists.replicasets, deployment));
+    let all = owners
+        .into_iter()
+        .chain(sets)
+        .flat_map(|owner| owned(&lists.pods, owner));
+    let is_over = |pod: &Value| {
+        let phase = &pod["status"]["phase"];
+        phase == "Failed" || phase == "Succeeded"
+    };
+    all.filter(|pod| !is_over(pod)).collect()
 }
 
 #[cfg(test)]

@@ -46,7 +46,9 @@ pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Res
     reporter.stage("cluster");
     let mut cluster = Cluster::connect(options, &assets, reporter)?;
     cluster.update(reporter)?;
+    cluster.await_authorities(reporter)?;
     kubelet::restart(options, &cluster.client, step == Step::Reissue, reporter)?;
+    cluster.await_kubelet(reporter)?;
     cluster.await_copies(reporter)?;
     restart_clients(&mut cluster, &assets, reporter)?;
     for line in left_to_people(&cluster, &assets, step)? {

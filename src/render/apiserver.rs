@@ -49,6 +49,18 @@ const FILES: [&str; 13] = [
     "service-account.pub",
 ];
 
+/// Those of them that a running one reads again when they change: what it shows and the cluster's authority
+/// within a minute (dynamiccertificates), what it shows to etcd and kubelets at every handshake, whom it takes for a
+/// kubelet within five minutes (client-go's transport). A restart would cost more than it gives: while the
+/// new process starts behind the shared port, it turns away whoever has rights by RBAC only.
+const READ_AGAIN: [&str; 5] = [
+    "apiserver-kubelet-client.crt",
+    "apiserver.crt",
+    "ca.crt",
+    "etcd-client.crt",
+    "front-proxy-client.crt",
+];
+
 /// Which of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stage {
@@ -255,7 +267,7 @@ pub fn control_plane_nodes() -> BTreeMap<String, String> {
 
 fn daemon_set(machine: &Machine, secret: &Secret) -> DaemonSet {
     let mut set = workload::daemon_set(NAME, NAME, self_hosted_pod(machine));
-    workload::roll_with(&mut set.spec.template, secret);
+    workload::roll_with(&mut set.spec.template, secret, &READ_AGAIN);
     set.spec.update_strategy = Some(DaemonSetUpdateStrategy {
         type_: Some("RollingUpdate".into()),
         rolling_update: Some(RollingUpdateDaemonSet {

@@ -37,7 +37,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         ..Default::default()
     };
     let mut self_hosted = deployment(NAME, self_hosted_pod(machine, signs));
-    workload::roll_with(&mut self_hosted.spec.template, &secret);
+    workload::roll_with(&mut self_hosted.spec.template, &secret, &[]);
     out.manifest(
         "bootstrap-manifests/bootstrap-controller-manager.yaml",
         "The temporary controller-manager; it talks to the temporary API server on loopback.",

@@ -67,12 +67,13 @@ pub fn component(
     }
 }
 
-/// Makes new pods when what is not secret of their Secret changes: certificates and configuration are read
-/// at a start only, and no key changes without a certificate.
-pub fn roll_with(template: &mut PodTemplateSpec, secret: &Secret) {
+/// Makes new pods when what is not secret of their Secret changes, but for files that a running pod reads
+/// `again`: no key changes without a certificate or a configuration.
+pub fn roll_with(template: &mut PodTemplateSpec, secret: &Secret, again: &[&str]) {
     let mut all = Vec::new();
     for (name, bytes) in secret.data.iter().flatten() {
-        if !name.ends_with(".key") && !configuration::is_private(name) {
+        let counts = !name.ends_with(".key") && !again.contains(&name.as_str());
+        if counts && !configuration::is_private(name) {
             all.extend([name.as_bytes(), b"\0", &bytes.0, b"\0"].concat());
         }
     }
