@@ -57,7 +57,7 @@ fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
         if index > 0 || out.ends_with('\n') || out.is_empty() {
             pad(out, indent);
         }
-        out.push_str(&scalar(key));
+        scalar(out, key);
         out.push(':');
         match value {
             Value::Object(inner) if !inner.is_empty() => {
@@ -97,7 +97,7 @@ fn inline(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::String(text) if is_block(text) => block(out, text, indent),
         Value::String(text) => {
-            out.push_str(&scalar(text));
+            scalar(out, text);
             out.push('\n');
         }
         other => {
@@ -143,11 +143,11 @@ fn is_printable(c: char) -> bool {
 }
 
 /// A scalar on one line: plain if nobody could misread it, else double-quoted.
-fn scalar(text: &str) -> String {
+fn scalar(out: &mut String, text: &str) {
     if is_plain(text) {
-        return text.to_owned();
+        return out.push_str(text);
     }
-    let mut out = String::from("\"");
+    out.push('"');
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -160,7 +160,6 @@ fn scalar(text: &str) -> String {
         }
     }
     out.push('"');
-    out
 }
 
 /// Words that YAML 1.1 or 1.2 resolves to something other than text, in lower case.
@@ -169,15 +168,18 @@ const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", 
 /// Stricter than YAML asks: digits may begin numbers, dates, times and versions, so whatever
 /// begins with one is quoted; so is most punctuation.
 fn is_plain(text: &str) -> bool {
-    let starts = text.strip_prefix("--").unwrap_or(text);
-    starts.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || " _-./:=,+$()*@~;".contains(c))
-        && !text.contains(": ")
-        && !text.contains("  ")
-        && !text.ends_with([':', ' '])
-        && !RESERVED.contains(&text.to_ascii_lowercase().as_str())
+    let bytes = text.as_bytes();
+    let starts = bytes.strip_prefix(b"--").unwrap_or(bytes);
+    let first = starts.first();
+    // What a space may not follow; the end of the text counts as one.
+    let mut before = b' ';
+    first.is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'_'))
+        && bytes.iter().chain(b" ").all(|&b| {
+            let apart = b != b' ' || !matches!(before, b' ' | b':');
+            before = b;
+            apart && (b.is_ascii_alphanumeric() || b" _-./:=,+$()*@~;".contains(&b))
+        })
+        && !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]
