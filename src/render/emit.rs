@@ -16,7 +16,8 @@ pub fn document(comment: &str, value: &impl Serialize) -> Result<Vec<u8>> {
 
 /// The same of a value that is one already.
 pub fn text(comment: &str, value: &Value) -> Vec<u8> {
-    let mut out = String::new();
+    // Most manifests fit, and growing costs the static C library a map and an unmap each time.
+    let mut out = String::with_capacity(4096);
     for line in comment.lines() {
         out.push_str("# ");
         out.push_str(line);
@@ -39,20 +40,13 @@ const FIRST: [&str; 6] = [
     "labels",
 ];
 
-fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let rank = |key: &str| {
-        FIRST
-            .iter()
-            .position(|first| *first == key)
-            .unwrap_or(FIRST.len())
-    };
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by(|a, b| rank(a.0).cmp(&rank(b.0)).then(a.0.cmp(b.0)));
-    entries
+fn ordered(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let first = FIRST.iter().filter_map(|key| map.get_key_value(*key));
+    first.chain(map.iter().filter(|(key, _)| !FIRST.contains(&key.as_str())))
 }
 
 fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
-    for (index, (key, value)) in ordered(map).into_iter().enumerate() {
+    for (index, (key, value)) in ordered(map).enumerate() {
         // The first line of a mapping inside a list stands behind its dash.
         if index > 0 || out.ends_with('\n') || out.is_empty() {
             pad(out, indent);
