@@ -13,8 +13,8 @@ use crate::node::process::{Finished, Program};
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods};
 
-/// How long a renewal may take here: an API server takes half a minute to go.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a step may take here: after five minutes an API server looks again at whom kubelets show.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Long enough that nothing is due before it is ordered, and short enough that nobody takes it for a default.
 const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 2h\n";
@@ -204,11 +204,8 @@ fn launched(context: &Context) -> Result<Node> {
 
 fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
     let program = Program::new([&["slipway"], arguments].concat());
-    let finished = node.start(&program)?.wait_within(PATIENCE)?;
-    let name = arguments.join("-");
-    let output = format!("{}{}", finished.stdout, finished.stderr);
-    fs::write(node.logs().join(format!("{name}.log")), output)?;
-    Ok(finished)
+    node.start(&program.log(&arguments.join("-")))?
+        .wait_within(PATIENCE)
 }
 
 /// What every prober saw from before `act` until after it: outside the cluster and in a pod.
