@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 
 use super::policy::Policy;
-use crate::config::quote;
+use crate::config::{names, quote};
 use crate::pki::csr::{self, Request};
 
 /// The only signer whose requests are judged.
@@ -63,6 +63,7 @@ pub fn is_open(csr: &Value) -> bool {
 fn judge(spec: &Value, policy: &Policy, nodes: &[Value]) -> Result<String, Refusal> {
     let user = spec["username"].as_str().unwrap_or_default();
     let node = requester(user, &spec["groups"])?;
+    is_a_name(node)?;
     let known = policy.has_name(node);
     check(known, "UnknownNode", || {
         format!(
@@ -119,6 +120,15 @@ fn requester<'a>(user: &'a str, groups: &Value) -> Result<&'a str, Refusal> {
             ),
         }),
     }
+}
+
+/// No API server has a Node of another name, but users of any name can be made; and what stands in a
+/// certificate is read by others, who take a star for every name.
+fn is_a_name(node: &str) -> Result<(), Refusal> {
+    names::node(node).map(drop).map_err(|error| Refusal {
+        reason: "NoNodeName",
+        message: format!("{} is no node's name: {error}", quote(node)),
+    })
 }
 
 /// The two sets that the signer accepts too (ValidateKubeletServingCSR in pkg/apis/certificates).

@@ -2,8 +2,10 @@
 
 use std::net::IpAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use ipnet::IpNet;
+
+use crate::config::names;
 
 /// What a node of the cluster may be called, and where it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,9 +22,7 @@ impl Policy {
             .map(|name| name.trim().to_owned())
             .collect();
         for name in &names {
-            let stars = name.matches('*').count();
-            ensure!(!name.is_empty(), "an empty node name; `*` is every name");
-            ensure!(stars < 2, "the node name {name:?} has more than one `*`");
+            names::pattern(name).map_err(|error| anyhow!("--node-names: {error}"))?;
         }
         let network = |text: &str| {
             let text = text.trim();
@@ -36,14 +36,7 @@ impl Policy {
 
     /// Whether a node may have that name. A `*` stands for any text, also for none.
     pub fn has_name(&self, name: &str) -> bool {
-        self.names
-            .iter()
-            .any(|pattern| match pattern.split_once('*') {
-                None => pattern == name,
-                Some((begin, end)) => name
-                    .strip_prefix(begin)
-                    .is_some_and(|rest| rest.ends_with(end)),
-            })
+        self.names.iter().any(|pattern| names::fits(pattern, name))
     }
 
     /// Whether a node may have that address.
@@ -110,8 +103,9 @@ mod tests {
     #[test]
     fn what_is_no_policy() {
         for (names, networks, why) in [
-            ("", "10.0.0.0/8", "empty node name"),
-            ("a,", "10.0.0.0/8", "empty node name"),
+            ("", "10.0.0.0/8", "not a DNS name"),
+            ("a,", "10.0.0.0/8", "not a DNS name"),
+            ("Worker-*", "10.0.0.0/8", "not a DNS name"),
             ("*-*", "10.0.0.0/8", "more than one"),
             ("a", "", "no network"),
             ("a", "10.0.0.0/33", "no network"),

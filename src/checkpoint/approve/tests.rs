@@ -232,6 +232,35 @@ fn everything_else_is_denied_and_says_why() {
 }
 
 #[test]
+fn a_name_that_no_node_can_have_is_denied_whatever_the_patterns_allow() {
+    let everything = Policy::parse("*,*.edge", "10.0.2.0/24").unwrap();
+    let names = [
+        "*.edge",
+        "worker-*",
+        "*",
+        "Worker-1",
+        "a,b",
+        "a\0b",
+        "a b",
+        "worker-1.",
+        ".edge",
+        "-a",
+        "a..b",
+        "\u{e4}",
+    ];
+    let long = "a".repeat(64);
+    for name in names.into_iter().chain([&*long]) {
+        let user = format!("system:node:{name}");
+        let mut csr = csr(&user, "system:nodes", &[name], &[]);
+        csr["spec"]["username"] = json!(user);
+        let Verdict::Deny(refusal) = decide(&csr, &everything, &nodes()) else {
+            panic!("{name:?} was certified")
+        };
+        assert_eq!(refusal.reason, "NoNodeName", "{}", refusal.message);
+    }
+}
+
+#[test]
 fn what_is_not_ours_to_decide_is_left_alone() {
     let decided = |kind: &str| {
         let mut csr = names(&["kubernetes"], &[]);
