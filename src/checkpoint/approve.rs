@@ -5,7 +5,7 @@
 //! server asks for logs, or opens a shell. So what is not beyond doubt is denied, with words that a
 //! person can act on, and never left pending: a pending request says nothing.
 
-use std::net::IpAddr;
+mod serving;
 
 use serde_json::Value;
 
@@ -15,6 +15,8 @@ use crate::pki::csr::{self, Request};
 
 /// The only signer whose requests are judged.
 pub const SIGNER: &str = "kubernetes.io/kubelet-serving";
+/// What the API server's nodes are known by.
+const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 /// The reason of every approval.
 pub const APPROVED: &str = "SlipwayKubeletServing";
 
@@ -43,7 +45,7 @@ pub fn decide(csr: &Value, policy: &Policy, nodes: &[Value]) -> Verdict {
     if !is_open(csr) {
         return Verdict::Ignore;
     }
-    match judge(&csr["spec"], policy, nodes) {
+    match serving::judge(&csr["spec"], policy, nodes) {
         Ok(what) => Verdict::Approve(what),
         Err(refusal) => Verdict::Deny(refusal),
     }
@@ -60,34 +62,6 @@ pub fn is_open(csr: &Value) -> bool {
         })
 }
 
-fn judge(spec: &Value, policy: &Policy, nodes: &[Value]) -> Result<String, Refusal> {
-    let user = spec["username"].as_str().unwrap_or_default();
-    let node = requester(user, &spec["groups"])?;
-    is_a_name(node)?;
-    let known = policy.has_name(node);
-    check(known, "UnknownNode", || {
-        format!(
-            "{node} is none of the machine document's nodes.names ({})",
-            policy.names()
-        )
-    })?;
-    check(usages_fit(&spec["usages"]), "UnexpectedUsages", || {
-        format!(
-            "usages {}; a kubelet's serving certificate is for \"digital signature\" and \"server auth\", \
-             with RSA also \"key encipherment\", and for nothing else",
-            spec["usages"]
-        )
-    })?;
-    let request = read(spec)?;
-    names_fit(&request, user, node)?;
-    for address in &request.addresses {
-        address_fits(*address, node, policy, nodes)?;
-    }
-    let addresses = request.addresses.iter().map(IpAddr::to_string);
-    let names: Vec<_> = request.dns_names.iter().cloned().chain(addresses).collect();
-    Ok(format!("node {node} serves as {}", names.join(", ")))
-}
-
 fn check(
     good: bool,
     reason: &'static str,
@@ -102,26 +76,6 @@ fn check(
     }
 }
 
-/// The name of the node whose kubelet asks. The API server wrote down who asked: `username` and `groups`
-/// are what it authenticated.
-fn requester<'a>(user: &'a str, groups: &Value) -> Result<&'a str, Refusal> {
-    let is_node = groups
-        .as_array()
-        .is_some_and(|groups| groups.iter().any(|group| group == "system:nodes"));
-    match user
-        .strip_prefix("system:node:")
-        .filter(|name| is_node && !name.is_empty())
-    {
-        Some(node) => Ok(node),
-        None => Err(Refusal {
-            reason: "NoNode",
-            message: format!(
-                "{user} is no node; a kubelet asks for its own serving certificate itself"
-            ),
-        }),
-    }
-}
-
 /// No API server has a Node of another name, but users of any name can be made; and what stands in a
 /// certificate is read by others, who take a star for every name.
 fn is_a_name(node: &str) -> Result<(), Refusal> {
@@ -131,16 +85,19 @@ fn is_a_name(node: &str) -> Result<(), Refusal> {
     })
 }
 
-/// The two sets that the signer accepts too (ValidateKubeletServingCSR in pkg/apis/certificates).
-fn usages_fit(usages: &Value) -> bool {
-    let usages = usages.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut usages: Vec<_> = usages
-        .iter()
-        .map(|usage| usage.as_str().unwrap_or_default())
-        .collect();
-    usages.sort_unstable();
-    usages == ["digital signature", "server auth"]
-        || usages == ["digital signature", "key encipherment", "server auth"]
+/// The two sets that the signers accept too (ValidateKubeletServingCSR and ValidateKubeletClientCSR in
+/// pkg/apis/certificates): the second is for an RSA key.
+fn usages_fit(usages: &Value, purpose: &str) -> Result<(), Refusal> {
+    let asked = usages.as_array().map(Vec::as_slice).unwrap_or_default();
+    let asks = |usage: &str| asked.iter().filter(|asked| *asked == usage).count();
+    let needed = asks("digital signature") == 1 && asks(purpose) == 1;
+    let fit = needed && asked.len() == 2 + asks("key encipherment").min(1);
+    check(fit, "UnexpectedUsages", || {
+        format!(
+            "usages {usages}; a kubelet's certificate is for \"digital signature\" and \"{purpose}\", \
+             with RSA also \"key encipherment\", and for nothing else"
+        )
+    })
 }
 
 fn read(spec: &Value) -> Result<Request, Refusal> {
@@ -153,60 +110,19 @@ fn read(spec: &Value) -> Result<Request, Refusal> {
     })
 }
 
-fn names_fit(request: &Request, user: &str, node: &str) -> Result<(), Refusal> {
-    let subject = (&*request.common_name, &*request.organization);
-    check(subject == (user, "system:nodes"), "ForeignSubject", || {
-        let (name, organization) = subject;
-        format!(
-            "{user} asks for the subject CN={}, O={}; its own is CN={user:?}, O=\"system:nodes\"",
-            quote(name),
-            quote(organization)
-        )
-    })?;
-    let foreign = request.dns_names.iter().find(|name| *name != node);
-    check(foreign.is_none(), "ForeignName", || {
-        let foreign = foreign.map(String::as_str).unwrap_or_default();
-        let foreign = quote(foreign);
-        format!("node {node} asks for the name {foreign}; it may have its own only")
-    })?;
-    let named = !(request.dns_names.is_empty() && request.addresses.is_empty());
-    check(named, "NoNames", || {
-        format!("node {node} asks for no name and no address")
-    })
+/// The Node of that name.
+fn node_of<'a>(name: &str, nodes: &'a [Value]) -> Option<&'a Value> {
+    nodes.iter().find(|node| name_of(node) == name)
 }
 
-fn address_fits(
-    address: IpAddr,
-    node: &str,
-    policy: &Policy,
-    nodes: &[Value],
-) -> Result<(), Refusal> {
-    check(policy.has_address(address), "AddressOutOfRange", || {
-        let networks = policy.networks();
-        format!(
-            "node {node} asks for {address}, which is in none of the machine document's nodes.addresses ({networks})"
-        )
-    })?;
-    let owner = nodes.iter().find_map(|other| {
-        let name = other["metadata"]["name"].as_str()?;
-        (name != node && claims(other, address)).then_some(name)
-    });
-    check(owner.is_none(), "ForeignAddress", || {
-        let owner = owner.unwrap_or_default();
-        format!(
-            "node {node} asks for {address}, which is an address of node {owner}; if that one is gone, delete its Node"
-        )
-    })
+fn name_of(node: &Value) -> &str {
+    node["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-fn claims(node: &Value, address: IpAddr) -> bool {
-    let addresses = node["status"]["addresses"].as_array();
-    addresses.into_iter().flatten().any(|entry| {
-        let claimed = entry["address"].as_str().unwrap_or_default();
-        claimed
-            .parse::<IpAddr>()
-            .is_ok_and(|claimed| claimed.to_canonical() == address)
-    })
+/// Whether a node carries the control plane: by the document, or by the label, which no kubelet may set.
+fn is_control_plane(name: &str, policy: &Policy, nodes: &[Value]) -> bool {
+    let is_labelled = |node: &Value| !node["metadata"]["labels"][CONTROL_PLANE_LABEL].is_null();
+    policy.is_control_plane(name) || node_of(name, nodes).is_some_and(is_labelled)
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use anyhow::{Context, Result};
 use crate::node::signals;
 use crate::report::Reporter;
 use health::Health;
-pub use policy::Policy;
+pub use policy::{Lists, Policy};
 
 /// What `slipway checkpoint` was asked to do.
 #[derive(Clone, Debug)]

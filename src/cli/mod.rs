@@ -287,6 +287,21 @@ pub const COMMANDS: &[Command] = &[
                 help: "networks that nodes' addresses are in, separated by commas; required",
             },
             Flag {
+                name: "control-plane-names",
+                value: "LIST",
+                help: "nodes that carry the control plane, separated by commas; required",
+            },
+            Flag {
+                name: "forbidden-names",
+                value: "LIST",
+                help: "names of the API server, which no other node may have; required",
+            },
+            Flag {
+                name: "forbidden-addresses",
+                value: "LIST",
+                help: "addresses of the API server, which no other node may have; required",
+            },
+            Flag {
                 name: "health-address",
                 value: "ADDRESS",
                 help: "where GET /readyz is answered; default 127.0.0.1:10260",

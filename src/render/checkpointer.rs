@@ -14,6 +14,8 @@ use super::objects::{
 };
 use super::{Output, images, workload};
 use crate::config::Machine;
+use crate::config::machine::AltName;
+use crate::pki;
 
 const NAME: &str = "pod-checkpointer";
 /// A user of its own: on the host network, the control plane's could share the API server's port.
@@ -84,11 +86,21 @@ fn container(machine: &Machine) -> Container {
     }
 }
 
-/// The policy: whose certificates, and for which addresses.
+/// The policy: whose certificates, for which addresses, and not for the API server's.
 fn arguments(machine: &Machine) -> Vec<String> {
     let nodes = &machine.nodes;
     let kubeconfig = kubeconfig::path(NAME, Stage::SelfHosted);
+    let (mut names, mut addresses) = (Vec::new(), Vec::new());
+    for name in pki::api_names(machine) {
+        match name {
+            AltName::Dns(name) => names.push(name),
+            AltName::Ip(address) => addresses.push(address.to_string()),
+        }
+    }
     vec![
+        format!("--control-plane-names={}", machine.node.name),
+        format!("--forbidden-addresses={}", addresses.join(",")),
+        format!("--forbidden-names={}", names.join(",")),
         format!("--health-address={LOOPBACK}:{}", DOOR.port),
         format!("--kubeconfig={kubeconfig}"),
         format!("--node-addresses={}", networks(&nodes.addresses)),

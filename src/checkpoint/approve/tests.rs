@@ -2,12 +2,13 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::*;
+use crate::checkpoint::policy::testing::{LISTS, policy_of};
 use crate::pki::csr::testing::Parts;
 
 const USER: &str = "system:node:worker-1";
 
 fn policy() -> Policy {
-    Policy::parse("node-a,worker-*", "10.0.2.0/24,fd00::/64").unwrap()
+    Policy::parse(&LISTS).unwrap()
 }
 
 /// Two other nodes, one of which has said nothing of itself yet.
@@ -78,6 +79,69 @@ fn a_nodes_own_names_are_approved() {
     }
 }
 
+/// What a node asks for as itself.
+fn as_node(name: &str, addresses: &[&str]) -> Value {
+    let user = format!("system:node:{name}");
+    let mut csr = csr(&user, "system:nodes", &[name], addresses);
+    csr["spec"]["username"] = json!(user);
+    csr
+}
+
+fn is_approved(csr: &Value, policy: &Policy, nodes: &[Value]) -> bool {
+    matches!(decide(csr, policy, nodes), Verdict::Approve(_))
+}
+
+#[test]
+fn what_is_the_api_servers_is_the_control_planes_only() {
+    let everywhere = policy_of("*", "0.0.0.0/0,::/0").unwrap();
+    let node = |name: &str| json!({"metadata": {"name": name}});
+    let named = [
+        "kubernetes",
+        "localhost",
+        "api.example.com",
+        "w.api.example",
+    ];
+    for name in named {
+        let Verdict::Deny(refusal) = decide(&as_node(name, &[]), &everywhere, &[node(name)]) else {
+            panic!("{name} was certified")
+        };
+        assert_eq!(refusal.reason, "ReservedName", "{}", refusal.message);
+    }
+    let addresses = [
+        "127.0.0.1",
+        "127.8.0.1",
+        "::1",
+        "0.0.0.0",
+        "::",
+        "169.254.169.254",
+        "fe80::1",
+        "224.0.0.1",
+        "ff02::1",
+        "255.255.255.255",
+        "::ffff:127.0.0.1",
+        "10.3.0.1",
+        "10.0.2.100",
+        "fd00::100",
+    ];
+    for address in addresses {
+        let asks = as_node("worker-1", &[address]);
+        let Verdict::Deny(refusal) = decide(&asks, &everywhere, &[node("worker-1")]) else {
+            panic!("{address} was certified")
+        };
+        assert_eq!(refusal.reason, "ReservedAddress", "{}", refusal.message);
+    }
+    // By its name, or by the label; but what is every machine's is not the control plane's either.
+    let asks = as_node("node-a", &["10.0.2.15"]);
+    assert!(is_approved(&asks, &policy(), &nodes()));
+    let mut second = node("worker-3");
+    let asks = as_node("worker-3", &["10.0.2.100"]);
+    assert!(!is_approved(&asks, &everywhere, &[second.clone()]));
+    second["metadata"]["labels"][CONTROL_PLANE_LABEL] = json!("");
+    assert!(is_approved(&asks, &everywhere, &[second]));
+    let asks = as_node("node-a", &["127.0.0.1"]);
+    assert!(!is_approved(&asks, &everywhere, &nodes()));
+}
+
 #[test]
 fn everything_else_is_denied_and_says_why() {
     let two_addresses = names(&["worker-1"], &["10.0.2.21", "10.0.3.1"]);
@@ -100,11 +164,22 @@ fn everything_else_is_denied_and_says_why() {
             "AddressOutOfRange",
             "fd00:0:0:1::1",
         ),
-        (names(&[], &["127.0.0.1"]), "AddressOutOfRange", "127.0.0.1"),
+        (names(&[], &["127.0.0.1"]), "ReservedAddress", "127.0.0.1"),
+        (
+            names(&["worker-1"], &["10.0.2.100"]),
+            "ReservedAddress",
+            "10.0.2.100, which is an address of the API server",
+        ),
+        (names(&[], &["fd00::100"]), "ReservedAddress", "fd00::100"),
+        (
+            as_node("worker-9", &["10.0.2.29"]),
+            "NoSuchNode",
+            "no Node worker-9",
+        ),
         (
             names(&[], &["10.0.2.15"]),
-            "ForeignAddress",
-            "address of node node-a",
+            "ReservedAddress",
+            "an address of the API server",
         ),
         (
             names(&[], &["fd00::15"]),
@@ -233,7 +308,7 @@ fn everything_else_is_denied_and_says_why() {
 
 #[test]
 fn a_name_that_no_node_can_have_is_denied_whatever_the_patterns_allow() {
-    let everything = Policy::parse("*,*.edge", "10.0.2.0/24").unwrap();
+    let everything = policy_of("*,*.edge", "10.0.2.0/24").unwrap();
     let names = [
         "*.edge",
         "worker-*",

@@ -25,6 +25,14 @@ const SERVING: &str = "kubernetes.io/kubelet-serving";
 const ACCOUNT: &str = "/api/v1/namespaces/kube-system/serviceaccounts/pod-checkpointer";
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Nodes and their addresses.
+const NODES: [(&str, &str); 4] = [
+    ("node-a", "10.0.2.15"),
+    ("worker-1", "10.0.2.21"),
+    ("worker-2", "10.0.2.22"),
+    ("worker-api", "10.0.2.23"),
+];
+
 /// A request, and what becomes of it: a condition's type and reason, or nothing at all.
 struct Case {
     name: &'static str,
@@ -52,7 +60,7 @@ const fn denied(reason: &'static str) -> Option<(&'static str, &'static str)> {
 }
 
 /// What is nobody's of ours first: when the last one is decided, these were passed over.
-const CASES: [Case; 11] = [
+const CASES: [Case; 15] = [
     Case {
         name: "client-certificate",
         names: &[],
@@ -75,8 +83,38 @@ const CASES: [Case; 11] = [
     },
     Case {
         name: "address-of-another-node",
-        names: &["worker-1", "10.0.2.15"],
+        names: &["worker-1", "10.0.2.22"],
         verdict: denied("ForeignAddress"),
+        ..GOOD
+    },
+    Case {
+        name: "address-of-the-api-server",
+        names: &["worker-1", "10.0.2.100"],
+        verdict: denied("ReservedAddress"),
+        ..GOOD
+    },
+    Case {
+        name: "name-of-the-api-server",
+        user: "system:node:worker-api",
+        common_name: "system:node:worker-api",
+        names: &["worker-api"],
+        verdict: denied("ReservedName"),
+        ..GOOD
+    },
+    Case {
+        name: "no-such-node",
+        user: "system:node:worker-9",
+        common_name: "system:node:worker-9",
+        names: &["worker-9"],
+        verdict: denied("NoSuchNode"),
+        ..GOOD
+    },
+    Case {
+        name: "wildcard",
+        user: "system:node:worker-*",
+        common_name: "system:node:worker-*",
+        names: &["worker-*"],
+        verdict: denied("NoNodeName"),
         ..GOOD
     },
     Case {
@@ -207,12 +245,30 @@ fn prepare(admin: &Client) -> Result<()> {
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "system:node-bootstrapper"},
         "subjects": [{"apiGroup": group, "kind": "Group", "name": "system:authenticated"}],
     }))?;
-    admin.create(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}}))?;
-    let addresses = json!([{"type": "InternalIP", "address": "10.0.2.15"}]);
-    admin.merge_patch(
-        "/api/v1/nodes/node-a/status",
-        &json!({"status": {"addresses": addresses}}),
-    )?;
+    nodes(admin)
+}
+
+/// The control plane, three workers and one that took a name of the API server's.
+fn nodes(admin: &Client) -> Result<()> {
+    for (name, address) in NODES {
+        let labels = match name {
+            "node-a" => json!({"node-role.kubernetes.io/control-plane": ""}),
+            _ => json!({}),
+        };
+        admin.create(&json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        }))?;
+        let addresses = json!([{"type": "InternalIP", "address": address}]);
+        let ready = match name {
+            "worker-2" => "True",
+            _ => "Unknown",
+        };
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        admin.merge_patch(
+            &format!("/api/v1/nodes/{name}/status"),
+            &json!({"status": {"addresses": addresses, "conditions": conditions}}),
+        )?;
+    }
     Ok(())
 }
 
@@ -242,6 +298,9 @@ fn start(context: &Context, cluster: &Cluster, token: &Path, port: u16) -> Resul
         format!("--kubeconfig={}", kubeconfig.display()),
         "--node-names=node-a,worker-*".to_owned(),
         "--node-addresses=10.0.2.0/24".to_owned(),
+        "--control-plane-names=node-a".to_owned(),
+        "--forbidden-names=kubernetes,node-a,worker-api".to_owned(),
+        "--forbidden-addresses=10.3.0.1,10.0.2.15,10.0.2.100".to_owned(),
         format!("--health-address=127.0.0.1:{port}"),
     ];
     Child::start(
