@@ -104,15 +104,27 @@ fn address_fits(
     check(may, "ReservedAddress", || {
         format!("node {name} asks for {address}, which is an address of the API server")
     })?;
-    let owner = nodes
-        .iter()
-        .find(|other| name_of(other) != name && claims(other, address));
-    check(owner.is_none(), "ForeignAddress", || {
-        let owner = owner.map(name_of).unwrap_or_default();
+    let rank = |node| rank(node, policy, nodes);
+    let prior = nodes.iter().find(|other| {
+        let is_prior = !claims(node, address) || rank(other) < rank(node);
+        name_of(other) != name && claims(other, address) && is_prior
+    });
+    check(prior.is_none(), "ForeignAddress", || {
+        let owner = prior.map(name_of).unwrap_or_default();
         format!(
-            "node {name} asks for {address}, which is an address of node {owner}; if that one is gone, delete its Node"
+            "node {name} asks for {address}, which is an address of node {owner}, whose claim comes first \
+             (the control plane's, then the older Node's); if that one is gone, delete its Node"
         )
     })
+}
+
+/// Who of two that claim one address has it: least first. A kubelet writes its addresses itself, but
+/// neither the label nor when its Node was made; so a newcomer cannot take what an older node has.
+fn rank<'a>(node: &'a Value, policy: &Policy, nodes: &[Value]) -> (bool, &'a str, &'a str) {
+    let name = name_of(node);
+    let made = node["metadata"]["creationTimestamp"].as_str();
+    let is_follower = !is_control_plane(name, policy, nodes);
+    (is_follower, made.unwrap_or_default(), name)
 }
 
 /// Whether packets to an address can mean one machine, wherever they come from.

@@ -142,6 +142,54 @@ fn what_is_the_api_servers_is_the_control_planes_only() {
     assert!(!is_approved(&asks, &everywhere, &nodes()));
 }
 
+/// Both say that they have the address; before, neither was certified.
+#[test]
+fn of_two_claims_the_older_counts() {
+    let node = |name: &str, made: &str, address: &str| {
+        json!({"metadata": {"name": name, "creationTimestamp": made},
+               "status": {"addresses": [{"type": "InternalIP", "address": address}]}})
+    };
+    let [older, newer] = ["2026-01-02T00:00:00Z", "2026-01-03T00:00:00Z"];
+    let same = "10.0.2.21";
+    let table = [
+        // Who asks, since when, and its own address; who else has it, since when; who is named.
+        (("worker-1", older, same), ("worker-2", newer), None),
+        (
+            ("worker-1", newer, same),
+            ("worker-2", older),
+            Some("worker-2"),
+        ),
+        (("worker-1", newer, same), ("node-a", older), Some("node-a")),
+        (("worker-1", older, same), ("node-a", newer), Some("node-a")),
+        (("node-a", newer, same), ("worker-1", older), None),
+        (("worker-1", older, same), ("worker-2", older), None),
+        (
+            ("worker-2", older, same),
+            ("worker-1", older),
+            Some("worker-1"),
+        ),
+        // Older, but it does not say that it has the address.
+        (
+            ("worker-1", older, "10.0.2.22"),
+            ("worker-2", newer),
+            Some("worker-2"),
+        ),
+    ];
+    for ((asks, made, own), (other, other_made), prior) in table {
+        let nodes = [node(other, other_made, same), node(asks, made, own)];
+        match (decide(&as_node(asks, &[same]), &policy(), &nodes), prior) {
+            (Verdict::Approve(_), None) => {}
+            (Verdict::Deny(refusal), Some(prior)) => {
+                assert_eq!(refusal.reason, "ForeignAddress");
+                let says =
+                    format!("node {asks} asks for {same}, which is an address of node {prior},");
+                assert!(refusal.message.starts_with(&says), "{}", refusal.message);
+            }
+            (verdict, _) => panic!("{asks} and {other}: {verdict:?}"),
+        }
+    }
+}
+
 #[test]
 fn everything_else_is_denied_and_says_why() {
     let two_addresses = names(&["worker-1"], &["10.0.2.21", "10.0.3.1"]);

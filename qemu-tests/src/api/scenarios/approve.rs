@@ -26,11 +26,11 @@ const ACCOUNT: &str = "/api/v1/namespaces/kube-system/serviceaccounts/pod-checkp
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// Nodes and their addresses.
-const NODES: [(&str, &str); 4] = [
-    ("node-a", "10.0.2.15"),
-    ("worker-1", "10.0.2.21"),
-    ("worker-2", "10.0.2.22"),
-    ("worker-api", "10.0.2.23"),
+const NODES: [(&str, &[&str]); 4] = [
+    ("node-a", &["10.0.2.15"]),
+    ("worker-1", &["10.0.2.21", "10.0.2.24"]),
+    ("worker-2", &["10.0.2.22", "10.0.2.24"]),
+    ("worker-api", &["10.0.2.23"]),
 ];
 
 /// A request, and what becomes of it: a condition's type and reason, or nothing at all.
@@ -60,7 +60,7 @@ const fn denied(reason: &'static str) -> Option<(&'static str, &'static str)> {
 }
 
 /// What is nobody's of ours first: when the last one is decided, these were passed over.
-const CASES: [Case; 15] = [
+const CASES: [Case; 17] = [
     Case {
         name: "client-certificate",
         names: &[],
@@ -84,6 +84,19 @@ const CASES: [Case; 15] = [
     Case {
         name: "address-of-another-node",
         names: &["worker-1", "10.0.2.22"],
+        verdict: denied("ForeignAddress"),
+        ..GOOD
+    },
+    Case {
+        name: "address-that-a-newcomer-claims-too",
+        names: &["worker-1", "10.0.2.24"],
+        ..GOOD
+    },
+    Case {
+        name: "claim-of-a-newcomer",
+        user: "system:node:worker-2",
+        common_name: "system:node:worker-2",
+        names: &["worker-2", "10.0.2.24"],
         verdict: denied("ForeignAddress"),
         ..GOOD
     },
@@ -250,7 +263,7 @@ fn prepare(admin: &Client) -> Result<()> {
 
 /// The control plane, three workers and one that took a name of the API server's.
 fn nodes(admin: &Client) -> Result<()> {
-    for (name, address) in NODES {
+    for (name, addresses) in NODES {
         let labels = match name {
             "node-a" => json!({"node-role.kubernetes.io/control-plane": ""}),
             _ => json!({}),
@@ -258,7 +271,8 @@ fn nodes(admin: &Client) -> Result<()> {
         admin.create(&json!({
             "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
         }))?;
-        let addresses = json!([{"type": "InternalIP", "address": address}]);
+        let internal = |address| json!({"type": "InternalIP", "address": address});
+        let addresses: Vec<_> = addresses.iter().map(internal).collect();
         let ready = match name {
             "worker-2" => "True",
             _ => "Unknown",
