@@ -2,41 +2,49 @@
 //!
 //! A node's kubelet asks for a certificate of its own name and addresses, and for nothing else; what a
 //! certificate of another's address would let it do is answer in that kubelet's place when the API
-//! server asks for logs, or opens a shell. So what is not beyond doubt is denied, with words that a
-//! person can act on, and never left pending: a pending request says nothing.
+//! server asks for logs, or opens a shell. Who shows a bootstrap token asks for a client certificate
+//! of the node that it is to be; of another's name, that would be the right to read the Secrets of that
+//! node's pods. Kubernetes' own approver looks at no names, so it has no say in that. What is not
+//! beyond doubt is denied, with words that a person can act on, and not left pending: a pending request
+//! says nothing. One doubt passes by itself: whether a node that joins under the name of another is that
+//! one, installed anew.
 
+mod joining;
 mod serving;
 
 use serde_json::Value;
 
 use super::policy::Policy;
 use crate::config::{names, quote};
+use crate::pki::TOKEN_GROUP;
 use crate::pki::csr::{self, Request};
 
-/// The only signer whose requests are judged.
-pub const SIGNER: &str = "kubernetes.io/kubelet-serving";
+/// The signer whose requests are all judged.
+const SERVING: &str = "kubernetes.io/kubelet-serving";
+/// Of this one, those of token holders; nodes that renew are the controller-manager's.
+const CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
 /// What the API server's nodes are known by.
 const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
-/// The reason of every approval.
-pub const APPROVED: &str = "SlipwayKubeletServing";
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is another signer's, or decided already.
     Ignore,
-    /// It is approved; says of what.
-    Approve(String),
+    /// It is approved.
+    Approve(Finding),
+    /// It may be approved later; says what for.
+    Wait(String),
     /// It is denied.
-    Deny(Refusal),
+    Deny(Finding),
 }
 
-/// Why a request is denied.
+/// Why a request is approved or denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Finding {
     /// One CamelCase word.
     pub reason: &'static str,
-    /// A sentence with what was asked for, and what would have been right.
+    /// A sentence with what was asked for, and what would have been right instead.
     pub message: String,
 }
 
@@ -45,8 +53,14 @@ pub fn decide(csr: &Value, policy: &Policy, nodes: &[Value]) -> Verdict {
     if !is_open(csr) {
         return Verdict::Ignore;
     }
-    match serving::judge(&csr["spec"], policy, nodes) {
-        Ok(what) => Verdict::Approve(what),
+    let spec = &csr["spec"];
+    let (reason, judged) = match spec["signerName"] == SERVING {
+        true => ("SlipwayKubeletServing", serving::judge(spec, policy, nodes)),
+        false => ("SlipwayNodeClient", joining::judge(spec, policy, nodes)),
+    };
+    match judged {
+        Ok(message) => Verdict::Approve(Finding { reason, message }),
+        Err(refusal) if refusal.reason == joining::NOT_YET => Verdict::Wait(refusal.message),
         Err(refusal) => Verdict::Deny(refusal),
     }
 }
@@ -55,21 +69,33 @@ pub fn decide(csr: &Value, policy: &Policy, nodes: &[Value]) -> Verdict {
 pub fn is_open(csr: &Value) -> bool {
     let decided = ["Approved", "Denied", "Failed"];
     let conditions = csr["status"]["conditions"].as_array();
-    csr["spec"]["signerName"] == SIGNER
+    let spec = &csr["spec"];
+    let is_ours = match spec["signerName"].as_str() {
+        Some(SERVING) => true,
+        Some(CLIENT) => is_in(TOKEN_GROUP, spec),
+        _ => false,
+    };
+    is_ours
         && !conditions.into_iter().flatten().any(|condition| {
             let kind = condition["type"].as_str().unwrap_or_default();
             decided.contains(&kind)
         })
 }
 
+/// Whether the requester is of a group, on the API server's word.
+fn is_in(group: &str, spec: &Value) -> bool {
+    let groups = spec["groups"].as_array();
+    groups.into_iter().flatten().any(|known| known == group)
+}
+
 fn check(
     good: bool,
     reason: &'static str,
     message: impl FnOnce() -> String,
-) -> Result<(), Refusal> {
+) -> Result<(), Finding> {
     match good {
         true => Ok(()),
-        false => Err(Refusal {
+        false => Err(Finding {
             reason,
             message: message(),
         }),
@@ -78,16 +104,22 @@ fn check(
 
 /// No API server has a Node of another name, but users of any name can be made; and what stands in a
 /// certificate is read by others, who take a star for every name.
-fn is_a_name(node: &str) -> Result<(), Refusal> {
-    names::node(node).map(drop).map_err(|error| Refusal {
+fn check_known(node: &str, policy: &Policy) -> Result<(), Finding> {
+    names::node(node).map_err(|error| Finding {
         reason: "NoNodeName",
         message: format!("{} is no node's name: {error}", quote(node)),
+    })?;
+    check(policy.has_name(node), "UnknownNode", || {
+        format!(
+            "{node} is none of the machine document's nodes.names ({})",
+            policy.names()
+        )
     })
 }
 
 /// The two sets that the signers accept too (ValidateKubeletServingCSR and ValidateKubeletClientCSR in
 /// pkg/apis/certificates): the second is for an RSA key.
-fn usages_fit(usages: &Value, purpose: &str) -> Result<(), Refusal> {
+fn usages_fit(usages: &Value, purpose: &str) -> Result<(), Finding> {
     let asked = usages.as_array().map(Vec::as_slice).unwrap_or_default();
     let asks = |usage: &str| asked.iter().filter(|asked| *asked == usage).count();
     let needed = asks("digital signature") == 1 && asks(purpose) == 1;
@@ -100,11 +132,11 @@ fn usages_fit(usages: &Value, purpose: &str) -> Result<(), Refusal> {
     })
 }
 
-fn read(spec: &Value) -> Result<Request, Refusal> {
+fn read(spec: &Value) -> Result<Request, Finding> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let encoded = spec["request"].as_str().unwrap_or_default();
     let pem = STANDARD.decode(encoded).unwrap_or_default();
-    csr::parse(&pem).map_err(|error| Refusal {
+    csr::parse(&pem).map_err(|error| Finding {
         reason: "UnexpectedRequest",
         message: format!("the request is not what a kubelet writes: {error:#}"),
     })

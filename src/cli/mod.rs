@@ -267,9 +267,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "checkpoint",
         argument: "",
-        summary: "approve kubelets' serving certificates (a pod of the cluster)",
+        summary: "approve kubelets' certificates (a pod of the cluster)",
         details: "Runs as DaemonSet kube-system/pod-checkpointer until it is told to end. It keeps no checkpoints yet. \
-                  Requests of kubernetes.io/kubelet-serving that fit are approved, others denied with the reason.",
+                  Requests of kubelets for serving certificates, and of token holders to join, are approved if they \
+                  fit, and else denied with the reason.",
         options: &[
             Flag {
                 name: "kubeconfig",

@@ -1,4 +1,4 @@
-//! The pod checkpointer in its first form: it approves kubelets' serving certificates. Checkpoints
+//! The pod checkpointer in its first form: it lets nodes in and approves their serving certificates. Checkpoints
 //! are not written yet, so unlike the original it needs no host folder, no root and no Secrets.
 
 use anyhow::Result;
@@ -17,7 +17,8 @@ use crate::config::Machine;
 use crate::config::machine::AltName;
 use crate::pki;
 
-const NAME: &str = "pod-checkpointer";
+/// Its workload, and its user.
+pub const NAME: &str = "pod-checkpointer";
 /// A user of its own: on the host network, the control plane's could share the API server's port.
 const UID: i64 = 65531;
 /// Where it tells whether it is ready; nobody else can reach it there.
@@ -32,8 +33,8 @@ const GROUP: &str = "certificates.k8s.io";
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/pod-checkpointer.yaml",
-        "Approves the serving certificates of this cluster's kubelets. Changed from the original: no\n\
-         root, no host folders and no Secrets, because it writes no checkpoints yet.",
+        "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
+         original: no root, no host folders and no Secrets, because it writes no checkpoints yet.",
         &daemon_set(machine),
     )?;
     out.manifest(

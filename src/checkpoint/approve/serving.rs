@@ -4,25 +4,20 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::{Refusal, check, is_a_name, is_control_plane, name_of, node_of, read, usages_fit};
+use super::{
+    Finding, check, check_known, is_control_plane, is_in, name_of, node_of, read, usages_fit,
+};
 use crate::checkpoint::policy::Policy;
 use crate::config::quote;
 use crate::pki::csr::Request;
 
 /// Judges a request's `spec`.
-pub fn judge(spec: &Value, policy: &Policy, nodes: &[Value]) -> Result<String, Refusal> {
+pub fn judge(spec: &Value, policy: &Policy, nodes: &[Value]) -> Result<String, Finding> {
     let user = spec["username"].as_str().unwrap_or_default();
-    let node = requester(user, &spec["groups"])?;
-    is_a_name(node)?;
-    let known = policy.has_name(node);
-    check(known, "UnknownNode", || {
-        format!(
-            "{node} is none of the machine document's nodes.names ({})",
-            policy.names()
-        )
-    })?;
+    let node = requester(user, spec)?;
+    check_known(node, policy)?;
     usages_fit(&spec["usages"], "server auth")?;
-    let own = node_of(node, nodes).ok_or_else(|| Refusal {
+    let own = node_of(node, nodes).ok_or_else(|| Finding {
         reason: "NoSuchNode",
         message: format!("there is no Node {node} yet; its kubelet asks again when there is"),
     })?;
@@ -43,16 +38,14 @@ pub fn judge(spec: &Value, policy: &Policy, nodes: &[Value]) -> Result<String, R
 
 /// The name of the node whose kubelet asks. The API server wrote down who asked: `username` and `groups`
 /// are what it authenticated.
-fn requester<'a>(user: &'a str, groups: &Value) -> Result<&'a str, Refusal> {
-    let is_node = groups
-        .as_array()
-        .is_some_and(|groups| groups.iter().any(|group| group == "system:nodes"));
+fn requester<'a>(user: &'a str, spec: &Value) -> Result<&'a str, Finding> {
+    let is_node = is_in("system:nodes", spec);
     match user
         .strip_prefix("system:node:")
         .filter(|name| is_node && !name.is_empty())
     {
         Some(node) => Ok(node),
-        None => Err(Refusal {
+        None => Err(Finding {
             reason: "NoNode",
             message: format!(
                 "{user} is no node; a kubelet asks for its own serving certificate itself"
@@ -61,7 +54,7 @@ fn requester<'a>(user: &'a str, groups: &Value) -> Result<&'a str, Refusal> {
     }
 }
 
-fn names_fit(request: &Request, user: &str, node: &str) -> Result<(), Refusal> {
+fn names_fit(request: &Request, user: &str, node: &str) -> Result<(), Finding> {
     let subject = (&*request.common_name, &*request.organization);
     check(subject == (user, "system:nodes"), "ForeignSubject", || {
         let (name, organization) = subject;
@@ -89,7 +82,7 @@ fn address_fits(
     node: &Value,
     policy: &Policy,
     nodes: &[Value],
-) -> Result<(), Refusal> {
+) -> Result<(), Finding> {
     let name = name_of(node);
     check(is_one_machines(address), "ReservedAddress", || {
         format!("node {name} asks for {address}, which is no one machine's")

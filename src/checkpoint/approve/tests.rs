@@ -27,7 +27,7 @@ fn nodes() -> Vec<Value> {
 /// A request of worker-1 with this content.
 fn csr_of(parts: &Parts) -> Value {
     json!({"metadata": {"name": "csr-1"}, "spec": {
-        "signerName": SIGNER, "username": USER, "groups": ["system:nodes", "system:authenticated"],
+        "signerName": SERVING, "username": USER, "groups": ["system:nodes", "system:authenticated"],
         "usages": ["digital signature", "server auth"], "request": STANDARD.encode(parts.pem()),
     }})
 }
@@ -74,7 +74,10 @@ fn a_nodes_own_names_are_approved() {
         ),
     ];
     for (csr, what) in approved {
-        let expected = Verdict::Approve(format!("node worker-1 serves as {what}"));
+        let expected = Verdict::Approve(Finding {
+            reason: "SlipwayKubeletServing",
+            message: format!("node worker-1 serves as {what}"),
+        });
         assert_eq!(decide(&csr, &policy(), &nodes()), expected);
     }
 }
@@ -410,3 +413,5 @@ fn what_is_not_ours_to_decide_is_left_alone() {
         Verdict::Deny(_)
     ));
 }
+
+mod joining;

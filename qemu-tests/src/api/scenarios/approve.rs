@@ -1,4 +1,4 @@
-//! `slipway checkpoint` as the approver of kubelets' serving certificates: with the rights that it is
+//! `slipway checkpoint` as the approver of kubelets' certificates: with the rights that it is
 //! rendered with, on requests that real users made, and the API's own objects as the judge.
 
 use anyhow::{Context as _, Result, ensure};
@@ -38,6 +38,7 @@ struct Case {
     name: &'static str,
     /// Whose certificate makes the request.
     user: &'static str,
+    groups: &'static [&'static str],
     common_name: &'static str,
     names: &'static [&'static str],
     usage: &'static str,
@@ -48,6 +49,7 @@ struct Case {
 const GOOD: Case = Case {
     name: "good",
     user: "system:node:worker-1",
+    groups: &["system:nodes"],
     common_name: "system:node:worker-1",
     names: &["worker-1", "10.0.2.21"],
     usage: "server auth",
@@ -55,12 +57,26 @@ const GOOD: Case = Case {
     verdict: Some(("Approved", "SlipwayKubeletServing")),
 };
 
+const READY_WORKER: &str = "token-as-a-ready-worker";
+
+/// Somebody shows the token of this cluster.
+const JOINING: Case = Case {
+    name: "joining",
+    user: "system:bootstrap:abcdef",
+    groups: &["system:bootstrappers", pki::TOKEN_GROUP],
+    common_name: "system:node:worker-8",
+    names: &[],
+    usage: "client auth",
+    signer: "kubernetes.io/kube-apiserver-client-kubelet",
+    verdict: Some(("Approved", "SlipwayNodeClient")),
+};
+
 const fn denied(reason: &'static str) -> Option<(&'static str, &'static str)> {
     Some(("Denied", reason))
 }
 
 /// What is nobody's of ours first: when the last one is decided, these were passed over.
-const CASES: [Case; 17] = [
+const CASES: [Case; 22] = [
     Case {
         name: "client-certificate",
         names: &[],
@@ -68,6 +84,35 @@ const CASES: [Case; 17] = [
         signer: "kubernetes.io/kube-apiserver-client-kubelet",
         verdict: None,
         ..GOOD
+    },
+    Case {
+        name: "other-token",
+        user: "system:bootstrap:fedcba",
+        groups: &["system:bootstrappers"],
+        verdict: None,
+        ..JOINING
+    },
+    Case {
+        name: "token-as-a-new-worker",
+        ..JOINING
+    },
+    Case {
+        name: "token-as-the-control-plane",
+        common_name: "system:node:node-a",
+        verdict: denied("ControlPlane"),
+        ..JOINING
+    },
+    Case {
+        name: "token-as-a-stranger",
+        common_name: "system:node:stranger",
+        verdict: denied("UnknownNode"),
+        ..JOINING
+    },
+    Case {
+        name: READY_WORKER,
+        common_name: "system:node:worker-2",
+        verdict: None,
+        ..JOINING
     },
     Case {
         name: "other-signer",
@@ -159,6 +204,7 @@ const CASES: [Case; 17] = [
     Case {
         name: "no-node",
         user: "somebody",
+        groups: &[],
         verdict: denied("NoNode"),
         ..GOOD
     },
@@ -214,8 +260,20 @@ pub fn serving_certificates(context: &Context) -> Result<()> {
             case.name
         );
     }
+    a_name_is_free_when_its_node_is_gone(&admin)?;
     it_outlives_an_api_server(&mut cluster, &health)?;
     approver.terminate(Duration::from_secs(2))
+}
+
+/// No change of the request tells the approver.
+fn a_name_is_free_when_its_node_is_gone(admin: &Client) -> Result<()> {
+    set_ready(admin, "worker-2", "Unknown")?;
+    let case = Case {
+        common_name: "system:node:worker-2",
+        name: READY_WORKER,
+        ..JOINING
+    };
+    is_decided(admin, &case)
 }
 
 fn it_outlives_an_api_server(cluster: &mut Cluster, health: &Client) -> Result<()> {
@@ -242,9 +300,13 @@ fn it_outlives_an_api_server(cluster: &mut Cluster, health: &Client) -> Result<(
 /// The approver's own objects as they are rendered, another node, and everybody's right to ask (on a
 /// node the Node authorizer gives it).
 fn prepare(admin: &Client) -> Result<()> {
-    for part in ["sa", "role", "role-binding"] {
-        let path = format!("manifests/pod-checkpointer-{part}.yaml");
-        let assets = rendered()?;
+    let assets = rendered()?;
+    let own = ["sa", "role", "role-binding"].map(|part| format!("pod-checkpointer-{part}"));
+    for name in own
+        .into_iter()
+        .chain(["csr-approver-role-binding".to_owned()])
+    {
+        let path = format!("manifests/{name}.yaml");
         let asset = assets.get(&path).with_context(|| format!("no {path}"))?;
         let text = std::str::from_utf8(asset.bytes.expose())?;
         let objects = yaml::documents(text).ok().context("it is no YAML")?;
@@ -273,16 +335,20 @@ fn nodes(admin: &Client) -> Result<()> {
         }))?;
         let internal = |address| json!({"type": "InternalIP", "address": address});
         let addresses: Vec<_> = addresses.iter().map(internal).collect();
-        let ready = match name {
-            "worker-2" => "True",
-            _ => "Unknown",
-        };
-        let conditions = json!([{"type": "Ready", "status": ready}]);
         admin.merge_patch(
             &format!("/api/v1/nodes/{name}/status"),
-            &json!({"status": {"addresses": addresses, "conditions": conditions}}),
+            &json!({"status": {"addresses": addresses}}),
         )?;
     }
+    set_ready(admin, "worker-2", "True")
+}
+
+fn set_ready(admin: &Client, node: &str, status: &str) -> Result<()> {
+    let conditions = json!([{"type": "Ready", "status": status}]);
+    admin.merge_patch(
+        &format!("/api/v1/nodes/{node}/status"),
+        &json!({"status": {"conditions": conditions}}),
+    )?;
     Ok(())
 }
 
@@ -362,11 +428,7 @@ fn ask(cluster: &Cluster, case: &Case) -> Result<()> {
         .distinguished_name
         .push(DnType::CommonName, case.common_name);
     let pem = params.serialize_request(&KeyPair::generate()?)?.pem()?;
-    let groups: &[&str] = match case.user.starts_with("system:node:") {
-        true => &["system:nodes"],
-        false => &[],
-    };
-    cluster.client_of(case.user, groups)?.create(&json!({
+    cluster.client_of(case.user, case.groups)?.create(&json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "CertificateSigningRequest",
         "metadata": {"name": case.name},
         "spec": {
