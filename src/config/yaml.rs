@@ -77,6 +77,32 @@ pub fn documents(text: &str) -> Result<Vec<Value>, serde_yaml::Error> {
         .collect()
 }
 
+/// Stands between the texts of [`documents_of_all`], as a document that no manifest has.
+const SEAM: &str = "slipway reads the next manifest";
+
+/// The objects of several texts by one parser, and perhaps a null before them. `None` if anything about the
+/// texts is odd; read one by one, they tell what.
+pub fn documents_of_all(texts: &[&str]) -> Option<Vec<Vec<Value>>> {
+    let mut joined = String::new();
+    for text in texts {
+        if text.contains(SEAM) {
+            return None;
+        }
+        // Three dots end what a text may leave open, and are an error in what it may not.
+        for part in ["---\n", text, "\n...\n--- ", SEAM, "\n"] {
+            joined.push_str(part);
+        }
+    }
+    let (mut all, mut of_one) = (Vec::new(), Vec::new());
+    for document in documents(&joined).ok()? {
+        match document == SEAM {
+            true => all.push(std::mem::take(&mut of_one)),
+            false => of_one.push(document),
+        }
+    }
+    (all.len() == texts.len()).then_some(all)
+}
+
 /// The text as UTF-8 without what is invisible or a line break to only one of the parsers.
 fn characters<'a>(text: &'a [u8], problems: &mut Problems) -> Option<&'a str> {
     if text.len() > MAX_BYTES {

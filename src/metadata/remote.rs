@@ -73,8 +73,18 @@ impl<'a> Remote<'a> {
         headers: &[(&str, &str)],
         max: u64,
     ) -> Result<Reply, Failed> {
-        resolver::refresh(Path::new("/")).map_err(Failed::Finally)?;
-        client.call(Method::GET, url, headers, max, self.deadline.left())
+        let servers = resolver::refresh(Path::new("/")).map_err(Failed::Finally)?;
+        let reply = client.call(Method::GET, url, headers, max, self.deadline.left());
+        reply.map_err(|failed| match (failed, servers.as_deref()) {
+            (Failed::Again(error), Some([])) => {
+                Failed::Again(anyhow!("{error:#}; no name server yet"))
+            }
+            (Failed::Again(error), Some(servers)) => Failed::Again(anyhow!(
+                "{error:#}; names are asked of {}",
+                servers.join(", ")
+            )),
+            (failed, _) => failed,
+        })
     }
 
     fn client(&self, more: &[Vec<u8>]) -> Result<Client> {

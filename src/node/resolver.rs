@@ -22,20 +22,20 @@ const LINK: &str = "/etc/resolv.conf";
 const SERVERS: usize = 3;
 
 /// Writes the name servers that networkd knows by now to where the initrd's resolv.conf points, if it is
-/// slipway's to write.
-pub fn refresh(root: &Path) -> Result<()> {
+/// slipway's to write. Returns them; `None` if somebody else keeps resolv.conf.
+pub fn refresh(root: &Path) -> Result<Option<Vec<String>>> {
     let is_ours = fs::read_link(below(root, LINK)).is_ok_and(|to| to.ends_with(&WRITTEN[1..]));
     if !is_ours {
-        return Ok(());
+        return Ok(None);
     }
     let state = files::read_if_there(&below(root, STATE))?.unwrap_or_default();
     let servers = servers(&String::from_utf8_lossy(&state));
     let mut text = String::new();
-    for server in servers {
+    for server in &servers {
         writeln!(text, "nameserver {server}")?;
     }
     files::write(&below(root, WRITTEN), text.as_bytes(), PUBLIC)?;
-    Ok(())
+    Ok(Some(servers))
 }
 
 /// The addresses of `DNS=`: each may have a port, a link or a name behind it (`10.0.2.3:53%eth0#name`), of which
@@ -102,11 +102,11 @@ mod tests {
         }
         fs::write(below(root, STATE), "DNS=10.0.2.3\n").unwrap();
         fs::write(below(root, LINK), "nameserver 192.0.2.1\n").unwrap();
-        refresh(root).unwrap();
+        assert_eq!(refresh(root).unwrap(), None);
         assert!(!below(root, WRITTEN).exists());
         fs::remove_file(below(root, LINK)).unwrap();
         symlink("../run/slipway/resolv.conf", below(root, LINK)).unwrap();
-        refresh(root).unwrap();
+        assert_eq!(refresh(root).unwrap().unwrap(), ["10.0.2.3"]);
         let through = fs::read_to_string(below(root, LINK)).unwrap();
         assert_eq!(through, "nameserver 10.0.2.3\n");
     }

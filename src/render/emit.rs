@@ -16,7 +16,8 @@ pub fn document(comment: &str, value: &impl Serialize) -> Result<Vec<u8>> {
 
 /// The same of a value that is one already.
 pub fn text(comment: &str, value: &Value) -> Vec<u8> {
-    let mut out = String::new();
+    // Most manifests fit, and growing costs the static C library a map and an unmap each time.
+    let mut out = String::with_capacity(4096);
     for line in comment.lines() {
         out.push_str("# ");
         out.push_str(line);
@@ -39,25 +40,18 @@ const FIRST: [&str; 6] = [
     "labels",
 ];
 
-fn ordered(map: &Map<String, Value>) -> Vec<(&String, &Value)> {
-    let rank = |key: &str| {
-        FIRST
-            .iter()
-            .position(|first| *first == key)
-            .unwrap_or(FIRST.len())
-    };
-    let mut entries: Vec<_> = map.iter().collect();
-    entries.sort_by(|a, b| rank(a.0).cmp(&rank(b.0)).then(a.0.cmp(b.0)));
-    entries
+fn ordered(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let first = FIRST.iter().filter_map(|key| map.get_key_value(*key));
+    first.chain(map.iter().filter(|(key, _)| !FIRST.contains(&key.as_str())))
 }
 
 fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
-    for (index, (key, value)) in ordered(map).into_iter().enumerate() {
+    for (index, (key, value)) in ordered(map).enumerate() {
         // The first line of a mapping inside a list stands behind its dash.
         if index > 0 || out.ends_with('\n') || out.is_empty() {
             pad(out, indent);
         }
-        out.push_str(&scalar(key));
+        scalar(out, key);
         out.push(':');
         match value {
             Value::Object(inner) if !inner.is_empty() => {
@@ -97,7 +91,7 @@ fn inline(out: &mut String, value: &Value, indent: usize) {
     match value {
         Value::String(text) if is_block(text) => block(out, text, indent),
         Value::String(text) => {
-            out.push_str(&scalar(text));
+            scalar(out, text);
             out.push('\n');
         }
         other => {
@@ -143,11 +137,11 @@ fn is_printable(c: char) -> bool {
 }
 
 /// A scalar on one line: plain if nobody could misread it, else double-quoted.
-fn scalar(text: &str) -> String {
+fn scalar(out: &mut String, text: &str) {
     if is_plain(text) {
-        return text.to_owned();
+        return out.push_str(text);
     }
-    let mut out = String::from("\"");
+    out.push('"');
     for c in text.chars() {
         match c {
             '"' => out.push_str("\\\""),
@@ -160,7 +154,6 @@ fn scalar(text: &str) -> String {
         }
     }
     out.push('"');
-    out
 }
 
 /// Words that YAML 1.1 or 1.2 resolves to something other than text, in lower case.
@@ -169,15 +162,18 @@ const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", 
 /// Stricter than YAML asks: digits may begin numbers, dates, times and versions, so whatever
 /// begins with one is quoted; so is most punctuation.
 fn is_plain(text: &str) -> bool {
-    let starts = text.strip_prefix("--").unwrap_or(text);
-    starts.starts_with(|c: char| c.is_ascii_alphabetic() || c == '/' || c == '_')
-        && text
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || " _-./:=,+$()*@~;".contains(c))
-        && !text.contains(": ")
-        && !text.contains("  ")
-        && !text.ends_with([':', ' '])
-        && !RESERVED.contains(&text.to_ascii_lowercase().as_str())
+    let bytes = text.as_bytes();
+    let starts = bytes.strip_prefix(b"--").unwrap_or(bytes);
+    let first = starts.first();
+    // What a space may not follow; the end of the text counts as one.
+    let mut before = b' ';
+    first.is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'_'))
+        && bytes.iter().chain(b" ").all(|&b| {
+            let apart = b != b' ' || !matches!(before, b' ' | b':');
+            before = b;
+            apart && (b.is_ascii_alphanumeric() || b" _-./:=,+$()*@~;".contains(&b))
+        })
+        && !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 
 #[cfg(test)]

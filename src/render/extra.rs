@@ -22,6 +22,11 @@ use crate::node::files::below;
 const MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// All files together.
 const MAX_TOTAL: u64 = 16 * 1024 * 1024;
+/// So many manifests are parsed at once, if they are small: for one of a few lines the parser's own
+/// memory costs more than the lines.
+const GROUP: usize = 64;
+/// The most that they may have together.
+const GROUP_BYTES: usize = 256 * 1024;
 
 /// Reads the manifests that are files of the node below `root`, so that all are inline afterwards.
 ///
@@ -47,8 +52,9 @@ pub fn read(machine: &mut Machine, root: &Path) -> Result<()> {
 }
 
 fn read_file(path: &Path) -> Result<String> {
-    let mut bytes = Vec::new();
     let file = File::open(path).exit(Exit::NotFound)?;
+    let length = file.metadata().map_or(0, |meta| meta.len().min(MAX_BYTES));
+    let mut bytes = Vec::with_capacity(length as usize + 1);
     file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     let long = || anyhow!("it has more than {MAX_BYTES} bytes");
     (bytes.len() as u64 <= MAX_BYTES)
@@ -73,36 +79,53 @@ pub(super) fn render(
         taken.extend(ours.map(|one| (identity(&one.object), one.path.clone())));
     }
     let mut files = Vec::new();
-    for (index, manifest) in manifests.iter().enumerate() {
-        let path = format!("manifests/{}", manifest.name);
-        let (mode, text) = judge(manifest, &path, rendered, &mut taken)
-            .with_context(|| format!("manifests[{index}] ({})", manifest.name))?;
-        files.push((path, mode, text.to_owned().into_bytes()));
+    for group in manifests.chunks(GROUP) {
+        let texts = group.iter().map(text).collect::<Result<Vec<_>>>()?;
+        let mut together = objects_of_all(&texts).into_iter().flatten();
+        for (manifest, text) in group.iter().zip(texts) {
+            let path = format!("manifests/{}", manifest.name);
+            let objects = together
+                .next()
+                .map_or_else(|| Ok(yaml::documents(text)?), Ok);
+            let mode = objects
+                .and_then(|objects| judge(&path, &objects, rendered, &mut taken))
+                .with_context(|| format!("manifests[{}] ({})", files.len(), manifest.name))?;
+            files.push((path, mode, text.to_owned().into_bytes()));
+        }
     }
     Ok(files)
 }
 
-fn judge<'a>(
-    manifest: &'a Manifest,
+fn text(manifest: &Manifest) -> Result<&str> {
+    match &manifest.content {
+        Content::Inline(text) => Ok(text),
+        Content::File(path) => bail!("{path} was not read"),
+    }
+}
+
+/// The objects of several small texts, each text's apart. `None`: one of them needs a closer look.
+fn objects_of_all(texts: &[&str]) -> Option<Vec<Vec<Value>>> {
+    let size: usize = texts.iter().map(|text| text.len()).sum();
+    (size <= GROUP_BYTES).then(|| yaml::documents_of_all(texts))?
+}
+
+/// The file's mode, if there is nothing wrong with what is in it.
+fn judge(
     path: &str,
+    objects: &[Value],
     rendered: &[Pending],
     taken: &mut BTreeMap<[String; 4], String>,
-) -> Result<(u32, &'a str)> {
+) -> Result<u32> {
     ensure!(
         !rendered.iter().any(|one| one.path == path),
         "slipway renders a file of this name itself; choose another, or change it with patches"
     );
-    let text = match &manifest.content {
-        Content::Inline(text) => text,
-        Content::File(path) => bail!("{path} was not read"),
-    };
     let mut mode = PUBLIC;
     let mut count = 0;
-    for (number, object) in yaml::documents(text)?.iter().enumerate() {
-        if object.is_null() {
-            continue;
-        }
-        complete(object).with_context(|| format!("document {}", number + 1))?;
+    // A document of comments only is null.
+    for object in objects.iter().filter(|object| !object.is_null()) {
+        count += 1;
+        complete(object).with_context(|| format!("object {count} in it"))?;
         let key = identity(object);
         if let Some(other) = taken.get(&key) {
             let [_, kind, namespace, name] = key;
@@ -112,10 +135,9 @@ fn judge<'a>(
         if object["kind"] == "Secret" {
             mode = PRIVATE;
         }
-        count += 1;
     }
     ensure!(count > 0, "there is no object in it");
-    Ok((mode, text))
+    Ok(mode)
 }
 
 fn complete(object: &Value) -> Result<()> {

@@ -116,7 +116,8 @@ fn meet(
     };
     for (path, new) in rendered.iter() {
         let old = earlier.get(path);
-        let ours = old.is_some_and(|old| record.get(path) == Some(&hash(old)));
+        let differs = old.filter(|old| old.bytes != new.bytes);
+        let ours = differs.is_some_and(|old| record.get(path) == Some(&hash(old)));
         let (asset, what) = choose(old, new, ours, overwrite);
         merged.take(path, asset, what);
     }

@@ -196,3 +196,54 @@ proptest! {
         prop_assert_eq!(tree(&text).root, json);
     }
 }
+
+#[test]
+fn several_manifests_at_once_are_what_each_is() {
+    let fine = [
+        "a: 1",
+        "a: 1\n---\nb: |\n  text\n",
+        "# nothing\n",
+        "# first\n---\na: [1, 2]\n...\n",
+        "%YAML 1.2\n---\na: 1",
+        "---\n{\"a\": \"b\"}",
+        "a: &x 1\nb: *x\n",
+        "",
+        "--- >+\n  folded\n\n",
+    ];
+    for text in fine {
+        assert!(
+            documents_of_all(&["a: 1", text, "b: 1"]).is_some(),
+            "{text:?}"
+        );
+    }
+    let together = documents_of_all(&fine).unwrap();
+    for (text, objects) in fine.iter().zip(together) {
+        let alone: Vec<_> = documents(text).unwrap();
+        let there = |all: Vec<Value>| {
+            all.into_iter()
+                .filter(|one| !one.is_null())
+                .collect::<Vec<_>>()
+        };
+        let (objects, alone) = (there(objects), there(alone));
+        assert_eq!(objects.len(), alone.len(), "{text:?}");
+        if !text.contains(">+") {
+            assert_eq!(objects, alone, "{text:?}");
+        }
+    }
+    let odd = [
+        "a: [1",
+        "a: \"b",
+        "a: *x",
+        "a: 1\na: 2",
+        "--- slipway reads the next manifest",
+        "a: !t 1",
+        "\t- a",
+    ];
+    for text in odd {
+        assert_eq!(
+            documents_of_all(&["a: &x 1", text, "b: 1]\""]),
+            None,
+            "{text:?}"
+        );
+    }
+}

@@ -63,8 +63,11 @@ fn what_is_broken_is_named() {
         (&[("a.yaml", &twice)], "\"k\" is given twice at line 5"),
         (&[("a.yaml", "a: [b\n")], "at line 2"),
         (&[("a.yaml", "# none\n")], "there is no object in it"),
-        (&[("a.yaml", &list)], "document 1: a list is no object"),
-        (&[("a.yaml", &second)], "document 2: it has no apiVersion"),
+        (&[("a.yaml", &list)], "object 1 in it: a list is no object"),
+        (
+            &[("a.yaml", &second)],
+            "object 2 in it: it has no apiVersion",
+        ),
         (
             &[("a.yaml", "apiVersion: v1\nkind: Pod\n")],
             "it has no metadata.name",

@@ -100,6 +100,8 @@ fn launched(node: &Node) -> Result<()> {
 
 /// The controllers and the scheduler make pods, and pods reach what they need.
 fn works(node: &Node) -> Result<()> {
+    // The API answers again; what it says is from before the power cut.
+    cluster::wait_until_ready(node)?;
     pods::deploy(node, pods::INTERVAL)?;
     pods::resolve_and_reach(node)?;
     cluster::wait_until_ready(node)

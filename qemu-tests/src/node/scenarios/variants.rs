@@ -113,11 +113,10 @@ fn root_is_enough(node: &Node) -> Result<()> {
             address,
             "-verify_return_error",
         ]);
-        let said = node.run(&openssl)?;
+        let said = node.run(&openssl)?.success();
         ensure!(
-            said.success().is_ok() == is_right,
-            "openssl with {authority}: {}",
-            !is_right
+            said.is_ok() == is_right,
+            "openssl with {authority}: {said:?}"
         );
         let option = format!("--certificate-authority={authority}");
         let nodes = node.kubectl(&[&option, "get", "nodes"], "");

@@ -26,7 +26,7 @@ cluster:
 
 /// The device lacks the entry: exit code 4, and what to give QEMU.
 pub fn missing(context: &Context) -> Result<()> {
-    let console = refused(context, None)?;
+    let console = refused(context, "", None)?;
     says(
         &console,
         &["status=4", "-fw_cfg name=opt/dev.slipway/machine"],
@@ -35,17 +35,31 @@ pub fn missing(context: &Context) -> Result<()> {
 
 /// Exit code 3, and every problem with its line.
 pub fn invalid(context: &Context) -> Result<()> {
-    let console = refused(context, Some(INVALID.as_bytes()))?;
+    let console = refused(context, "", Some(INVALID.as_bytes()))?;
     says(
         &console,
         &["status=3", "line 4", "nane", "line 5", "node.address"],
     )
 }
 
-/// Boots with the document; what the console said when the boot ended in emergency mode. It stays there, and
+/// A document behind a name that nobody knows: the name servers of the network are asked, and named.
+pub fn name(context: &Context) -> Result<()> {
+    let hash = "0".repeat(64);
+    let kernel = format!(
+        "slipway.platform=url slipway.config=https://metadata.invalid/machine slipway.config.hash=sha256-{hash} slipway.timeout=20s"
+    );
+    let console = refused(context, &kernel, None)?;
+    says(
+        &console,
+        &["status=4", "names are asked of 10.0.2.3", "after 20s"],
+    )
+}
+
+/// Boots with the document and this on the kernel's command line; what the console said when the boot ended in emergency mode. It stays there, and
 /// nothing was kept.
-fn refused(context: &Context, document: Option<&[u8]>) -> Result<String> {
+fn refused(context: &Context, kernel: &str, document: Option<&[u8]>) -> Result<String> {
     let mut machine = Machine::create(&context.image, &context.work, Medium::FwCfg, document)?;
+    machine.spec.kernel = kernel.to_owned();
     let mut vm = machine.boot()?;
     vm.console
         .wait(has("emergency mode:"), machine.accel.scale(INITRD))?;

@@ -14,6 +14,7 @@ use anyhow::Result;
 pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-missing", metadata::missing),
     vm("metadata-invalid", metadata::invalid),
+    vm("metadata-name", metadata::name),
     vm("metadata-none", surroundings::none),
     vm("metadata-fw-cfg", sources::fw_cfg),
     vm("metadata-credential", sources::credential),
