@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(600);
 /// Long enough that nothing is due before it is ordered, and short enough that nobody takes it for a default.
 const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 2h\n";
 
+/// A renewal takes a second; whoever notices it late is seen too.
+const AFTERWARDS: Duration = Duration::from_secs(15);
+
 const EXIT_REFUSED: i32 = 6;
 
 /// What Prometheus reads.
@@ -211,6 +214,7 @@ fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
 fn under_the_prober(node: &Node, act: impl FnOnce(&Node) -> Result<()>) -> Result<Report> {
     let prober = launch::probe(node)?;
     act(node)?;
+    std::thread::sleep(AFTERWARDS);
     let in_pod = seen_in_pod(node)?;
     let mut report = launch::end_probe(node, prober)?;
     report.series.extend(in_pod.series);
