@@ -186,6 +186,7 @@ fn trust(reader: &mut Reader, cluster: Option<&Cluster>) -> Option<(Etcd, Certif
     let etcd = certificates::etcd(reader);
     let certificates = certificates::certificates(reader);
     let join = api::join(reader, cluster);
+    certificates::without_a_signer(reader);
     Some((etcd?, certificates?, join?))
 }
 
