@@ -7,6 +7,7 @@ mod api;
 mod arguments;
 mod certificates;
 mod cluster;
+mod flags;
 mod images;
 mod kubelet;
 mod manifests;
@@ -119,7 +120,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
     let encryption = policy::encryption(reader);
     let audit_policy = policy::audit(reader);
     let pod_security = policy::pod_security(reader);
-    let arguments = arguments::arguments(reader);
+    let arguments = arguments::arguments(reader, cluster);
     role::of_components_that_run(reader, network);
     let patches = manifests::patches(reader);
     let manifests = manifests::manifests(reader);
