@@ -54,6 +54,10 @@ const PROTECTED: &[(&str, &[(&str, &str)])] = &[
             ("etcd-servers", "use etcd.external.endpoints"),
             ("kubelet-certificate-authority", OWN),
             ("kubelet-client-*", OWN),
+            (
+                "oidc-*",
+                "use authentication.jwt: with slipway's --authentication-config, kube-apiserver takes none of them",
+            ),
             ("proxy-client-*", OWN),
             ("secure-port", "use api.port"),
             ("service-account-issuer", OWN),

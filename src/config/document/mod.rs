@@ -9,6 +9,7 @@ mod certificates;
 mod cluster;
 mod flags;
 mod images;
+mod jwt;
 mod kubelet;
 mod manifests;
 mod policy;
@@ -117,6 +118,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
     let images = images::images(reader);
     let network = network(reader);
     let kubelet = kubelet::kubelet(reader, place.api.as_ref());
+    let jwt = jwt::authenticators(reader);
     let encryption = policy::encryption(reader);
     let audit_policy = policy::audit(reader);
     let pod_security = policy::pod_security(reader);
@@ -142,6 +144,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
         images,
         network: network?,
         kubelet,
+        jwt,
         encryption: encryption?,
         audit_policy,
         pod_security: pod_security?,
