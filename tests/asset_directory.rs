@@ -10,8 +10,10 @@ use std::time::{Duration, SystemTime};
 use slipway::config::{self, Machine};
 use slipway::exit::{Exit, exit_of};
 use slipway::node::tree;
-use slipway::pki::Given;
-use slipway::render::directory::{Rendered, What, load, refuse_conversion, to_directory};
+use slipway::pki::{Given, Order};
+use slipway::render::directory::{
+    Rendered, What, load, refuse_conversion, to_directory, to_directory_with,
+};
 use slipway::render::install::install;
 
 fn machine(api: &str) -> Machine {
@@ -336,6 +338,27 @@ fn a_renewed_certificate_changes_the_static_pods_that_read_it() {
         "tls/.inventory.json",
         "tls/apiserver.crt",
         "tls/apiserver.key",
+    ];
+    assert_eq!(changes(&second), expected.map(|path| (path, What::Changed)));
+}
+
+#[test]
+fn a_renewed_client_changes_the_static_pod_whose_kubeconfig_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    render(&folder, STATIC, false);
+    let order = Order {
+        renew: vec!["tls/kube-scheduler".to_owned()],
+        ..Order::default()
+    };
+    let dated = || Ok(now());
+    let (machine, given) = (machine(STATIC), Given::default());
+    let second = to_directory_with(&machine, &given, &folder, dated, false, &order).unwrap();
+    let expected = [
+        "static-manifests/kube-scheduler.yaml",
+        "tls/.inventory.json",
+        "tls/kube-scheduler.crt",
+        "tls/kube-scheduler.key",
     ];
     assert_eq!(changes(&second), expected.map(|path| (path, What::Changed)));
 }

@@ -7,6 +7,7 @@ use slipway::config::yaml;
 use super::{all, texts};
 
 mod original;
+mod ports;
 
 /// Cases whose control plane is an object of its own API.
 fn self_hosted() -> impl Iterator<Item = &'static Assets> {
