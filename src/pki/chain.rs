@@ -50,6 +50,12 @@ fn authority(one: &Certificate, below: usize, now: OffsetDateTime) -> Result<()>
             .is_none_or(|usage| usage & SIGNS_CERTIFICATES != 0),
         "it must not sign certificates (keyUsage without keyCertSign)"
     );
+    if let Some(limit) = &one.limit {
+        bail!(
+            "it has {limit}, with which not every part of Kubernetes verifies what is signed below it; give an \
+             authority without"
+        );
+    }
     ensure!(
         begins <= now,
         "it begins on {}; is the clock right?",

@@ -3,6 +3,7 @@
 use anyhow::{Result, anyhow};
 
 use super::authority::{Document, Generation, as_document, begin};
+use super::inventory::date;
 use super::round::Round;
 use super::table::{CA, NEXT, PREVIOUS, Wanted};
 use crate::exit::{Exit, fail};
@@ -47,8 +48,8 @@ pub fn trust(
         );
     }
     let mut wanted = wanted.clone();
-    // Two of one name can be told apart by their keys only, which people cannot.
-    wanted.common_name += &format!(" {}", round.task.now.date());
+    // Two of one name can be told apart by their keys only, which people cannot and some verifiers do not.
+    wanted.common_name += &format!(" {}", date(round.task.now)?);
     let next = begin(round, &wanted, document)?;
     round.note(NEXT, "a rotation begins");
     Ok((current, Some((NEXT, next))))

@@ -22,6 +22,10 @@ pub const CLIENT: &[u8] = b"\x2b\x06\x01\x05\x05\x07\x03\x02";
 const ANY_PURPOSE: &[u8] = b"\x55\x1d\x25\x00";
 /// id-ce: the first two bytes of the extensions that are read; the third says which.
 const EXTENSION: [u8; 2] = [0x55, 0x1d];
+/// Which names those below may have.
+const NAME_CONSTRAINTS: &[u8] = b"\x55\x1d\x1e";
+/// What may be critical: every verifier knows key usage, basic constraints and purposes.
+const KNOWN: [&[u8]; 3] = [b"\x55\x1d\x0f", b"\x55\x1d\x13", b"\x55\x1d\x25"];
 /// Attributes of a name.
 pub const COMMON_NAME: &[u8] = b"\x55\x04\x03";
 pub const ORGANIZATION: &[u8] = b"\x55\x04\x0a";
@@ -52,6 +56,9 @@ pub struct Certificate {
     purposes: Option<Vec<Vec<u8>>>,
     /// Subject key identifier.
     pub key_id: Option<Vec<u8>>,
+    /// An extension with which a verifier may refuse what is below: name constraints, or a critical one that
+    /// not every verifier knows.
+    pub limit: Option<String>,
 }
 
 impl Certificate {
@@ -186,16 +193,18 @@ fn text_of(name: &[u8]) -> String {
             [0x55, 4, 8] => "ST".to_owned(),
             [0x55, 4, 10] => "O".to_owned(),
             [0x55, 4, 11] => "OU".to_owned(),
-            oid => der::arcs(oid)
-                .unwrap_or_default()
-                .iter()
-                .map(u64::to_string)
-                .collect::<Vec<_>>()
-                .join("."),
+            oid => dotted(oid),
         };
         format!("{kind}={}", String::from_utf8_lossy(part.value))
     };
     parts.iter().map(text).collect::<Vec<_>>().join(", ")
+}
+
+/// An object identifier as people write it, e.g. `2.5.29.30`.
+fn dotted(oid: &[u8]) -> String {
+    let arcs = der::arcs(oid).unwrap_or_default();
+    let numbers: Vec<_> = arcs.iter().map(u64::to_string).collect();
+    numbers.join(".")
 }
 
 fn read(bytes: &[u8]) -> Result<Certificate> {
@@ -235,8 +244,14 @@ fn read(bytes: &[u8]) -> Result<Certificate> {
 
 fn extension(certificate: &mut Certificate, mut reader: Der<'_>) -> Result<()> {
     let oid = reader.take(der::OID)?.0;
-    reader.flag()?;
+    let critical = reader.flag()?;
     let mut value = reader.take(der::OCTET_STRING)?;
+    if oid == NAME_CONSTRAINTS || critical && !KNOWN.contains(&oid) {
+        certificate.limit = Some(match oid {
+            NAME_CONSTRAINTS => "nameConstraints".to_owned(),
+            oid => format!("the critical extension {}", dotted(oid)),
+        });
+    }
     let Some(&[which]) = oid.strip_prefix(&EXTENSION) else {
         return Ok(());
     };

@@ -50,12 +50,15 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     tls::render(&mut out, secrets)?;
     kubeconfig::render(&mut out, machine, secrets)?;
     etcd::render(&mut out, machine)?;
-    kubelet::render(&mut out, machine)?;
+    kubelet::render(&mut out, machine, secrets.can_sign())?;
     apiserver::render(&mut out, machine, secrets)?;
     controller_manager::render(&mut out, machine, secrets)?;
     scheduler::render(&mut out, machine)?;
     shared::render(&mut out, machine)?;
-    join::render(&mut out, secrets)?;
+    // Where somebody else signs, nobody joins by a token: its first step ends with a signature made here.
+    if secrets.can_sign() {
+        join::render(&mut out, secrets)?;
+    }
     checkpointer::render(&mut out, machine)?;
     proxy::render(&mut out, machine)?;
     dns::render(&mut out, machine)?;

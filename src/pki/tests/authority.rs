@@ -27,6 +27,20 @@ fn what_is_wrong_with_a_chain_is_said() {
     openssl.authority("crl", "/CN=Crl", None, "keyUsage=cRLSign");
     openssl.key("twice", "P-256");
     openssl.authority("twice", "/DC=com/DC=example/CN=Twice", None, "");
+    for (name, extra) in [
+        ("named", "nameConstraints=permitted;DNS:example.com"),
+        ("strange", "1.2.3.4=critical,ASN1:NULL"),
+        (
+            "policies",
+            "policyConstraints=critical,requireExplicitPolicy:0",
+        ),
+        ("harmless", "1.2.3.4=ASN1:NULL"),
+    ] {
+        openssl.key(name, "P-256");
+        openssl.authority(name, &format!("/CN={name}"), None, extra);
+    }
+    openssl.key("under", "P-256");
+    openssl.authority("under", "/CN=Under", Some("named"), "");
     openssl.key("impostor", "rsa:2048");
     openssl.authority("impostor", "/C=NL/O=Example/CN=Root", None, "");
     let read = |names: &[&str]| -> String {
@@ -74,6 +88,21 @@ fn what_is_wrong_with_a_chain_is_said() {
         (read(&["leaf"]), "leaf", "it is no authority"),
         (read(&["crl"]), "crl", "keyUsage without keyCertSign"),
         (read(&["twice"]), "twice", "two parts of one kind"),
+        (
+            read(&["under", "named"]),
+            "under",
+            "certificate 2 (CN=named): it has nameConstraints, ",
+        ),
+        (
+            read(&["strange"]),
+            "strange",
+            "certificate 1 (CN=strange): it has the critical extension 1.2.3.4,",
+        ),
+        (
+            read(&["policies"]),
+            "policies",
+            "it has the critical extension 2.5.29.36,",
+        ),
         (read(&["root"]).repeat(9), "root", "it has 9 certificates"),
         ("nothing".to_owned(), "root", "it holds no PEM certificate"),
     ];
@@ -84,6 +113,8 @@ fn what_is_wrong_with_a_chain_is_said() {
         assert!(text.contains("certificates.authority"), "{text}");
         assert!(text.contains(expected), "{text}\nshould say: {expected}");
     }
+    let (machine, given) = own(&read(&["harmless"]), Some(&openssl.read("harmless.key")));
+    ensure(&machine, &given, &Assets::default(), at(1)).unwrap();
     let (machine, given) = own(&read(&["inter", "root"]), Some(&openssl.read("inter.key")));
     assert!(
         why(&machine, &given, 3700)

@@ -95,13 +95,18 @@ fn a_made_authority_is_followed_by_another() {
     assert_eq!(all.each_ref().map(count), [1, 2, 2, 1]);
     let common_name =
         |secrets: &Secrets| secrets.inventory.certificates["tls/ca"].common_name.clone();
-    assert_eq!(common_name(&all[3]), "kube-ca 2026-11-27");
-    // And again, from the second to a third.
+    assert_eq!(common_name(&all[3]), "kube-ca 2026-11-27T11:06:40Z");
+    // And again, from the second to a third, on the same day.
     let assets = rendered(&machine, &all[3]);
-    assert_eq!(
-        count(&step(&machine, &given, &assets, Step::Trust).unwrap().0),
-        2
-    );
+    let order = Order {
+        step: Some(Step::Trust),
+        ..Order::default()
+    };
+    let later = at(9) + Duration::from_secs(61);
+    let (third, _) = ensure_with(&machine, &given, &assets, later, &order).unwrap();
+    assert_eq!(count(&third), 2);
+    let next = &third.inventory.certificates["tls/ca-next"];
+    assert_eq!(next.common_name, "kube-ca 2026-11-27T11:07:41Z");
 }
 
 #[test]
