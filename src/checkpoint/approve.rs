@@ -2,39 +2,49 @@
 //!
 //! A node's kubelet asks for a certificate of its own name and addresses, and for nothing else; what a
 //! certificate of another's address would let it do is answer in that kubelet's place when the API
-//! server asks for logs, or opens a shell. So what is not beyond doubt is denied, with words that a
-//! person can act on, and never left pending: a pending request says nothing.
+//! server asks for logs, or opens a shell. Who shows a bootstrap token asks for a client certificate
+//! of the node that it is to be; of another's name, that would be the right to read the Secrets of that
+//! node's pods. Kubernetes' own approver looks at no names, so it has no say in that. What is not
+//! beyond doubt is denied, with words that a person can act on, and not left pending: a pending request
+//! says nothing. One doubt passes by itself: whether a node that joins under the name of another is that
+//! one, installed anew.
 
-use std::net::IpAddr;
+mod joining;
+mod serving;
 
 use serde_json::Value;
 
 use super::policy::Policy;
-use crate::config::quote;
+use crate::config::{names, quote};
+use crate::pki::TOKEN_GROUP;
 use crate::pki::csr::{self, Request};
 
-/// The only signer whose requests are judged.
-pub const SIGNER: &str = "kubernetes.io/kubelet-serving";
-/// The reason of every approval.
-pub const APPROVED: &str = "SlipwayKubeletServing";
+/// The signer whose requests are all judged.
+const SERVING: &str = "kubernetes.io/kubelet-serving";
+/// Of this one, those of token holders; nodes that renew are the controller-manager's.
+const CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
+/// What the API server's nodes are known by.
+const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is another signer's, or decided already.
     Ignore,
-    /// It is approved; says of what.
-    Approve(String),
+    /// It is approved.
+    Approve(Finding),
+    /// It may be approved later; says what for.
+    Wait(String),
     /// It is denied.
-    Deny(Refusal),
+    Deny(Finding),
 }
 
-/// Why a request is denied.
+/// Why a request is approved or denied.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refusal {
+pub struct Finding {
     /// One CamelCase word.
     pub reason: &'static str,
-    /// A sentence with what was asked for, and what would have been right.
+    /// A sentence with what was asked for, and what would have been right instead.
     pub message: String,
 }
 
@@ -43,8 +53,14 @@ pub fn decide(csr: &Value, policy: &Policy, nodes: &[Value]) -> Verdict {
     if !is_open(csr) {
         return Verdict::Ignore;
     }
-    match judge(&csr["spec"], policy, nodes) {
-        Ok(what) => Verdict::Approve(what),
+    let spec = &csr["spec"];
+    let (reason, judged) = match spec["signerName"] == SERVING {
+        true => ("SlipwayKubeletServing", serving::judge(spec, policy, nodes)),
+        false => ("SlipwayNodeClient", joining::judge(spec, policy, nodes)),
+    };
+    match judged {
+        Ok(message) => Verdict::Approve(Finding { reason, message }),
+        Err(refusal) if refusal.reason == joining::NOT_YET => Verdict::Wait(refusal.message),
         Err(refusal) => Verdict::Deny(refusal),
     }
 }
@@ -53,150 +69,92 @@ pub fn decide(csr: &Value, policy: &Policy, nodes: &[Value]) -> Verdict {
 pub fn is_open(csr: &Value) -> bool {
     let decided = ["Approved", "Denied", "Failed"];
     let conditions = csr["status"]["conditions"].as_array();
-    csr["spec"]["signerName"] == SIGNER
+    let spec = &csr["spec"];
+    let is_ours = match spec["signerName"].as_str() {
+        Some(SERVING) => true,
+        Some(CLIENT) => is_in(TOKEN_GROUP, spec),
+        _ => false,
+    };
+    is_ours
         && !conditions.into_iter().flatten().any(|condition| {
             let kind = condition["type"].as_str().unwrap_or_default();
             decided.contains(&kind)
         })
 }
 
-fn judge(spec: &Value, policy: &Policy, nodes: &[Value]) -> Result<String, Refusal> {
-    let user = spec["username"].as_str().unwrap_or_default();
-    let node = requester(user, &spec["groups"])?;
-    let known = policy.has_name(node);
-    check(known, "UnknownNode", || {
-        format!(
-            "{node} is none of the machine document's nodes.names ({})",
-            policy.names()
-        )
-    })?;
-    check(usages_fit(&spec["usages"]), "UnexpectedUsages", || {
-        format!(
-            "usages {}; a kubelet's serving certificate is for \"digital signature\" and \"server auth\", \
-             with RSA also \"key encipherment\", and for nothing else",
-            spec["usages"]
-        )
-    })?;
-    let request = read(spec)?;
-    names_fit(&request, user, node)?;
-    for address in &request.addresses {
-        address_fits(*address, node, policy, nodes)?;
-    }
-    let addresses = request.addresses.iter().map(IpAddr::to_string);
-    let names: Vec<_> = request.dns_names.iter().cloned().chain(addresses).collect();
-    Ok(format!("node {node} serves as {}", names.join(", ")))
+/// Whether the requester is of a group, on the API server's word.
+fn is_in(group: &str, spec: &Value) -> bool {
+    let groups = spec["groups"].as_array();
+    groups.into_iter().flatten().any(|known| known == group)
 }
 
 fn check(
     good: bool,
     reason: &'static str,
     message: impl FnOnce() -> String,
-) -> Result<(), Refusal> {
+) -> Result<(), Finding> {
     match good {
         true => Ok(()),
-        false => Err(Refusal {
+        false => Err(Finding {
             reason,
             message: message(),
         }),
     }
 }
 
-/// The name of the node whose kubelet asks. The API server wrote down who asked: `username` and `groups`
-/// are what it authenticated.
-fn requester<'a>(user: &'a str, groups: &Value) -> Result<&'a str, Refusal> {
-    let is_node = groups
-        .as_array()
-        .is_some_and(|groups| groups.iter().any(|group| group == "system:nodes"));
-    match user
-        .strip_prefix("system:node:")
-        .filter(|name| is_node && !name.is_empty())
-    {
-        Some(node) => Ok(node),
-        None => Err(Refusal {
-            reason: "NoNode",
-            message: format!(
-                "{user} is no node; a kubelet asks for its own serving certificate itself"
-            ),
-        }),
-    }
+/// No API server has a Node of another name, but users of any name can be made; and what stands in a
+/// certificate is read by others, who take a star for every name.
+fn check_known(node: &str, policy: &Policy) -> Result<(), Finding> {
+    names::node(node).map_err(|error| Finding {
+        reason: "NoNodeName",
+        message: format!("{} is no node's name: {error}", quote(node)),
+    })?;
+    check(policy.has_name(node), "UnknownNode", || {
+        format!(
+            "{node} is none of the machine document's nodes.names ({})",
+            policy.names()
+        )
+    })
 }
 
-/// The two sets that the signer accepts too (ValidateKubeletServingCSR in pkg/apis/certificates).
-fn usages_fit(usages: &Value) -> bool {
-    let usages = usages.as_array().map(Vec::as_slice).unwrap_or_default();
-    let mut usages: Vec<_> = usages
-        .iter()
-        .map(|usage| usage.as_str().unwrap_or_default())
-        .collect();
-    usages.sort_unstable();
-    usages == ["digital signature", "server auth"]
-        || usages == ["digital signature", "key encipherment", "server auth"]
+/// The two sets that the signers accept too (ValidateKubeletServingCSR and ValidateKubeletClientCSR in
+/// pkg/apis/certificates): the second is for an RSA key.
+fn usages_fit(usages: &Value, purpose: &str) -> Result<(), Finding> {
+    let asked = usages.as_array().map(Vec::as_slice).unwrap_or_default();
+    let asks = |usage: &str| asked.iter().filter(|asked| *asked == usage).count();
+    let needed = asks("digital signature") == 1 && asks(purpose) == 1;
+    let fit = needed && asked.len() == 2 + asks("key encipherment").min(1);
+    check(fit, "UnexpectedUsages", || {
+        format!(
+            "usages {usages}; a kubelet's certificate is for \"digital signature\" and \"{purpose}\", \
+             with RSA also \"key encipherment\", and for nothing else"
+        )
+    })
 }
 
-fn read(spec: &Value) -> Result<Request, Refusal> {
+fn read(spec: &Value) -> Result<Request, Finding> {
     use base64::{Engine, engine::general_purpose::STANDARD};
     let encoded = spec["request"].as_str().unwrap_or_default();
     let pem = STANDARD.decode(encoded).unwrap_or_default();
-    csr::parse(&pem).map_err(|error| Refusal {
+    csr::parse(&pem).map_err(|error| Finding {
         reason: "UnexpectedRequest",
         message: format!("the request is not what a kubelet writes: {error:#}"),
     })
 }
 
-fn names_fit(request: &Request, user: &str, node: &str) -> Result<(), Refusal> {
-    let subject = (&*request.common_name, &*request.organization);
-    check(subject == (user, "system:nodes"), "ForeignSubject", || {
-        let (name, organization) = subject;
-        format!(
-            "{user} asks for the subject CN={}, O={}; its own is CN={user:?}, O=\"system:nodes\"",
-            quote(name),
-            quote(organization)
-        )
-    })?;
-    let foreign = request.dns_names.iter().find(|name| *name != node);
-    check(foreign.is_none(), "ForeignName", || {
-        let foreign = foreign.map(String::as_str).unwrap_or_default();
-        let foreign = quote(foreign);
-        format!("node {node} asks for the name {foreign}; it may have its own only")
-    })?;
-    let named = !(request.dns_names.is_empty() && request.addresses.is_empty());
-    check(named, "NoNames", || {
-        format!("node {node} asks for no name and no address")
-    })
+/// The Node of that name.
+fn node_of<'a>(name: &str, nodes: &'a [Value]) -> Option<&'a Value> {
+    nodes.iter().find(|node| name_of(node) == name)
 }
 
-fn address_fits(
-    address: IpAddr,
-    node: &str,
-    policy: &Policy,
-    nodes: &[Value],
-) -> Result<(), Refusal> {
-    check(policy.has_address(address), "AddressOutOfRange", || {
-        let networks = policy.networks();
-        format!(
-            "node {node} asks for {address}, which is in none of the machine document's nodes.addresses ({networks})"
-        )
-    })?;
-    let owner = nodes.iter().find_map(|other| {
-        let name = other["metadata"]["name"].as_str()?;
-        (name != node && claims(other, address)).then_some(name)
-    });
-    check(owner.is_none(), "ForeignAddress", || {
-        let owner = owner.unwrap_or_default();
-        format!(
-            "node {node} asks for {address}, which is an address of node {owner}; if that one is gone, delete its Node"
-        )
-    })
+fn name_of(node: &Value) -> &str {
+    node["metadata"]["name"].as_str().unwrap_or_default()
 }
 
-fn claims(node: &Value, address: IpAddr) -> bool {
-    let addresses = node["status"]["addresses"].as_array();
-    addresses.into_iter().flatten().any(|entry| {
-        let claimed = entry["address"].as_str().unwrap_or_default();
-        claimed
-            .parse::<IpAddr>()
-            .is_ok_and(|claimed| claimed.to_canonical() == address)
-    })
+/// Whether a node carries the control plane: by the document, or by the label, which no kubelet may set.
+fn is_control_plane(name: &str, policy: &Policy, nodes: &[Value]) -> bool {
+    let is_labelled = |node: &Value| !node["metadata"]["labels"][CONTROL_PLANE_LABEL].is_null();
+    policy.is_control_plane(name) || node_of(name, nodes).is_some_and(is_labelled)
 }
 
 #[cfg(test)]

@@ -2,7 +2,8 @@
 //! kube-system/pod-checkpointer.
 //!
 //! In this first form it keeps no checkpoints. It approves the requests of kubelets for serving
-//! certificates, which Kubernetes leaves to the cluster's builder: [`approve`] judges (pure), [`watch`]
+//! certificates, and of nodes that join for their first client certificate, which Kubernetes leaves to
+//! the cluster's builder: [`approve`] judges (pure), [`watch`]
 //! looks and acts. Every control-plane node runs one; they agree, because they judge alike, and the
 //! second to act meets a conflict.
 
@@ -21,7 +22,7 @@ use anyhow::{Context, Result};
 use crate::node::signals;
 use crate::report::Reporter;
 use health::Health;
-pub use policy::Policy;
+pub use policy::{Lists, Policy};
 
 /// What `slipway checkpoint` was asked to do.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
     let health = Health::serve(door, "the API server was not asked yet");
     let policy = &options.policy;
     reporter.title(&format!(
-        "slipway {} · keeps no checkpoints yet · approves serving certificates of {} at {}",
+        "slipway {} · keeps no checkpoints yet · lets in nodes {} and approves their serving certificates at {}",
         env!("CARGO_PKG_VERSION"),
         policy.names(),
         policy.networks()

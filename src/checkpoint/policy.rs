@@ -1,49 +1,57 @@
-//! Whose serving certificates are approved: `nodes:` of the machine document, as arguments.
+//! Whose certificates are approved: `nodes:` of the machine document, and what the API server is called,
+//! as arguments.
 
 use std::net::IpAddr;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, anyhow};
 use ipnet::IpNet;
+
+use crate::config::names;
 
 /// What a node of the cluster may be called, and where it may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     names: Vec<String>,
     networks: Vec<IpNet>,
+    control_plane: Vec<String>,
+    reserved_names: Vec<String>,
+    reserved_addresses: Vec<IpNet>,
+}
+
+/// The lists that a policy is made of, each separated by commas.
+#[derive(Clone, Copy, Debug)]
+pub struct Lists<'a> {
+    /// Node names, each with at most one `*`.
+    pub names: &'a str,
+    /// Networks that nodes' addresses are in.
+    pub networks: &'a str,
+    /// The names of nodes that carry the control plane.
+    pub control_plane: &'a str,
+    /// Names of the API server, some with a first label `*`.
+    pub reserved_names: &'a str,
+    /// Addresses of the API server.
+    pub reserved_addresses: &'a str,
 }
 
 impl Policy {
-    /// From lists separated by commas: node names, each with at most one `*`, and networks.
-    pub fn parse(names: &str, networks: &str) -> Result<Self> {
-        let names: Vec<_> = names
-            .split(',')
-            .map(|name| name.trim().to_owned())
-            .collect();
+    /// From its lists.
+    pub fn parse(lists: &Lists<'_>) -> Result<Self> {
+        let names = split(lists.names);
         for name in &names {
-            let stars = name.matches('*').count();
-            ensure!(!name.is_empty(), "an empty node name; `*` is every name");
-            ensure!(stars < 2, "the node name {name:?} has more than one `*`");
+            names::pattern(name).map_err(|error| anyhow!("--node-names: {error}"))?;
         }
-        let network = |text: &str| {
-            let text = text.trim();
-            let address = || text.parse::<IpAddr>().map(IpNet::from);
-            let network = text.parse().or_else(|_| address());
-            network.with_context(|| format!("{text:?} is no network, e.g. 10.0.2.0/24"))
-        };
-        let networks = networks.split(',').map(network).collect::<Result<_>>()?;
-        Ok(Self { names, networks })
+        Ok(Self {
+            names,
+            networks: networks(lists.networks)?,
+            control_plane: split(lists.control_plane),
+            reserved_names: split(lists.reserved_names),
+            reserved_addresses: networks(lists.reserved_addresses)?,
+        })
     }
 
     /// Whether a node may have that name. A `*` stands for any text, also for none.
     pub fn has_name(&self, name: &str) -> bool {
-        self.names
-            .iter()
-            .any(|pattern| match pattern.split_once('*') {
-                None => pattern == name,
-                Some((begin, end)) => name
-                    .strip_prefix(begin)
-                    .is_some_and(|rest| rest.ends_with(end)),
-            })
+        self.names.iter().any(|pattern| names::fits(pattern, name))
     }
 
     /// Whether a node may have that address.
@@ -51,6 +59,26 @@ impl Policy {
         self.networks
             .iter()
             .any(|network| network.contains(&address))
+    }
+
+    /// Whether a node of that name carries the control plane.
+    pub fn is_control_plane(&self, name: &str) -> bool {
+        self.control_plane.iter().any(|known| known == name)
+    }
+
+    /// Whether clients look for the API server under that name. A certificate's star is one label.
+    pub fn is_reserved_name(&self, name: &str) -> bool {
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        self.reserved_names.iter().any(|reserved| {
+            let below = reserved.strip_prefix("*.");
+            reserved == name || (below.is_some() && below == parent)
+        })
+    }
+
+    /// Whether clients look for the API server at that address.
+    pub fn is_reserved_address(&self, address: IpAddr) -> bool {
+        let mut reserved = self.reserved_addresses.iter();
+        reserved.any(|network| network.contains(&address))
     }
 
     /// The names, for people.
@@ -65,13 +93,50 @@ impl Policy {
     }
 }
 
+fn split(list: &str) -> Vec<String> {
+    list.split(',').map(|name| name.trim().to_owned()).collect()
+}
+
+fn networks(list: &str) -> Result<Vec<IpNet>> {
+    let network = |text: &str| {
+        let text = text.trim();
+        let address = || text.parse::<IpAddr>().map(|one| one.to_canonical().into());
+        let network = text.parse().or_else(|_| address());
+        network.with_context(|| format!("{text:?} is no network, e.g. 10.0.2.0/24"))
+    };
+    list.split(',').map(network).collect()
+}
+
+#[cfg(test)]
+pub mod testing {
+    use super::*;
+
+    /// A cluster with node-a as its control plane.
+    pub const LISTS: Lists<'_> = Lists {
+        names: "node-a,worker-*",
+        networks: "10.0.2.0/24,fd00::/64",
+        control_plane: "node-a",
+        reserved_names: "kubernetes,api.example.com,*.api.example,node-a,localhost",
+        reserved_addresses: "10.0.2.15,10.0.2.100,fd00::100,10.3.0.1,127.0.0.1",
+    };
+
+    pub fn policy_of(names: &str, networks: &str) -> Result<Policy> {
+        Policy::parse(&Lists {
+            names,
+            networks,
+            ..LISTS
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::testing::policy_of;
     use super::*;
 
     #[test]
     fn names_with_a_star_and_without() {
-        let policy = Policy::parse(
+        let policy = policy_of(
             "node-a, worker-*,*.edge,a*a",
             "10.0.2.0/24,192.0.2.7,fd00::/64",
         )
@@ -108,16 +173,41 @@ mod tests {
     }
 
     #[test]
+    fn what_the_api_server_is_called() {
+        let policy = Policy::parse(&testing::LISTS).unwrap();
+        for (name, reserved) in [
+            ("kubernetes", true),
+            ("api.example.com", true),
+            ("x.api.example.com", false),
+            ("example.com", false),
+            ("worker-1.api.example", true),
+            ("a.worker-1.api.example", false),
+            ("api.example", false),
+        ] {
+            assert_eq!(policy.is_reserved_name(name), reserved, "{name}");
+        }
+        for (address, reserved) in [
+            ("10.0.2.100", true),
+            ("10.0.2.101", false),
+            ("fd00::100", true),
+        ] {
+            let parsed = address.parse().unwrap();
+            assert_eq!(policy.is_reserved_address(parsed), reserved, "{address}");
+        }
+    }
+
+    #[test]
     fn what_is_no_policy() {
         for (names, networks, why) in [
-            ("", "10.0.0.0/8", "empty node name"),
-            ("a,", "10.0.0.0/8", "empty node name"),
+            ("", "10.0.0.0/8", "not a DNS name"),
+            ("a,", "10.0.0.0/8", "not a DNS name"),
+            ("Worker-*", "10.0.0.0/8", "not a DNS name"),
             ("*-*", "10.0.0.0/8", "more than one"),
             ("a", "", "no network"),
             ("a", "10.0.0.0/33", "no network"),
             ("a", "node-b", "no network"),
         ] {
-            let error = Policy::parse(names, networks).unwrap_err();
+            let error = policy_of(names, networks).unwrap_err();
             assert!(format!("{error:#}").contains(why), "{error:#}");
         }
     }

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 use super::Options;
-use super::approve::{self, Verdict, decide};
+use super::approve::{self, Finding, Verdict, decide};
 use super::health::Health;
 use crate::kube::{self, Client, EventKind, kubeconfig};
 use crate::report::Reporter;
@@ -18,26 +18,28 @@ const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests"
 const NODES: &str = "/api/v1/nodes";
 /// How long one watch lasts; then credentials are read again, which the kubelet renews well before they end.
 const WATCH_SECONDS: u32 = 240;
+/// And if a request waits for what no change of a request will tell.
+const SHORT_WATCH_SECONDS: u32 = 10;
 
 /// One list and one watch. Ends when the server ends the watch, or with the first failure.
 pub fn once(options: &Options, health: &Health, reporter: &mut Reporter) -> Result<()> {
     let config = kubeconfig::load(&options.kubeconfig)?;
     let client = Client::new(&config, kube::Options::default())?;
-    let requests = format!(
-        "{REQUESTS}?fieldSelector=spec.signerName%3D{}",
-        kube::encode(approve::SIGNER)
-    );
-    let there = client.list(&requests)?;
-    let mut failure = None;
+    // Of every signer: a selector takes one, and others' requests are few.
+    let there = client.list(REQUESTS)?;
+    let (mut failure, mut seconds) = (None, WATCH_SECONDS);
     for csr in &there.items {
         // One request that cannot be acted on must not keep the others waiting.
-        let settled = settle(&client, csr, options, reporter);
-        failure = failure.or(settled.err());
+        match settle(&client, csr, options, reporter) {
+            Ok(Settled::Yes) => {}
+            Ok(Settled::NotYet) => seconds = SHORT_WATCH_SECONDS,
+            Err(error) => failure = failure.or(Some(error)),
+        }
     }
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let changes = client.watch(&requests, &there.resource_version, WATCH_SECONDS)?;
+    let changes = client.watch(REQUESTS, &there.resource_version, seconds)?;
     if health.set("") {
         reporter.line("watching the requests of kubelets");
     }
@@ -47,24 +49,44 @@ pub fn once(options: &Options, health: &Health, reporter: &mut Reporter) -> Resu
             change => change?,
         };
         if matches!(change.kind, EventKind::Added | EventKind::Modified) {
-            settle(&client, &change.object, options, reporter)?;
+            let settled = settle(&client, &change.object, options, reporter)?;
+            if settled == Settled::NotYet && seconds == WATCH_SECONDS {
+                return Ok(());
+            }
         }
     }
     Ok(())
 }
 
+/// Whether there is nothing left to do for a request.
+#[derive(PartialEq, Eq)]
+enum Settled {
+    Yes,
+    NotYet,
+}
+
 /// Judges one request and writes the verdict down.
-fn settle(client: &Client, csr: &Value, options: &Options, reporter: &mut Reporter) -> Result<()> {
+fn settle(
+    client: &Client,
+    csr: &Value,
+    options: &Options,
+    reporter: &mut Reporter,
+) -> Result<Settled> {
     if !approve::is_open(csr) {
-        return Ok(());
+        return Ok(Settled::Yes);
     }
     let name = csr["metadata"]["name"].as_str().unwrap_or_default();
     let nodes = client.list(NODES)?.items;
-    let (kind, reason, message) = match decide(csr, &options.policy, &nodes) {
-        Verdict::Ignore => return Ok(()),
-        Verdict::Approve(what) => ("Approved", approve::APPROVED, what),
-        Verdict::Deny(refusal) => ("Denied", refusal.reason, refusal.message),
+    let (kind, finding) = match decide(csr, &options.policy, &nodes) {
+        Verdict::Ignore => return Ok(Settled::Yes),
+        Verdict::Wait(why) => {
+            reporter.line(format!("{name} waits\n{why}"));
+            return Ok(Settled::NotYet);
+        }
+        Verdict::Approve(finding) => ("Approved", finding),
+        Verdict::Deny(finding) => ("Denied", finding),
     };
+    let Finding { reason, message } = finding;
     let path = format!("{REQUESTS}/{}/approval", kube::encode(name));
     match client.replace(&path, &decided(csr, kind, reason, &message)?) {
         Ok(_) => reporter.line(format!("{} {name}: {message}", kind.to_lowercase())),
@@ -72,7 +94,7 @@ fn settle(client: &Client, csr: &Value, options: &Options, reporter: &mut Report
         Err(error) if error.is_conflict() || error.is_not_found() => log::debug!("{name}: {error}"),
         Err(error) => return Err(error).with_context(|| format!("cannot decide on {name}")),
     }
-    Ok(())
+    Ok(Settled::Yes)
 }
 
 /// The request with a condition more. Its resourceVersion stays: a verdict is on what was read.

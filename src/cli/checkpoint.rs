@@ -4,7 +4,7 @@ use anyhow::{Context, Result, anyhow};
 
 use super::parse::Words;
 use super::run::output;
-use crate::checkpoint::{self, Options, Policy};
+use crate::checkpoint::{self, Lists, Options, Policy};
 use crate::exit::{Exit, WithExit};
 use crate::report::Reporter;
 
@@ -30,7 +30,13 @@ fn options(words: &Words) -> Result<Options> {
         kubeconfig: words
             .path("kubeconfig")
             .unwrap_or_else(|| KUBECONFIG.into()),
-        policy: Policy::parse(required("node-names")?, required("node-addresses")?)?,
+        policy: Policy::parse(&Lists {
+            names: required("node-names")?,
+            networks: required("node-addresses")?,
+            control_plane: required("control-plane-names")?,
+            reserved_names: required("forbidden-names")?,
+            reserved_addresses: required("forbidden-addresses")?,
+        })?,
         health: health
             .parse()
             .map_err(|_| anyhow!("--health-address is ADDRESS:PORT, not {health:?}"))?,
@@ -52,16 +58,31 @@ mod tests {
 
     #[test]
     fn the_policy_has_no_default() {
-        let good = asked("--node-names a,w-* --node-addresses 10.0.0.0/8").unwrap();
+        let nodes = "--node-names a,w-* --node-addresses 10.0.0.0/8";
+        let control_plane = "--control-plane-names a --forbidden-names kubernetes";
+        let good = format!("{nodes} {control_plane} --forbidden-addresses 10.3.0.1");
+        let good = asked(&good).unwrap();
         assert_eq!(good.kubeconfig.to_str(), Some(KUBECONFIG));
         assert_eq!(good.health.to_string(), HEALTH);
         assert_eq!(good.policy.names(), "a, w-*");
         for (line, why) in [
             ("", "needs --node-names"),
             ("--node-names a", "needs --node-addresses"),
-            ("--node-names a --node-addresses b", "no network"),
+            (nodes, "needs --control-plane-names"),
             (
-                "--node-names a --node-addresses ::/0 --health-address x",
+                &format!("{nodes} --control-plane-names a"),
+                "needs --forbidden-names",
+            ),
+            (
+                &format!("{nodes} {control_plane}"),
+                "needs --forbidden-addresses",
+            ),
+            (
+                &format!("{nodes} {control_plane} --forbidden-addresses b"),
+                "no network",
+            ),
+            (
+                &format!("{nodes} {control_plane} --forbidden-addresses ::1 --health-address x"),
                 "ADDRESS:PORT",
             ),
         ] {

@@ -267,9 +267,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "checkpoint",
         argument: "",
-        summary: "approve kubelets' serving certificates (a pod of the cluster)",
+        summary: "approve kubelets' certificates (a pod of the cluster)",
         details: "Runs as DaemonSet kube-system/pod-checkpointer until it is told to end. It keeps no checkpoints yet. \
-                  Requests of kubernetes.io/kubelet-serving that fit are approved, others denied with the reason.",
+                  Requests of kubelets for serving certificates, and of token holders to join, are approved if they \
+                  fit, and else denied with the reason.",
         options: &[
             Flag {
                 name: "kubeconfig",
@@ -285,6 +286,21 @@ pub const COMMANDS: &[Command] = &[
                 name: "node-addresses",
                 value: "LIST",
                 help: "networks that nodes' addresses are in, separated by commas; required",
+            },
+            Flag {
+                name: "control-plane-names",
+                value: "LIST",
+                help: "nodes that carry the control plane, separated by commas; required",
+            },
+            Flag {
+                name: "forbidden-names",
+                value: "LIST",
+                help: "names of the API server, which no other node may have; required",
+            },
+            Flag {
+                name: "forbidden-addresses",
+                value: "LIST",
+                help: "addresses of the API server, which no other node may have; required",
             },
             Flag {
                 name: "health-address",

@@ -137,7 +137,7 @@ fn nth(net: IpNet, offset: u32) -> IpAddr {
     }
 }
 
-/// `nodes:`; whose kubelets get serving certificates, and for which addresses.
+/// `nodes:`; which nodes may join and get serving certificates, and for which addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Nodes {
     /// Node names, or patterns with one `*`, e.g. `worker-*`; default: this node's name.

@@ -174,7 +174,8 @@ fn servers(machine: &Machine) -> Vec<Wanted> {
     ]
 }
 
-fn api_names(machine: &Machine) -> Vec<AltName> {
+/// The names and addresses that clients look for the API server at.
+pub fn api_names(machine: &Machine) -> Vec<AltName> {
     let service = ["kubernetes", "kubernetes.default", "kubernetes.default.svc"];
     let mut names: Vec<AltName> = service
         .iter()

@@ -16,6 +16,8 @@ use crate::secret::Secret;
 
 /// Where the token is kept.
 pub const FILE: &str = "auth/bootstrap-token";
+/// The group of users that show a token of ours; no other token lets nodes in.
+pub const GROUP: &str = "system:bootstrappers:slipway:node";
 const ID: usize = 6;
 const SECRET: usize = 16;
 

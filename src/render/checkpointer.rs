@@ -1,4 +1,4 @@
-//! The pod checkpointer in its first form: it approves kubelets' serving certificates. Checkpoints
+//! The pod checkpointer in its first form: it lets nodes in and approves their serving certificates. Checkpoints
 //! are not written yet, so unlike the original it needs no host folder, no root and no Secrets.
 
 use anyhow::Result;
@@ -14,8 +14,11 @@ use super::objects::{
 };
 use super::{Output, images, workload};
 use crate::config::Machine;
+use crate::config::machine::AltName;
+use crate::pki;
 
-const NAME: &str = "pod-checkpointer";
+/// Its workload, and its user.
+pub const NAME: &str = "pod-checkpointer";
 /// A user of its own: on the host network, the control plane's could share the API server's port.
 const UID: i64 = 65531;
 /// Where it tells whether it is ready; nobody else can reach it there.
@@ -30,8 +33,8 @@ const GROUP: &str = "certificates.k8s.io";
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/pod-checkpointer.yaml",
-        "Approves the serving certificates of this cluster's kubelets. Changed from the original: no\n\
-         root, no host folders and no Secrets, because it writes no checkpoints yet.",
+        "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
+         original: no root, no host folders and no Secrets, because it writes no checkpoints yet.",
         &daemon_set(machine),
     )?;
     out.manifest(
@@ -84,11 +87,21 @@ fn container(machine: &Machine) -> Container {
     }
 }
 
-/// The policy: whose certificates, and for which addresses.
+/// The policy: whose certificates, for which addresses, and not for the API server's.
 fn arguments(machine: &Machine) -> Vec<String> {
     let nodes = &machine.nodes;
     let kubeconfig = kubeconfig::path(NAME, Stage::SelfHosted);
+    let (mut names, mut addresses) = (Vec::new(), Vec::new());
+    for name in pki::api_names(machine) {
+        match name {
+            AltName::Dns(name) => names.push(name),
+            AltName::Ip(address) => addresses.push(address.to_string()),
+        }
+    }
     vec![
+        format!("--control-plane-names={}", machine.node.name),
+        format!("--forbidden-addresses={}", addresses.join(",")),
+        format!("--forbidden-names={}", names.join(",")),
         format!("--health-address={LOOPBACK}:{}", DOOR.port),
         format!("--kubeconfig={kubeconfig}"),
         format!("--node-addresses={}", networks(&nodes.addresses)),

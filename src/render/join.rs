@@ -6,12 +6,12 @@ use k8s_openapi::ByteString;
 use k8s_openapi::api::core::v1::Secret;
 
 use super::Output;
-use super::objects::{bind_group, meta};
-use crate::pki::{BootstrapToken, Secrets};
+use super::checkpointer;
+use super::objects::{bind, bind_group, meta};
+use crate::pki::{BootstrapToken, Secrets, TOKEN_GROUP};
 
-/// Tokens of this group, and no others, let nodes in.
-pub const GROUP: &str = "system:bootstrappers:slipway:node";
-const CSR: &str = "system:certificates.k8s.io:certificatesigningrequests";
+/// Beginning of the names of roles that are there in every cluster.
+const ROLES: &str = "system:certificates.k8s.io";
 
 pub fn render(out: &mut Output, secrets: &Secrets) -> Result<()> {
     out.private_manifest(
@@ -25,20 +25,25 @@ pub fn render(out: &mut Output, secrets: &Secrets) -> Result<()> {
         "Who holds a token of this cluster may ask for a node's client certificate. Changed from the\n\
          original: not every bootstrap token lets nodes in, and nodes themselves need no binding,\n\
          because the Node authorizer lets them ask.",
-        &bind_group("csr-bootstrap", "system:node-bootstrapper", GROUP),
+        &bind_group("csr-bootstrap", "system:node-bootstrapper", TOKEN_GROUP),
     )?;
     out.manifest(
         "manifests/csr-approver-role-binding.yaml",
-        "Such a request is approved without a person. Changed from the original: only for this\n\
-         cluster's own tokens, which expire; the original approved for any token, for ever.",
-        &bind_group("csr-approver", &format!("{CSR}:nodeclient"), GROUP),
+        "The checkpointer approves such a request, if the node's name is one of nodes.names and not in use.\n\
+         Changed from the original, where controller-manager approved for any token; it looks at no names,\n\
+         so a token was as good as the certificate of any node, the control plane's too.",
+        &bind(
+            "csr-approver",
+            &format!("{ROLES}:kube-apiserver-client-kubelet-approver"),
+            checkpointer::NAME,
+        ),
     )?;
     out.manifest(
         "manifests/csr-renewal-role-binding.yaml",
         "A node may renew its own client certificate, and nobody else's.",
         &bind_group(
             "csr-renewal",
-            &format!("{CSR}:selfnodeclient"),
+            &format!("{ROLES}:certificatesigningrequests:selfnodeclient"),
             "system:nodes",
         ),
     )
@@ -49,7 +54,7 @@ pub fn render(out: &mut Output, secrets: &Secrets) -> Result<()> {
 fn token(token: &BootstrapToken) -> Result<Secret> {
     let secret = std::str::from_utf8(token.secret.expose())?;
     let fields = [
-        ("auth-extra-groups", GROUP),
+        ("auth-extra-groups", TOKEN_GROUP),
         ("description", "Lets nodes join; made by slipway render."),
         ("expiration", &token.expires),
         ("token-id", &token.id),

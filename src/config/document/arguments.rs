@@ -114,6 +114,8 @@ const PROTECTED: &[(&str, &[(&str, &str)])] = &[
     (
         "pod-checkpointer",
         &[
+            ("control-plane-names", OWN),
+            ("forbidden-*", OWN),
             ("node-addresses", "use nodes.addresses"),
             ("node-names", "use nodes.names"),
         ],

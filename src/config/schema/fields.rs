@@ -95,7 +95,7 @@ pub const FIELDS: [Field; 54] = [
     field("cluster.serviceAccountKey", Sensitive, Optional,
         "The key that signs service-account tokens: P-256, PKCS #8, PEM. One is made if none is given."),
     field("nodes.names", Texts(NODE_NAMES), Optional,
-        "Nodes whose kubelets get serving certificates, e.g. worker-*; this node's name by default."),
+        "Nodes that may join and get serving certificates, e.g. worker-*; this node's name by default."),
     field("nodes.addresses", Texts(NETWORK), Optional,
         "Networks that nodes' addresses lie in; this node's addresses by default."),
     field("api.port", Port, Default("6443"),

@@ -1,4 +1,4 @@
-//! `slipway checkpoint` as the approver of kubelets' serving certificates: with the rights that it is
+//! `slipway checkpoint` as the approver of kubelets' certificates: with the rights that it is
 //! rendered with, on requests that real users made, and the API's own objects as the judge.
 
 use anyhow::{Context as _, Result, ensure};
@@ -25,11 +25,20 @@ const SERVING: &str = "kubernetes.io/kubelet-serving";
 const ACCOUNT: &str = "/api/v1/namespaces/kube-system/serviceaccounts/pod-checkpointer";
 const LIMIT: Duration = Duration::from_secs(30);
 
+/// Nodes and their addresses.
+const NODES: [(&str, &[&str]); 4] = [
+    ("node-a", &["10.0.2.15"]),
+    ("worker-1", &["10.0.2.21", "10.0.2.24"]),
+    ("worker-2", &["10.0.2.22", "10.0.2.24"]),
+    ("worker-api", &["10.0.2.23"]),
+];
+
 /// A request, and what becomes of it: a condition's type and reason, or nothing at all.
 struct Case {
     name: &'static str,
     /// Whose certificate makes the request.
     user: &'static str,
+    groups: &'static [&'static str],
     common_name: &'static str,
     names: &'static [&'static str],
     usage: &'static str,
@@ -40,6 +49,7 @@ struct Case {
 const GOOD: Case = Case {
     name: "good",
     user: "system:node:worker-1",
+    groups: &["system:nodes"],
     common_name: "system:node:worker-1",
     names: &["worker-1", "10.0.2.21"],
     usage: "server auth",
@@ -47,12 +57,26 @@ const GOOD: Case = Case {
     verdict: Some(("Approved", "SlipwayKubeletServing")),
 };
 
+const READY_WORKER: &str = "token-as-a-ready-worker";
+
+/// Somebody shows the token of this cluster.
+const JOINING: Case = Case {
+    name: "joining",
+    user: "system:bootstrap:abcdef",
+    groups: &["system:bootstrappers", pki::TOKEN_GROUP],
+    common_name: "system:node:worker-8",
+    names: &[],
+    usage: "client auth",
+    signer: "kubernetes.io/kube-apiserver-client-kubelet",
+    verdict: Some(("Approved", "SlipwayNodeClient")),
+};
+
 const fn denied(reason: &'static str) -> Option<(&'static str, &'static str)> {
     Some(("Denied", reason))
 }
 
 /// What is nobody's of ours first: when the last one is decided, these were passed over.
-const CASES: [Case; 11] = [
+const CASES: [Case; 22] = [
     Case {
         name: "client-certificate",
         names: &[],
@@ -60,6 +84,35 @@ const CASES: [Case; 11] = [
         signer: "kubernetes.io/kube-apiserver-client-kubelet",
         verdict: None,
         ..GOOD
+    },
+    Case {
+        name: "other-token",
+        user: "system:bootstrap:fedcba",
+        groups: &["system:bootstrappers"],
+        verdict: None,
+        ..JOINING
+    },
+    Case {
+        name: "token-as-a-new-worker",
+        ..JOINING
+    },
+    Case {
+        name: "token-as-the-control-plane",
+        common_name: "system:node:node-a",
+        verdict: denied("ControlPlane"),
+        ..JOINING
+    },
+    Case {
+        name: "token-as-a-stranger",
+        common_name: "system:node:stranger",
+        verdict: denied("UnknownNode"),
+        ..JOINING
+    },
+    Case {
+        name: READY_WORKER,
+        common_name: "system:node:worker-2",
+        verdict: None,
+        ..JOINING
     },
     Case {
         name: "other-signer",
@@ -75,8 +128,51 @@ const CASES: [Case; 11] = [
     },
     Case {
         name: "address-of-another-node",
-        names: &["worker-1", "10.0.2.15"],
+        names: &["worker-1", "10.0.2.22"],
         verdict: denied("ForeignAddress"),
+        ..GOOD
+    },
+    Case {
+        name: "address-that-a-newcomer-claims-too",
+        names: &["worker-1", "10.0.2.24"],
+        ..GOOD
+    },
+    Case {
+        name: "claim-of-a-newcomer",
+        user: "system:node:worker-2",
+        common_name: "system:node:worker-2",
+        names: &["worker-2", "10.0.2.24"],
+        verdict: denied("ForeignAddress"),
+        ..GOOD
+    },
+    Case {
+        name: "address-of-the-api-server",
+        names: &["worker-1", "10.0.2.100"],
+        verdict: denied("ReservedAddress"),
+        ..GOOD
+    },
+    Case {
+        name: "name-of-the-api-server",
+        user: "system:node:worker-api",
+        common_name: "system:node:worker-api",
+        names: &["worker-api"],
+        verdict: denied("ReservedName"),
+        ..GOOD
+    },
+    Case {
+        name: "no-such-node",
+        user: "system:node:worker-9",
+        common_name: "system:node:worker-9",
+        names: &["worker-9"],
+        verdict: denied("NoSuchNode"),
+        ..GOOD
+    },
+    Case {
+        name: "wildcard",
+        user: "system:node:worker-*",
+        common_name: "system:node:worker-*",
+        names: &["worker-*"],
+        verdict: denied("NoNodeName"),
         ..GOOD
     },
     Case {
@@ -108,6 +204,7 @@ const CASES: [Case; 11] = [
     Case {
         name: "no-node",
         user: "somebody",
+        groups: &[],
         verdict: denied("NoNode"),
         ..GOOD
     },
@@ -163,8 +260,20 @@ pub fn serving_certificates(context: &Context) -> Result<()> {
             case.name
         );
     }
+    a_name_is_free_when_its_node_is_gone(&admin)?;
     it_outlives_an_api_server(&mut cluster, &health)?;
     approver.terminate(Duration::from_secs(2))
+}
+
+/// No change of the request tells the approver.
+fn a_name_is_free_when_its_node_is_gone(admin: &Client) -> Result<()> {
+    set_ready(admin, "worker-2", "Unknown")?;
+    let case = Case {
+        common_name: "system:node:worker-2",
+        name: READY_WORKER,
+        ..JOINING
+    };
+    is_decided(admin, &case)
 }
 
 fn it_outlives_an_api_server(cluster: &mut Cluster, health: &Client) -> Result<()> {
@@ -191,9 +300,13 @@ fn it_outlives_an_api_server(cluster: &mut Cluster, health: &Client) -> Result<(
 /// The approver's own objects as they are rendered, another node, and everybody's right to ask (on a
 /// node the Node authorizer gives it).
 fn prepare(admin: &Client) -> Result<()> {
-    for part in ["sa", "role", "role-binding"] {
-        let path = format!("manifests/pod-checkpointer-{part}.yaml");
-        let assets = rendered()?;
+    let assets = rendered()?;
+    let own = ["sa", "role", "role-binding"].map(|part| format!("pod-checkpointer-{part}"));
+    for name in own
+        .into_iter()
+        .chain(["csr-approver-role-binding".to_owned()])
+    {
+        let path = format!("manifests/{name}.yaml");
         let asset = assets.get(&path).with_context(|| format!("no {path}"))?;
         let text = std::str::from_utf8(asset.bytes.expose())?;
         let objects = yaml::documents(text).ok().context("it is no YAML")?;
@@ -207,11 +320,34 @@ fn prepare(admin: &Client) -> Result<()> {
         "roleRef": {"apiGroup": group, "kind": "ClusterRole", "name": "system:node-bootstrapper"},
         "subjects": [{"apiGroup": group, "kind": "Group", "name": "system:authenticated"}],
     }))?;
-    admin.create(&json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "node-a"}}))?;
-    let addresses = json!([{"type": "InternalIP", "address": "10.0.2.15"}]);
+    nodes(admin)
+}
+
+/// The control plane, three workers and one that took a name of the API server's.
+fn nodes(admin: &Client) -> Result<()> {
+    for (name, addresses) in NODES {
+        let labels = match name {
+            "node-a" => json!({"node-role.kubernetes.io/control-plane": ""}),
+            _ => json!({}),
+        };
+        admin.create(&json!({
+            "apiVersion": "v1", "kind": "Node", "metadata": {"name": name, "labels": labels},
+        }))?;
+        let internal = |address| json!({"type": "InternalIP", "address": address});
+        let addresses: Vec<_> = addresses.iter().map(internal).collect();
+        admin.merge_patch(
+            &format!("/api/v1/nodes/{name}/status"),
+            &json!({"status": {"addresses": addresses}}),
+        )?;
+    }
+    set_ready(admin, "worker-2", "True")
+}
+
+fn set_ready(admin: &Client, node: &str, status: &str) -> Result<()> {
+    let conditions = json!([{"type": "Ready", "status": status}]);
     admin.merge_patch(
-        "/api/v1/nodes/node-a/status",
-        &json!({"status": {"addresses": addresses}}),
+        &format!("/api/v1/nodes/{node}/status"),
+        &json!({"status": {"conditions": conditions}}),
     )?;
     Ok(())
 }
@@ -242,6 +378,9 @@ fn start(context: &Context, cluster: &Cluster, token: &Path, port: u16) -> Resul
         format!("--kubeconfig={}", kubeconfig.display()),
         "--node-names=node-a,worker-*".to_owned(),
         "--node-addresses=10.0.2.0/24".to_owned(),
+        "--control-plane-names=node-a".to_owned(),
+        "--forbidden-names=kubernetes,node-a,worker-api".to_owned(),
+        "--forbidden-addresses=10.3.0.1,10.0.2.15,10.0.2.100".to_owned(),
         format!("--health-address=127.0.0.1:{port}"),
     ];
     Child::start(
@@ -289,11 +428,7 @@ fn ask(cluster: &Cluster, case: &Case) -> Result<()> {
         .distinguished_name
         .push(DnType::CommonName, case.common_name);
     let pem = params.serialize_request(&KeyPair::generate()?)?.pem()?;
-    let groups: &[&str] = match case.user.starts_with("system:node:") {
-        true => &["system:nodes"],
-        false => &[],
-    };
-    cluster.client_of(case.user, groups)?.create(&json!({
+    cluster.client_of(case.user, case.groups)?.create(&json!({
         "apiVersion": format!("{GROUP}/v1"), "kind": "CertificateSigningRequest",
         "metadata": {"name": case.name},
         "spec": {

@@ -100,7 +100,7 @@ fn serving_certificate_is_approved(cluster: &Node) -> Result<()> {
             "kubernetes.io/kube-apiserver-client-kubelet",
             "system:bootstrap:",
         )?;
-        is_issued(client, "AutoApproved")?;
+        is_issued(client, "SlipwayNodeClient")?;
         let user = format!("system:node:{WORKER}");
         let serving = of("kubernetes.io/kubelet-serving", &user)?;
         is_issued(serving, "SlipwayKubeletServing")
