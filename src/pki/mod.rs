@@ -50,6 +50,7 @@ pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
 pub use rotation::Step;
 pub use secrets::{Pair, Secrets};
+pub use table::KUBELET_CLIENT;
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN};
 
 /// Where the record of what was issued lies in an asset directory.

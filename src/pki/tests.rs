@@ -125,6 +125,17 @@ fn lifetimes_and_key_types_are_the_documents() {
     machine.certificates.lifetimes.leaf = day(9);
     let (secrets, _) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
     assert_eq!(secrets.ca_until(), "2027-02-26");
+    let ends =
+        |secrets: &Secrets, name: &str| secrets.inventory.certificates[name].not_after.clone();
+    for name in ["tls/etcd-client-ca", "tls/front-proxy-ca"] {
+        assert_eq!(ends(&secrets, name), "2036-11-15T11:06:40Z");
+    }
+    machine.certificates.lifetimes.authority = day(5000);
+    let (long, _) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
+    for name in ["tls/etcd-client-ca", "tls/front-proxy-ca"] {
+        assert_eq!(ends(&long, name), ends(&long, "tls/ca"));
+    }
+    machine.certificates.lifetimes.authority = day(100);
     let assets = rendered(&machine, &secrets);
     for (day, renewed) in [(5, 0), (6, 11)] {
         let (_, issued) = ensure(&machine, &Given::default(), &assets, at(day)).unwrap();
