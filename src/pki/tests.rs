@@ -226,7 +226,16 @@ fn a_worker_needs_no_secrets_of_its_cluster() {
     machine.role = Role::Worker;
     let (secrets, issued) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
     assert!(secrets.is_empty() && issued.is_empty());
-    assert!(!is_due(&machine, &Given::default(), &Assets::default(), at(0)).unwrap());
+    assert!(
+        !is_due(
+            &machine,
+            &Given::default(),
+            &Assets::default(),
+            at(0),
+            &Order::default()
+        )
+        .unwrap()
+    );
 }
 
 #[test]
@@ -337,7 +346,14 @@ fn a_given_service_account_key_is_used_and_never_changed_later() {
 fn a_date_is_due_exactly_when_something_is_issued() {
     let (machine, _, assets) = first();
     let due = |machine, assets: &Assets, day| {
-        is_due(machine, &Given::default(), assets, at(day)).unwrap()
+        is_due(
+            machine,
+            &Given::default(),
+            assets,
+            at(day),
+            &Order::default(),
+        )
+        .unwrap()
     };
     assert!(due(&machine, &Assets::default(), 0));
     assert!(!due(&machine, &assets, 200));
@@ -345,5 +361,14 @@ fn a_date_is_due_exactly_when_something_is_issued() {
     assert!(due(&machine, &without(&assets, &["tls/apiserver.crt"]), 1));
     let renamed = self::machine("api: {altNames: [api.example.com]}");
     assert!(due(&renamed, &assets, 1));
-    assert!(is_due(&machine, &Given::default(), &assets, at(3654)).is_err());
+    assert!(
+        is_due(
+            &machine,
+            &Given::default(),
+            &assets,
+            at(3654),
+            &Order::default()
+        )
+        .is_err()
+    );
 }
