@@ -395,6 +395,27 @@ fn a_renewed_certificate_changes_the_static_pods_that_read_it() {
 }
 
 #[test]
+fn a_renewed_client_changes_the_static_pod_whose_kubeconfig_names_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    render(&folder, STATIC, false);
+    let order = Order {
+        renew: vec!["tls/kube-scheduler".to_owned()],
+        ..Order::default()
+    };
+    let dated = || Ok(now());
+    let (machine, given) = (machine(STATIC), Given::default());
+    let second = to_directory_with(&machine, &given, &folder, dated, false, &order).unwrap();
+    let expected = [
+        "static-manifests/kube-scheduler.yaml",
+        "tls/.inventory.json",
+        "tls/kube-scheduler.crt",
+        "tls/kube-scheduler.key",
+    ];
+    assert_eq!(changes(&second), expected.map(|path| (path, What::Changed)));
+}
+
+#[test]
 fn a_launched_control_plane_does_not_become_another_kind() {
     let dir = tempfile::tempdir().unwrap();
     let self_hosted = "controlPlane: self-hosted";

@@ -122,6 +122,51 @@ fn a_plan_ends_with_what_it_found_and_writes_nothing() {
     }
 }
 
+/// It is none that nothing differs while render could not go on.
+#[test]
+fn a_plan_tells_what_waits_for_a_signature() {
+    let dir = tempfile::tempdir().unwrap();
+    let document = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/golden/14-external-authority/in.yaml"
+    );
+    let of = |command: &str| {
+        let line = format!("{command} --config {document} --asset-dir assets");
+        slipway(dir.path(), &line)
+    };
+    let (code, _, error) = of("render");
+    assert_eq!(code, 6, "{error}");
+    assert!(error.contains("append the first 1 of"), "{error}");
+    let (code, out, error) = of("plan");
+    assert_eq!(code, 7, "{error}");
+    assert_eq!(out.lines().count(), 7, "{out}");
+    assert!(
+        out.contains("would wait: sign tls/csr/admin.csr as tls/admin.crt (new)\n"),
+        "{out}"
+    );
+    assert!(
+        error.contains("0 files would change; 7 certificates have to be signed by somebody else"),
+        "{error}"
+    );
+    let (code, out, _) = of("plan --output json");
+    let plan: serde_json::Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((code, plan["waiting"].as_array().unwrap().len()), (7, 7));
+    let expected = serde_json::json!({
+        "request": "tls/csr/kubelet-client.csr", "certificate": "kubelet/client.crt", "reason": "new"
+    });
+    let waiting = plan["waiting"].as_array().unwrap();
+    assert!(waiting.contains(&expected), "{plan}");
+    assert_eq!(of("plan --live").0, 6);
+    let (code, out, error) = slipway(dir.path(), "certs --asset-dir assets");
+    assert_eq!(code, 0, "{error}");
+    let signs = out.matches("    to do    sign tls/csr/").count();
+    assert_eq!(
+        (signs, out.matches("not signed yet").count()),
+        (7, 7),
+        "{out}"
+    );
+}
+
 #[test]
 fn a_live_plan_needs_a_cluster() {
     let dir = tempfile::tempdir().unwrap();

@@ -2,13 +2,15 @@
 //!
 //! `NN-name/in.yaml` is a machine document, `NN-name/tree/` what it renders to. Keys are random, so
 //! certificates and keys are left out, and in all other files long base64 text is `<secret>` and
-//! every SHA-256 `<sha256>`; `files.txt` lists every file with mode and owner.
+//! every SHA-256 `<sha256>`; `files.txt` lists every file with mode and owner. Where a document leaves signing
+//! to somebody else, `NN-name/signer.key` signs.
 //! `UPDATE_GOLDEN=1 cargo test --test golden` writes the trees anew.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod cases;
 mod facts;
+mod signer;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -39,7 +41,11 @@ fn rendered(case: &Path) -> Assets {
     if machine.role == Role::Worker {
         return render::render_worker(&machine, &given.join_token().unwrap()).unwrap();
     }
-    let (secrets, _) = pki::ensure(&machine, &given, &Assets::default(), now()).unwrap();
+    let (mut secrets, _) = pki::ensure(&machine, &given, &Assets::default(), now()).unwrap();
+    if secrets.complete().is_err() {
+        let answered = signer::answered(case, &machine, &secrets);
+        (secrets, _) = pki::ensure(&machine, &given, &answered, now()).unwrap();
+    }
     let assets = render::render(&machine, &secrets).unwrap();
     assert_eq!(
         assets,

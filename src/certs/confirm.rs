@@ -14,8 +14,6 @@ use crate::tls;
 /// Where the API server says whom it takes.
 const PUBLISHED: &str =
     "/api/v1/namespaces/kube-system/configmaps/extension-apiserver-authentication";
-/// client-go looks at a file of authorities every five minutes.
-const KUBELET: Duration = Duration::from_secs(7 * 60);
 
 impl Cluster<'_> {
     /// Every namespace's copy of the authorities.
@@ -80,26 +78,20 @@ impl Cluster<'_> {
         })
     }
 
-    /// Waits until the API server reaches this node's kubelet, whose certificate may be of an authority that it
-    /// has not read yet.
-    pub fn await_kubelet(&self, reporter: &mut Reporter) -> Result<()> {
-        let path = format!(
-            "/api/v1/nodes/{}/proxy/healthz",
-            self.options().machine.node.name
-        );
-        let wait = Wait {
-            what: "the API server trusts the kubelet",
-            deadline: Instant::now() + KUBELET,
-            every: Duration::from_secs(2),
-            changes: None,
-            next_step: NEXT_STEP,
-        };
-        until(reporter, wait, |_| {
-            Ok(match self.client.text(&path) {
-                Ok(_) => Look::There(()),
-                Err(error) => Look::NotYet(error.to_string()),
-            })
-        })
+    /// Says so if the API server does not reach this node's kubelet yet. Nothing waits for it: what a kubelet
+    /// says of its pods comes the other way.
+    pub fn see_kubelet(&self, reporter: &mut Reporter) {
+        let node = &self.options().machine.node.name;
+        if let Err(error) = self
+            .client
+            .text(&format!("/api/v1/nodes/{node}/proxy/healthz"))
+        {
+            log::debug!("the kubelet is not reached: {error}");
+            reporter.line(
+                "kubectl logs and exec fail for up to five minutes, until the API server has read again \
+                 whom to trust and what to show as a client of kubelets",
+            );
+        }
     }
 
     /// Waits until the API server shows this node's certificate of the asset directory.

@@ -1,7 +1,8 @@
 //! `slipway certs list`: every certificate of the asset directory, offline.
 //!
 //! Where one is used is found, not kept in a table: a file of the directory uses a certificate if it
-//! holds its base64, as Secrets and kubeconfigs do, and the node if `render` installs it there.
+//! holds its base64, as Secrets and kubeconfigs do, or names it, as kubeconfigs and static pods do, and the
+//! node if `render` installs it there.
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -11,13 +12,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::assets::{Asset, Assets};
+use crate::assets::{Asset, Assets, STATIC_MANIFESTS, named};
 use crate::exit::{Exit, fail};
+use crate::node::static_pods::SECRETS;
 use crate::pki::{self, Action, INVENTORY, Listed};
 use crate::render::{directory, install};
 use crate::report::Output;
 
 const DAY: i64 = 24 * 60 * 60;
+/// Columns of a console, and of what stands before a detail.
+const WIDTH: usize = 100;
+const INDENT: usize = 12;
 
 /// A list, ready to print.
 #[derive(Debug)]
@@ -61,8 +66,8 @@ pub fn show(folder: &Path, output: Output) -> Result<Shown> {
     })
 }
 
-/// The files that hold a certificate: of the asset directory by their paths there, of the node by
-/// absolute ones.
+/// The files that hold a certificate or name it: of the asset directory by their paths there, of the node
+/// by absolute ones.
 fn used_by(assets: &Assets, name: &str) -> Vec<String> {
     let own = format!("{name}.crt");
     let Some(certificate) = assets.get(&own) else {
@@ -72,15 +77,28 @@ fn used_by(assets: &Assets, name: &str) -> Vec<String> {
     let holds = |asset: &Asset| {
         asset.bytes == certificate.bytes || contains(asset.bytes.expose(), embedded.as_bytes())
     };
+    let file = own.strip_prefix("tls/");
     let mut used = Vec::new();
-    for (path, _) in assets.iter().filter(|(_, asset)| holds(asset)) {
-        match install::place(path) {
-            Some(place) => used.push(place.to_owned()),
-            None if path != own => used.push(path.to_owned()),
-            None => {}
+    for (path, asset) in assets.iter() {
+        let place = install::place(path);
+        if let Some(pod) = path.strip_prefix(STATIC_MANIFESTS) {
+            let file = file.filter(|file| is_named(assets, asset, file));
+            let folder = pod.trim_end_matches(".yaml");
+            used.extend(file.map(|file| format!("{SECRETS}/{folder}/{file}")));
+        } else if path.ends_with(".kubeconfig") {
+            let file = file.filter(|file| is_named(assets, asset, file));
+            used.extend(file.map(|_| path.to_owned()));
+        } else if (place.is_some() || path != own) && holds(asset) {
+            used.push(place.unwrap_or(path).to_owned());
         }
     }
     used
+}
+
+/// Whether a file names another one of `tls/`.
+fn is_named(assets: &Assets, asset: &Asset, file: &str) -> bool {
+    let text = std::str::from_utf8(asset.bytes.expose()).unwrap_or_default();
+    named(assets.below("tls/"), text).contains_key(file)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -102,58 +120,74 @@ fn record(one: &Listed, used: &[String]) -> Value {
     })
 }
 
-type Row = [String; 7];
-
+/// A row a certificate with what is short, and below it what is long, as wide as a console is.
 fn table(rows: &[(&Listed, Vec<String>)]) -> String {
-    let heads = [
-        "NAME", "SUBJECT", "NAMES", "ISSUER", "EXPIRES", "USED BY", "ACTION",
-    ];
-    let mut lines: Vec<Row> = vec![heads.map(str::to_owned)];
-    lines.extend(rows.iter().map(|(one, used)| row(one, used)));
+    let mut lines = vec![["NAME", "ISSUER", "EXPIRES", "ACTION"].map(str::to_owned)];
+    lines.extend(rows.iter().map(|(one, _)| row(one)));
     let width = |column: usize| {
         let widths = lines.iter().map(|line| line[column].chars().count());
         widths.max().unwrap_or_default()
     };
-    let widths: Vec<_> = (0..heads.len()).map(width).collect();
+    let widths = [0, 1, 2, 3].map(width);
+    let mut details = rows.iter().peekable();
     let mut out = String::new();
-    for line in &lines {
+    for (at, line) in lines.iter().enumerate() {
         let mut text = String::new();
         for (cell, width) in line.iter().zip(&widths) {
             text.push_str(&format!("{cell:<width$}  "));
         }
         out.push_str(text.trim_end());
         out.push('\n');
+        if let Some((one, used)) = details.next_if(|_| at > 0) {
+            below(&mut out, "subject", std::slice::from_ref(&one.subject));
+            below(&mut out, "names", &one.names);
+            below(&mut out, "used by", used);
+            below(&mut out, "to do", std::slice::from_ref(&one.reason));
+        }
     }
     out
 }
 
-fn row(one: &Listed, used: &[String]) -> Row {
-    let date = one.not_after.get(..10).unwrap_or(&one.not_after);
+fn row(one: &Listed) -> [String; 4] {
+    let issuer = match one.issuer == one.name {
+        true => "itself",
+        false => &one.issuer,
+    };
+    let expires = match (&one.not_after, one.left) {
+        (Some(date), Some(seconds)) => {
+            format!("{} ({})", date.get(..10).unwrap_or(date), left(seconds))
+        }
+        _ => "not signed yet".to_owned(),
+    };
     let action = match one.action {
-        Action::None => String::new(),
-        action => format!("{}: {}", action.text(), one.reason),
+        Action::None => "",
+        action => action.text(),
     };
     [
         one.name.clone(),
-        one.subject.clone(),
-        short(&one.names),
-        if one.issuer == one.name {
-            "itself".to_owned()
-        } else {
-            one.issuer.clone()
-        },
-        format!("{date} ({})", left(one.left)),
-        short(used),
-        action,
+        issuer.to_owned(),
+        expires,
+        action.to_owned(),
     ]
 }
 
-/// The first of several, and how many more there are.
-fn short(all: &[String]) -> String {
-    match all {
-        [] => String::new(),
-        [one] => one.clone(),
-        [first, rest @ ..] => format!("{first} +{}", rest.len()),
+/// All of several, on as many lines as it takes.
+fn below(out: &mut String, label: &str, all: &[String]) {
+    let mut used = 0;
+    let mut label = label;
+    for (at, one) in all.iter().filter(|one| !one.is_empty()).enumerate() {
+        let comma = if at + 1 < all.len() { "," } else { "" };
+        let needed = one.chars().count() + 1 + comma.len();
+        if used == 0 || used + needed > WIDTH {
+            let end = if used == 0 { "" } else { "\n" };
+            out.push_str(&format!("{end}    {label:<7} "));
+            (used, label) = (INDENT, "");
+        }
+        out.push_str(&format!(" {one}{comma}"));
+        used += needed;
+    }
+    if used > 0 {
+        out.push('\n');
     }
 }
 
@@ -186,10 +220,87 @@ mod tests {
     }
 
     #[test]
-    fn lists_are_cut_with_a_count() {
-        let all = ["a", "b", "c"].map(str::to_owned);
-        assert_eq!(short(&all), "a +2");
-        assert_eq!(short(&all[..1]), "a");
-        assert_eq!(short(&[]), "");
+    fn everything_is_shown_in_a_hundred_columns() {
+        let names: Vec<_> = (0..12)
+            .map(|n| format!("DNS:name-{n}.example.com"))
+            .collect();
+        let one = Listed {
+            name: "tls/apiserver".to_owned(),
+            subject: "CN=kube-apiserver".to_owned(),
+            names: names.clone(),
+            issuer: "tls/ca".to_owned(),
+            not_before: None,
+            not_after: None,
+            expires: None,
+            left: None,
+            action: Action::Sign,
+            reason: "sign it".to_owned(),
+        };
+        let text = table(&[(&one, Vec::new())]);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(
+            lines[..3],
+            [
+                "NAME           ISSUER  EXPIRES         ACTION",
+                "tls/apiserver  tls/ca  not signed yet  sign",
+                "    subject  CN=kube-apiserver",
+            ]
+        );
+        assert!(lines[3].starts_with("    names    DNS:name-0.example.com, DNS:name-1"));
+        assert!(lines[4].starts_with("             DNS:name-"), "{text}");
+        assert_eq!(lines[lines.len() - 1], "    to do    sign it");
+        assert!(lines.iter().all(|line| line.len() <= WIDTH) && lines[3].len() > WIDTH - 30);
+        assert!(names.iter().all(|name| text.contains(name)) && !text.contains("used by"));
+    }
+
+    #[test]
+    fn what_is_named_is_used() {
+        use crate::render::render;
+        let used = |more: &str, name: &str| {
+            let text = format!(
+                "apiVersion: slipway.dev/v1alpha1\nkind: Machine\nnode: {{name: a, address: 192.0.2.1}}\n\
+                 cluster: {{name: harbour}}\n{more}"
+            );
+            let machine = crate::config::parse(text.as_bytes()).unwrap();
+            let now = SystemTime::now();
+            let (secrets, _) =
+                pki::ensure(&machine, &pki::Given::default(), &Assets::default(), now).unwrap();
+            used_by(&render(&machine, &secrets).unwrap(), name)
+        };
+        let stays = "controlPlane: static";
+        let secrets = "/etc/kubernetes/secrets";
+        let table = [
+            (
+                "",
+                "tls/kube-scheduler",
+                vec!["tls/kube-scheduler.kubeconfig".to_owned()],
+            ),
+            (
+                stays,
+                "tls/kube-controller-manager",
+                vec![
+                    format!("{secrets}/kube-controller-manager/kube-controller-manager.crt"),
+                    "tls/kube-controller-manager.kubeconfig".to_owned(),
+                ],
+            ),
+            (
+                stays,
+                "tls/apiserver",
+                vec![format!("{secrets}/kube-apiserver/apiserver.crt")],
+            ),
+            (
+                "",
+                "kubelet/serving",
+                vec!["/etc/kubernetes/kubelet/serving.crt".to_owned()],
+            ),
+            (
+                "",
+                "tls/apiserver",
+                vec!["manifests/kube-apiserver-secret.yaml".to_owned()],
+            ),
+        ];
+        for (more, name, expected) in table {
+            assert_eq!(used(more, name), expected, "{more} {name}");
+        }
     }
 }

@@ -27,11 +27,10 @@ fn text(listed: &[Listed]) -> String {
     let mut out = format!(
         "# HELP {metric} The last second a certificate is valid in.\n# TYPE {metric} gauge\n"
     );
-    for one in listed {
+    for (one, expires) in (listed.iter()).filter_map(|one| Some((one, one.expires?))) {
         let (name, subject, issuer) = (&one.name, escaped(&one.subject), escaped(&one.issuer));
         out.push_str(&format!(
-            "{metric}{{name=\"{name}\",subject=\"{subject}\",issuer=\"{issuer}\"}} {}\n",
-            one.expires
+            "{metric}{{name=\"{name}\",subject=\"{subject}\",issuer=\"{issuer}\"}} {expires}\n"
         ));
     }
     out
@@ -55,14 +54,19 @@ mod tests {
             subject: "O=a \"b\"\\c, CN=kube-ca".to_owned(),
             names: Vec::new(),
             issuer: "tls/ca".to_owned(),
-            not_after: "2036-11-20T00:00:00Z".to_owned(),
+            not_after: Some("2036-11-20T00:00:00Z".to_owned()),
             not_before: None,
-            expires: 2_110_752_000,
-            left: 1,
+            expires: Some(2_110_752_000),
+            left: Some(1),
             action: Action::None,
             reason: String::new(),
         };
-        let text = text(&[one]);
+        let still_to_be_signed = Listed {
+            expires: None,
+            ..one.clone()
+        };
+        let text = text(&[one, still_to_be_signed]);
+        assert_eq!(text.lines().count(), 2 + 1);
         let line = text.lines().last().unwrap();
         assert_eq!(
             line,

@@ -48,9 +48,9 @@ pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Res
     cluster.update(reporter)?;
     cluster.await_authorities(reporter)?;
     kubelet::restart(options, &cluster.client, step == Step::Reissue, reporter)?;
-    cluster.await_kubelet(reporter)?;
     cluster.await_copies(reporter)?;
     restart_clients(&mut cluster, &assets, reporter)?;
+    cluster.see_kubelet(reporter);
     for line in left_to_people(&cluster, &assets, step)? {
         reporter.line(line);
     }

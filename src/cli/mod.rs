@@ -51,7 +51,7 @@ const ROOT: Flag = Flag {
 const OUTPUT: Flag = Flag {
     name: "output",
     value: "text|json",
-    help: "how changes are printed; default text",
+    help: "how the result is printed; default text",
 };
 const ASSET_DIR: Flag = Flag {
     name: "asset-dir",

@@ -125,7 +125,8 @@ fn rest(
             Long(name) if command.name == "render" && former::find(name).is_some() => {
                 let line = former::find(name).map(Former::instead);
                 instead.extend(line.filter(|line| !instead.contains(line)));
-                parser.value()?;
+                // Its value is of no interest, nor is it that there is none.
+                parser.values().into_iter().flatten().for_each(drop);
             }
             Long(name) => {
                 let flag = command.options.iter().find(|flag| flag.name == name);
@@ -219,6 +220,8 @@ mod tests {
             for line in [
                 format!("render --{name} a,b"),
                 format!("render --{name}=a,b"),
+                format!("render --{name}"),
+                format!("render --{name} --asset-dir /a"),
             ] {
                 let error = words(&line).unwrap_err();
                 assert_eq!(exit_of(&error), Exit::Usage, "{line}");

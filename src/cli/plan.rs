@@ -3,13 +3,14 @@
 use std::time::SystemTime;
 
 use anyhow::{Result, anyhow};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::parse::Words;
 use super::run::{asset_dir, below_root, machine, output, print, root, secrets};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
 use crate::kube::{Client, Options, kubeconfig};
+use crate::pki::Waiting;
 use crate::plan::{self, live};
 use crate::render::directory::{self, Planned};
 use crate::report::Output;
@@ -21,14 +22,37 @@ pub fn plan(words: &Words) -> Result<()> {
     if words.has("live") {
         return cluster(words, output);
     }
-    let files = plan::files(&planned(words)?);
+    let planned = planned(words)?;
+    let files = plan::files(&planned);
     let different = files.iter().filter(|file| file.is_difference()).count();
-    show(
-        output,
+    let waiting = planned.secrets.map(|secrets| secrets.waiting());
+    let waiting = waiting.unwrap_or_default();
+    let mut lists = vec![(
         "files",
-        files.iter().map(|file| (file.text(), file.json())),
-    )?;
-    end(different, "files would change")
+        part(files.iter().map(|file| (file.text(), file.json()))),
+    )];
+    if !waiting.is_empty() {
+        lists.push(("waiting", part(waiting.iter().map(waits))));
+    }
+    show(output, lists)?;
+    if waiting.is_empty() {
+        return end(different, "files would change");
+    }
+    let count = waiting.len();
+    let error = anyhow!(
+        "{different} files would change; {count} certificates have to be signed by somebody else before the rest is rendered"
+    );
+    Err(fail(Exit::Differences, error))
+}
+
+fn waits(waiting: &Waiting) -> (String, Value) {
+    let Waiting {
+        request,
+        certificate,
+        reason,
+    } = waiting;
+    let json = json!({"request": request, "certificate": certificate, "reason": reason});
+    (format!("would wait: {waiting}\n"), json)
 }
 
 fn planned(words: &Words) -> Result<Planned> {
@@ -55,11 +79,8 @@ fn cluster(words: &Words, output: Output) -> Result<()> {
         .iter()
         .filter(|object| object.is_difference())
         .count();
-    show(
-        output,
-        "objects",
-        objects.iter().map(|object| (object.text(), object.json())),
-    )?;
+    let all = part(objects.iter().map(|object| (object.text(), object.json())));
+    show(output, vec![("objects", all)])?;
     end(different, "objects differ from the cluster's")
 }
 
@@ -67,17 +88,34 @@ fn cluster(words: &Words, output: Output) -> Result<()> {
 fn to_apply(words: &Words) -> Result<Assets> {
     let is_kept = below_root(words, metadata::KEPT).exists();
     match words.path("config").is_some() || is_kept {
-        true => Ok(planned(words)?.merged.assets),
+        true => {
+            let planned = planned(words)?;
+            // Without the certificates that somebody else has to sign, it is not known.
+            planned
+                .secrets
+                .map_or(Ok(()), |secrets| secrets.complete())?;
+            Ok(planned.merged.assets)
+        }
         false => directory::load(&asset_dir(words)),
     }
 }
 
-fn show(output: Output, what: &str, all: impl Iterator<Item = (String, Value)>) -> Result<()> {
+/// The same for a person and for a program.
+type Part = (String, Vec<Value>);
+
+fn part(all: impl Iterator<Item = (String, Value)>) -> Part {
+    all.unzip()
+}
+
+fn show(output: Output, lists: Vec<(&str, Part)>) -> Result<()> {
     match output {
-        Output::Text => print(&all.map(|(text, _)| text).collect::<String>()),
+        Output::Text => lists.iter().try_for_each(|(_, (text, _))| print(text)),
         Output::Json => {
-            let all: Vec<_> = all.map(|(_, json)| json).collect();
-            print(&format!("{}\n", json!({ what: all })))
+            let lists = lists.into_iter();
+            let lists: Map<_, _> = lists
+                .map(|(name, (_, json))| (name.to_owned(), json.into()))
+                .collect();
+            print(&format!("{}\n", Value::from(lists)))
         }
     }
 }

@@ -39,6 +39,8 @@ pub struct Machine {
     pub network: Network,
     /// What the kubelet's configuration says beside slipway's own.
     pub kubelet: Kubelet,
+    /// Who else proves people to the API server: JWTAuthenticators of apiserver.config.k8s.io/v1.
+    pub jwt: Vec<Value>,
     /// Encryption of Secrets in etcd.
     pub encryption: Encryption,
     /// The API server's audit policy (audit.k8s.io/v1), if there is to be a log.

@@ -157,6 +157,14 @@ fn san(name: &AltName) -> Result<SanType> {
     })
 }
 
+/// A subject for people, e.g. `O=system:masters, CN=kubernetes-admin`.
+pub fn subject_text(common_name: &str, organization: Option<&str>) -> String {
+    match organization {
+        Some(organization) => format!("O={organization}, CN={common_name}"),
+        None => format!("CN={common_name}"),
+    }
+}
+
 /// The names of a certificate as its record holds them.
 pub fn names(wanted: &Wanted) -> Vec<String> {
     let text = |name: &AltName| match name {

@@ -46,7 +46,10 @@ pub fn service_account(
         return refuse_service_account("is not the key that was made for this cluster");
     }
     if given.is_some_and(|given| given != pem) {
-        return refuse_service_account("is not the one that the document gives now");
+        return refuse(
+            "tls/service-account.key is not the one that the document gives now, and a new one would void every \
+             token in the cluster: write the former key, or leave cluster.serviceAccountKey out",
+        );
     }
     Ok((Secret::new(pem), public))
 }
@@ -72,12 +75,9 @@ fn given_key(key: &Secret) -> Result<String> {
 }
 
 fn refuse_service_account<T>(what: &str) -> Result<T> {
-    Err(fail(
-        Exit::Refused,
-        anyhow!(
-            "{SERVICE_ACCOUNT}.key {what}; a new one would void every token in the cluster: restore \
-             it from a backup, or render into an empty folder to begin a new cluster"
-        ),
+    refuse(&format!(
+        "{SERVICE_ACCOUNT}.key {what}; a new one would void every token in the cluster: restore \
+         it from a backup, or render into an empty folder to begin a new cluster"
     ))
 }
 
@@ -99,8 +99,9 @@ pub fn encryption_key(
         };
     };
     if machine.encryption == Encryption::None {
-        return refuse_encryption(
-            "is still needed: the document says encryption.provider none, but what was encrypted stays so",
+        return refuse(
+            "the document says encryption.provider none, but what was encrypted stays so: write \
+             `encryption.provider: secretbox` again",
         );
     }
     let Some(asset) = earlier.get(ENCRYPTION_KEY) else {
@@ -110,7 +111,10 @@ pub fn encryption_key(
         return refuse_encryption("is not the key that Secrets are encrypted with");
     }
     if given.is_some_and(|given| given != asset.bytes) {
-        return refuse_encryption("is not the one that the document gives now");
+        return refuse(
+            "the Secrets in etcd are encrypted with another key than the one that the document gives now: write \
+             the former key, or leave encryption.key out",
+        );
     }
     Ok(Some(asset.bytes.clone()))
 }
@@ -132,11 +136,12 @@ fn normal(key: &Secret) -> Result<Secret> {
 }
 
 fn refuse_encryption<T>(what: &str) -> Result<T> {
-    Err(fail(
-        Exit::Refused,
-        anyhow!(
-            "{ENCRYPTION_KEY} {what}; without it no Secret in etcd can be read: restore it from a \
-             backup, or render into an empty folder to begin a new cluster"
-        ),
+    refuse(&format!(
+        "{ENCRYPTION_KEY} {what}; without it no Secret in etcd can be read: restore it from a \
+         backup, or render into an empty folder to begin a new cluster"
     ))
+}
+
+fn refuse<T>(why: &str) -> Result<T> {
+    Err(fail(Exit::Refused, anyhow!(why.to_owned())))
 }

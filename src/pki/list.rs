@@ -12,7 +12,7 @@ use super::inventory::{Inventory, Record};
 use super::rotation::{Step, command};
 use super::table::{CA, LASTING, NEXT, PREVIOUS};
 use super::x509::Certificate;
-use super::{pem, read_inventory, request, text, whole_seconds};
+use super::{issue, pem, read_inventory, request, text, whole_seconds};
 use crate::assets::Assets;
 use crate::hash::sha256;
 
@@ -30,12 +30,12 @@ pub struct Listed {
     pub issuer: String,
     /// The first second it is valid in, RFC 3339; unknown of those that an early slipway made.
     pub not_before: Option<String>,
-    /// The last second it is valid in, RFC 3339.
-    pub not_after: String,
+    /// The last second it is valid in, RFC 3339; none of one that was never there.
+    pub not_after: Option<String>,
     /// The same in seconds since 1970.
-    pub expires: i64,
+    pub expires: Option<i64>,
     /// Whole seconds until then; negative afterwards.
-    pub left: i64,
+    pub left: Option<i64>,
     /// What is to be done about it.
     pub action: Action,
     /// Why, or the next step; empty if nothing is to be done.
@@ -62,7 +62,7 @@ pub enum Action {
 const NO_SUCCESSOR: &str = "nothing replaces it, and the control plane ends with it: render a new cluster into an \
                             empty folder before that, and move there";
 
-/// Every certificate in `assets`, authorities first.
+/// Every certificate in `assets`, also one that is still to be signed, authorities first.
 pub fn list(assets: &Assets, now: SystemTime) -> Result<Vec<Listed>> {
     let now = whole_seconds(now)?;
     let Some(inventory) = read_inventory(assets)? else {
@@ -87,15 +87,50 @@ pub fn list(assets: &Assets, now: SystemTime) -> Result<Vec<Listed>> {
             names: record.names.clone(),
             issuer,
             not_before: record.not_before.clone(),
-            not_after: record.not_after.clone(),
-            expires: not_after.unix_timestamp(),
-            left: (not_after - now).whole_seconds(),
+            not_after: Some(record.not_after.clone()),
+            expires: Some(not_after.unix_timestamp()),
+            left: Some((not_after - now).whole_seconds()),
             action,
             reason,
         });
     }
+    listed.extend(never_there(assets, &inventory));
     listed.sort_by_key(|one| (one.issuer != one.name, one.issuer.clone(), one.name.clone()));
     Ok(listed)
+}
+
+/// What somebody else has to sign for the first time: nothing is recorded of it but the request.
+fn never_there<'a>(
+    assets: &'a Assets,
+    inventory: &'a Inventory,
+) -> impl Iterator<Item = Listed> + 'a {
+    let requests = inventory.requests.iter();
+    let new = requests.filter(|(name, _)| !inventory.certificates.contains_key(*name));
+    new.map(|(name, asked)| {
+        let (subject, names) = request::asked(&asked.asks);
+        Listed {
+            name: name.clone(),
+            subject,
+            names,
+            issuer: CA.to_owned(),
+            not_before: None,
+            not_after: None,
+            expires: None,
+            left: None,
+            action: Action::Sign,
+            reason: to_sign(assets, name, None),
+        }
+    })
+}
+
+/// The next step for a request; `recorded` is the fingerprint of what was there before the answer.
+fn to_sign(assets: &Assets, name: &str, recorded: Option<&str>) -> String {
+    let file = assets.get(&format!("{name}.crt"));
+    let there = file.map(|file| sha256(file.bytes.expose()));
+    match there.as_deref() == recorded || there.is_none() {
+        true => format!("sign {}.csr as {name}.crt", request::path(name)),
+        false => format!("`slipway render` judges the {name}.crt that was put there"),
+    }
 }
 
 /// The fingerprints of the certificates that sign, by name.
@@ -129,12 +164,12 @@ fn judge(
     (name, record): (&str, &Record),
     now: OffsetDateTime,
 ) -> Result<(Action, String)> {
+    // What is damaged is asked for anew, too.
+    if inventory.requests.contains_key(name) {
+        return Ok((Action::Sign, to_sign(assets, name, Some(&record.sha256))));
+    }
     if let Some(damage) = damage(assets, name, record) {
         return Ok((Action::Damaged, damage.to_owned()));
-    }
-    if inventory.requests.contains_key(name) {
-        let path = request::path(name);
-        return Ok((Action::Sign, format!("sign {path}.csr as {name}.crt")));
     }
     let left = record.not_after()? - now;
     let due = left <= record.life()? / 3;
@@ -172,11 +207,7 @@ fn damage(assets: &Assets, name: &str, record: &Record) -> Option<&'static str> 
 }
 
 fn subject(record: &Record) -> String {
-    let name = &record.common_name;
-    match &record.organization {
-        Some(organization) => format!("O={organization}, CN={name}"),
-        None => format!("CN={name}"),
-    }
+    issue::subject_text(&record.common_name, record.organization.as_deref())
 }
 
 impl Action {

@@ -49,7 +49,7 @@ use table::{Use, Wanted};
 pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
 pub use rotation::Step;
-pub use secrets::{Pair, Secrets};
+pub use secrets::{Pair, Secrets, Waiting};
 pub use table::KUBELET_CLIENT;
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN};
 
@@ -196,6 +196,8 @@ pub fn ensure_with(
     secrets.certs = round.certs;
     secrets.requests = round.request_pairs;
     secrets.missing = round.missing;
+    let signer = round.signers.get(table::CA);
+    secrets.between = signer.map_or(0, |signer| signer.between().len());
     if order.step == Some(Step::Drop) {
         // Not half of it: what still hangs on the old one would be cut off.
         secrets.complete()?;

@@ -49,7 +49,7 @@ pub fn settle(
             }
             Err(error) => {
                 remember(round, wanted, &found);
-                let reason = format!("{}.crt: {error:#}", wanted.name);
+                let reason = format!("the one there is refused: {error:#}");
                 ask(round, wanted, reason, true)
             }
         };
@@ -131,6 +131,15 @@ fn ask(round: &mut Round<'_>, wanted: &Wanted, reason: String, missing: bool) ->
         round.missing.push((wanted.name, reason));
     }
     Ok(())
+}
+
+/// Subject and names out of what a request asks for; none of its parts has a space in it.
+pub fn asked(asks: &str) -> (String, Vec<String>) {
+    let mut parts = asks.split(' ').map(str::to_owned);
+    let common_name = parts.next().unwrap_or_default();
+    let organization = parts.next().filter(|organization| !organization.is_empty());
+    let subject = issue::subject_text(&common_name, organization.as_deref());
+    (subject, parts.skip(2).collect())
 }
 
 /// Everything that stands in a request.

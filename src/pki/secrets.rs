@@ -1,6 +1,7 @@
 //! Every key and certificate of a cluster, as whoever renders them asks for them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use anyhow::{Context, Result, anyhow};
 
@@ -19,6 +20,28 @@ pub struct Pair {
     pub key: Secret,
 }
 
+/// A certificate that nothing goes on without, and that somebody else has to sign.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What is to be signed, e.g. `tls/csr/admin.csr`.
+    pub request: String,
+    /// Where the answer belongs, e.g. `tls/admin.crt`.
+    pub certificate: String,
+    /// Why.
+    pub reason: String,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            request,
+            certificate,
+            reason,
+        } = self;
+        write!(f, "sign {request} as {certificate} ({reason})")
+    }
+}
+
 /// Every key and certificate of a cluster's first control-plane node.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Secrets {
@@ -26,6 +49,8 @@ pub struct Secrets {
     pub(super) certs: BTreeMap<&'static str, String>,
     pub(super) requests: BTreeMap<String, Pair>,
     pub(super) missing: Vec<(&'static str, String)>,
+    /// How many certificates follow each leaf.
+    pub(super) between: usize,
     pub(super) service_account_key: Secret,
     pub(super) service_account_pub: String,
     pub(super) token: BootstrapToken,
@@ -73,6 +98,17 @@ impl Secrets {
             .map(|(path, pair)| (path.as_str(), pair))
     }
 
+    /// What nothing goes on without, and somebody else has to sign.
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let missing = self.missing.iter();
+        let waiting = missing.map(|(name, reason)| Waiting {
+            request: format!("{}.csr", request::path(name)),
+            certificate: format!("{name}.crt"),
+            reason: reason.clone(),
+        });
+        waiting.collect()
+    }
+
     /// Whether nothing waits for somebody else's signature.
     ///
     /// # Errors
@@ -84,12 +120,15 @@ impl Secrets {
         let mut text = "certificates.authority has no key, so somebody else has to sign; put each certificate \
                         in its place in the asset directory, then run `slipway render` again:"
             .to_owned();
-        for (name, reason) in &self.missing {
-            let line = format!(
-                "\n  sign {}.csr as {name}.crt ({reason})",
-                request::path(name)
+        for waiting in self.waiting() {
+            text += &format!("\n  {waiting}");
+        }
+        text += "\nkeep the subject, the names and the usages of each request";
+        if self.between > 0 {
+            text += &format!(
+                "; append the first {} of certificates.authority.certificate to each certificate",
+                self.between
             );
-            text += &line;
         }
         Err(fail(Exit::Refused, anyhow!(text)))
     }

@@ -1,11 +1,12 @@
 //! What of a file may be shown.
 //!
-//! Of a private file only the fields that are known to be public, so that what is added to one later
+//! Private is what others may not read, and what holds a Secret whatever its mode: a person may have put one
+//! into an open file. Of a private file only the fields that are known to be public, so that what is added to one later
 //! is hidden until somebody decides otherwise. That a hidden value changes is said by comparison, not
 //! by a hash: a short password could be guessed from one. Only of keys, which nobody guesses, the
 //! public half's fingerprint is shown.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::assets::{Asset, Assets};
 use crate::config::yaml;
@@ -41,13 +42,33 @@ const CHANGED: &str = "(secret, changed)";
 /// The texts of the file at `path` in an old and a new tree; empty where it is not there.
 pub fn pair(path: &str, old: &Assets, new: &Assets) -> (String, String) {
     let (there, then) = (old.get(path), new.get(path));
-    let is_private = |asset: Option<&Asset>| asset.is_some_and(|asset| asset.mode & 0o004 == 0);
-    let private = is_private(there) || is_private(then);
+    let private = there.is_some_and(is_private) || then.is_some_and(is_private);
     let of = |tree, asset: Option<&Asset>, other: Option<&Asset>| match asset {
         Some(asset) => text(path, asset, tree, private, other),
         None => String::new(),
     };
     (of(old, there, None), of(new, then, there))
+}
+
+fn is_private(asset: &Asset) -> bool {
+    let has_secret = || match objects(asset) {
+        Some(objects) => objects.iter().any(holds_secret),
+        None => String::from_utf8_lossy(asset.bytes.expose()).contains("Secret"),
+    };
+    asset.mode & 0o004 == 0 || has_secret()
+}
+
+/// Whether a value is a Secret or, as a List, holds one.
+fn holds_secret(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => is_secret(fields) || fields.values().any(holds_secret),
+        Value::Array(items) => items.iter().any(holds_secret),
+        _ => false,
+    }
+}
+
+fn is_secret(fields: &Map<String, Value>) -> bool {
+    fields.get("kind").is_some_and(|kind| kind == "Secret")
 }
 
 /// `other` is the earlier version, if this one is to be compared with it.
@@ -143,7 +164,7 @@ fn hidden(asset: &Asset, other: Option<&Asset>) -> String {
     let mut out = Vec::new();
     for (index, mut object) in objects.into_iter().enumerate() {
         let other = others.as_ref().and_then(|others| others.get(index));
-        hide_object(&mut object, other);
+        hide(&mut object, other, false, "");
         if index > 0 {
             out.extend(b"---\n");
         }
@@ -162,19 +183,13 @@ fn objects_or_none(asset: &Asset) -> Vec<Value> {
     objects(asset).unwrap_or_default()
 }
 
-fn hide_object(object: &mut Value, other: Option<&Value>) {
-    let is_secret = object["kind"] == "Secret";
-    for (key, value) in object.as_object_mut().into_iter().flatten() {
-        let all = is_secret && matches!(key.as_str(), "data" | "stringData");
-        hide(value, other.and_then(|other| other.get(key)), all, key);
-    }
-}
-
-/// Hides texts and numbers; `all` also those whose keys would be public.
+/// Hides texts and numbers; `all` also those whose keys would be public, as in what a Secret holds.
 pub(super) fn hide(value: &mut Value, other: Option<&Value>, all: bool, key: &str) {
     match value {
         Value::Object(fields) => {
+            let secret = is_secret(fields);
             for (key, value) in fields.iter_mut().filter(|(key, _)| all || *key != "labels") {
+                let all = all || secret && matches!(key.as_str(), "data" | "stringData");
                 hide(value, other.and_then(|other| other.get(key)), all, key);
             }
         }
@@ -241,6 +256,30 @@ mod tests {
             old,
             "kind: Config\nusers:\n- name: a\n  user:\n    client-key-data: \"(secret)\"\n    token: \"(secret)\"\n"
         );
+    }
+
+    /// Whatever its mode: as an object, in a list, beside others, or where the text is broken.
+    #[test]
+    fn a_secret_in_a_public_file_is_hidden() {
+        let secret = "kind: Secret\ndata: {name: hunter2}\n";
+        let table = [
+            secret.to_owned(),
+            format!("kind: ConfigMap\n---\n{secret}"),
+            "kind: List\nitems: [{kind: Secret, stringData: {name: hunter2}}]\n".to_owned(),
+            format!("{secret}a: [\n"),
+        ];
+        for text in table {
+            for (old, new) in [
+                (text.as_str(), "kind: Pod\na: hunter1\n"),
+                ("a: 1\n", &text),
+            ] {
+                let (old, new) = shown("manifests/a.yaml", false, old, new);
+                assert!(!format!("{old}{new}").contains("hunter"), "{old}{new}");
+            }
+        }
+        let open = "kind: ConfigMap\ndata: {a: shown}\n";
+        let (old, _) = shown("manifests/a.yaml", false, open, open);
+        assert_eq!(old, open);
     }
 
     #[test]

@@ -68,6 +68,7 @@ impl File {
             What::Changed => format!("would change {path}"),
             What::Overwritten => format!("would overwrite the edited file {path}"),
             What::Removed => format!("would remove {path}"),
+            What::Repaired => format!("would put back the permissions of {path}"),
             What::KeptEdited => {
                 format!("would keep the edited file {path}; --overwrite replaces it")
             }
@@ -89,6 +90,7 @@ impl File {
             What::Changed => "change",
             What::Overwritten => "overwrite",
             What::Removed => "remove",
+            What::Repaired => "repair",
             What::KeptEdited => "keep-edited",
             What::KeptForeign => "keep-foreign",
         };

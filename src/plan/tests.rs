@@ -94,6 +94,23 @@ fn a_change_is_its_lines_and_a_new_certificate_its_reason() {
     no_secret_in(&files, &assets);
 }
 
+#[test]
+fn a_key_that_was_opened_to_others_is_a_difference() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = tempfile::tempdir().unwrap();
+    render(dir.path());
+    let open = fs::Permissions::from_mode(0o644);
+    fs::set_permissions(dir.path().join("tls/ca.key"), open).unwrap();
+    let files = plan(dir.path(), "", false);
+    assert!(files.len() == 1 && files[0].is_difference());
+    assert_eq!(
+        files[0].text(),
+        "would put back the permissions of tls/ca.key\n"
+    );
+    render(dir.path());
+    assert_eq!(plan(dir.path(), "", false), []);
+}
+
 /// No line of any key, and none of its base64.
 fn no_secret_in(files: &[File], assets: &Assets) {
     use base64::Engine;

@@ -27,9 +27,10 @@ const FILES: [File; 4] = [
     File {
         name: "authentication.yaml",
         flag: "authentication-config",
-        comment: "Who may ask without credentials: probes and load balancers, for health only.",
+        comment: "Who may ask without credentials (probes and load balancers, for health only), and who else\n\
+                  proves people (authentication.jwt).",
         is_wanted: |_| true,
-        value: |_, _| Ok(authentication()),
+        value: |machine, _| Ok(authentication(machine)),
     },
     File {
         name: "admission.yaml",
@@ -96,16 +97,20 @@ fn wanted(machine: &Machine) -> impl Iterator<Item = &'static File> {
     FILES.iter().filter(|file| (file.is_wanted)(machine))
 }
 
-fn authentication() -> Value {
+fn authentication(machine: &Machine) -> Value {
     let path = |path| json!({ "path": path });
-    json!({
+    let mut value = json!({
         "apiVersion": GROUP,
         "kind": "AuthenticationConfiguration",
         "anonymous": {
             "enabled": true,
             "conditions": [path("/livez"), path("/readyz"), path("/healthz")],
         },
-    })
+    });
+    if !machine.jwt.is_empty() {
+        value["jwt"] = machine.jwt.as_slice().into();
+    }
+    value
 }
 
 /// kube-system is exempt, or the control plane could not start again.

@@ -114,12 +114,6 @@ fn stage_only(stage: Stage) -> &'static [&'static str] {
     }
 }
 
-/// Whether the cluster signs nodes' certificates itself: not without its authority's key.
-pub fn signs(machine: &Machine) -> bool {
-    let authority = machine.certificates.authority.as_ref();
-    authority.is_none_or(|authority| authority.key.is_some())
-}
-
 fn container(machine: &Machine, stage: Stage, signs: bool) -> Container {
     let door = Door {
         scheme: "HTTPS",

@@ -34,12 +34,14 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
         ControlPlane::SelfHosted => "bootstrap",
         ControlPlane::Static => "static",
     };
-    out.private_manifest(
-        "auth/kubeconfig-kubelet",
-        "For a kubelet that is to join: the bootstrap token, until it has a certificate. Changed from the\n\
-         original: the token ends, and the context has a name.",
-        &kubelet_bootstrap(machine, secrets)?,
-    )?;
+    if secrets.can_sign() {
+        out.private_manifest(
+            "auth/kubeconfig-kubelet",
+            "For a kubelet that is to join: the bootstrap token, until it has a certificate. Changed from the\n\
+             original: the token ends, and the context has a name.",
+            &kubelet_bootstrap(machine, secrets)?,
+        )?;
+    }
     for component in ["kube-controller-manager", "kube-scheduler"] {
         // Relative names: the same file works in the asset directory and in the pod.
         let user = files(

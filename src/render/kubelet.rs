@@ -4,7 +4,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::{Output, controller_manager};
+use super::Output;
 use crate::config::Machine;
 use crate::config::machine::Role;
 
@@ -14,12 +14,13 @@ pub const BOOTSTRAP: &str = "/etc/kubernetes/bootstrap-kubeconfig";
 const PKI: &str = "/var/lib/kubelet/pki";
 const FOLDER: &str = "/etc/kubernetes/kubelet";
 
-pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
+/// `signs`: whether the cluster signs its nodes' certificates itself.
+pub fn render(out: &mut Output, machine: &Machine, signs: bool) -> Result<()> {
     out.manifest(
         "kubelet/config.yaml",
         "The kubelet's base configuration. Drop-ins in config.d override it, in the order of their\n\
          numbers; 50-slipway.conf is this node's.",
-        &base(machine),
+        &base(machine, signs),
     )?;
     out.manifest(
         "kubelet/50-slipway.conf",
@@ -34,7 +35,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
 /// No cgroup driver: the container runtime tells. Swap is tolerated, because pods do not get any
 /// by default. `resolvConf` is the default spelled out, for an image whose file names a resolver
 /// on loopback has to override it in a drop-in.
-fn base(machine: &Machine) -> Value {
+fn base(machine: &Machine, signs: bool) -> Value {
     let mut base = json!({
         "apiVersion": "kubelet.config.k8s.io/v1beta1",
         "kind": "KubeletConfiguration",
@@ -47,14 +48,13 @@ fn base(machine: &Machine) -> Value {
         "containerRuntimeEndpoint": "unix:///run/containerd/containerd.sock",
         "failSwapOn": false,
         "resolvConf": "/etc/resolv.conf",
-        "rotateCertificates": true,
-        "serverTLSBootstrap": true,
+        "rotateCertificates": signs,
+        "serverTLSBootstrap": signs,
         "staticPodPath": "/etc/kubernetes/manifests",
     });
     // The serving certificate that is rendered is the first: the kubelet asks for its next ones itself,
     // if the cluster can sign. A worker's asks for the first one too.
     if machine.role == Role::ControlPlane {
-        base["serverTLSBootstrap"] = controller_manager::signs(machine).into();
         base["tlsCertFile"] = format!("{FOLDER}/serving.crt").into();
         base["tlsPrivateKeyFile"] = format!("{FOLDER}/serving.key").into();
     }

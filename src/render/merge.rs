@@ -24,6 +24,8 @@ pub enum What {
     Changed,
     /// A person had edited it; the edit is gone, as asked.
     Overwritten,
+    /// Its text is as rendered, its permissions were not.
+    Repaired,
     /// A person edited it; that version stays.
     KeptEdited,
     /// A person added it; it stays.
@@ -48,6 +50,7 @@ impl fmt::Display for Change {
             What::Added => write!(f, "added {path}"),
             What::Changed => write!(f, "changed {path}"),
             What::Overwritten => write!(f, "overwrote edited file {path}"),
+            What::Repaired => write!(f, "put back the permissions of {path}"),
             What::KeptEdited => write!(f, "kept edited file {path}; --overwrite replaces it"),
             What::KeptForeign => write!(f, "kept {path}, which slipway did not render"),
             What::Removed => write!(f, "removed {path}"),
@@ -132,7 +135,9 @@ fn choose<'a>(
 ) -> (&'a Asset, Option<What>) {
     match old {
         None => (new, Some(What::Added)),
-        Some(old) if old.bytes == new.bytes => (new, None),
+        Some(old) if old.bytes == new.bytes => {
+            (new, (old.mode != new.mode).then_some(What::Repaired))
+        }
         Some(_) if ours => (new, Some(What::Changed)),
         Some(_) if overwrite => (new, Some(What::Overwritten)),
         Some(old) => (old, Some(What::KeptEdited)),
@@ -247,6 +252,22 @@ mod tests {
                 what,
                 "{row:?}"
             );
+        }
+    }
+
+    #[test]
+    fn permissions_that_were_not_as_rendered_are_told() {
+        let mut rendered = assets(&[("open", "a")]);
+        rendered.add_secret("key", 0, "k");
+        let mut earlier = merge(&Assets::default(), &rendered, false).unwrap().assets;
+        earlier.add("key", "k");
+        for merged in [
+            merge(&earlier, &rendered, false).unwrap(),
+            merge_part(&earlier, &rendered, &[], false).unwrap(),
+        ] {
+            let changes: Vec<_> = merged.changes.iter().map(ToString::to_string).collect();
+            assert_eq!(changes, ["put back the permissions of key"]);
+            assert_eq!(merged.assets.get("key").unwrap().mode, 0o600);
         }
     }
 

@@ -36,7 +36,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::assets::{Asset, Assets, CONTROL_PLANE_UID};
+use crate::assets::{Asset, Assets, CONTROL_PLANE_UID, STATIC_MANIFESTS};
 use crate::config::Machine;
 use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
@@ -50,12 +50,15 @@ pub fn render(machine: &Machine, secrets: &Secrets) -> Result<Assets> {
     tls::render(&mut out, secrets)?;
     kubeconfig::render(&mut out, machine, secrets)?;
     etcd::render(&mut out, machine)?;
-    kubelet::render(&mut out, machine)?;
+    kubelet::render(&mut out, machine, secrets.can_sign())?;
     apiserver::render(&mut out, machine, secrets)?;
     controller_manager::render(&mut out, machine, secrets)?;
     scheduler::render(&mut out, machine)?;
     shared::render(&mut out, machine)?;
-    join::render(&mut out, secrets)?;
+    // Where somebody else signs, nobody joins by a token: its first step ends with a signature made here.
+    if secrets.can_sign() {
+        join::render(&mut out, secrets)?;
+    }
     checkpointer::render(&mut out, machine)?;
     proxy::render(&mut out, machine)?;
     dns::render(&mut out, machine)?;
@@ -148,16 +151,25 @@ impl Output {
     /// Lets the document change the manifests, writes them out, and adds the document's own.
     fn finish(mut self, machine: &Machine) -> Result<Assets> {
         edit::apply(machine, &mut self.manifests).exit(Exit::Invalid)?;
-        static_pods::hash(&self.assets, &mut self.manifests);
         let own = extra::render(&machine.manifests, &self.manifests).exit(Exit::Invalid)?;
-        for manifest in std::mem::take(&mut self.manifests) {
-            let bytes = emit::text(&manifest.comment, &manifest.object);
-            self.insert(manifest.path, manifest.mode, Secret::new(bytes));
-        }
+        // Static pods last: what they read is hashed, kubeconfigs among it.
+        let (mut pods, others) = std::mem::take(&mut self.manifests)
+            .into_iter()
+            .partition(|manifest| manifest.path.starts_with(STATIC_MANIFESTS));
+        self.write(others);
+        static_pods::hash(&self.assets, &mut pods);
+        self.write(pods);
         for (path, mode, bytes) in own {
             self.insert(path, mode, Secret::new(bytes));
         }
         Ok(self.assets)
+    }
+
+    fn write(&mut self, manifests: Vec<Pending>) {
+        for manifest in manifests {
+            let bytes = emit::text(&manifest.comment, &manifest.object);
+            self.insert(manifest.path, manifest.mode, Secret::new(bytes));
+        }
     }
 }
 

@@ -26,10 +26,9 @@ pub fn render(out: &mut Output, name: &str, container: Container) -> Result<()> 
     )
 }
 
-/// Notes in each of these manifests the hash over what it reads, once it is as the document wants it.
+/// Notes in each of these manifests the hash over what it reads, once all of that is among the assets.
 pub(super) fn hash(assets: &Assets, manifests: &mut [Pending]) {
-    let pods = manifests.iter_mut();
-    for pod in pods.filter(|pod| pod.path.starts_with(STATIC_MANIFESTS)) {
+    for pod in manifests {
         let text = pod.object.to_string();
         let mut read = String::new();
         for (path, asset) in named(assets.below("tls/"), &text) {

@@ -25,7 +25,7 @@ pub fn render(machine: &Machine, token: &Secret) -> Result<Assets> {
         "tls/ca.crt",
         authority.context("join.authority is not there")?.as_str(),
     );
-    kubelet::render(&mut out, machine)?;
+    kubelet::render(&mut out, machine, true)?;
     out.private_manifest(
         BOOTSTRAP,
         "What this node joins with; once it has a certificate, /etc/kubernetes/kubeconfig names it.",

@@ -7,6 +7,7 @@ use slipway::config::yaml;
 use super::{all, texts};
 
 mod original;
+mod ports;
 
 /// Cases whose control plane is an object of its own API.
 fn self_hosted() -> impl Iterator<Item = &'static Assets> {
@@ -115,9 +116,35 @@ fn a_static_control_plane_is_three_pods_alone() {
             ] {
                 assert!(!text.contains(word), "{path}: {word}");
             }
-            let signs = path.contains("controller-manager");
+            let can_sign = assets.get("tls/ca.key").is_some();
+            let signs = can_sign && path.contains("controller-manager");
             assert_eq!(text.contains("/ca.key\n"), signs, "{path}");
         }
+    }
+}
+
+/// A request to join would be approved, and then wait for ever.
+#[test]
+fn where_somebody_else_signs_nobody_is_let_in() {
+    let is_kept = |assets: &Assets| assets.get("tls/ca.key").is_some();
+    let (own, others): (Vec<_>, Vec<_>) = (all().iter()).partition(|(_, assets)| is_kept(assets));
+    assert!(!own.is_empty() && !others.is_empty());
+    for (case, assets) in all() {
+        let joins = |path: &str| {
+            let file = path.rsplit('/').next().unwrap();
+            file.starts_with("csr-")
+                || file.contains("kubelet-bootstrap")
+                || file == "kubeconfig-kubelet"
+        };
+        let joining = assets.iter().filter(|(path, _)| joins(path)).count();
+        let kubelet = &texts(assets, |path| path == "kubelet/config.yaml")[0].1;
+        let asks = kubelet.contains("rotateCertificates: true\nserverTLSBootstrap: true\n");
+        let expected = if is_kept(assets) {
+            (5, true)
+        } else {
+            (0, false)
+        };
+        assert_eq!((joining, asks), expected, "{}", case.display());
     }
 }
 

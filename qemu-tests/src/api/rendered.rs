@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 use slipway::config::{self, Machine};
 
@@ -19,6 +19,39 @@ const FOLDERS: [&str; 4] = [
     "static-manifests",
     "etcd",
 ];
+
+/// Answers the requests that a plan names, as the authority whose key is in `key`.
+fn sign(plan: &Value, machine: &Machine, key: &Path, folder: &Path) -> Result<()> {
+    let authority = machine.certificates.authority.as_ref();
+    let chain = &authority.context("it has no authority")?.certificate;
+    let root = chain.rfind("-----BEGIN").unwrap_or_default();
+    let certificate = folder.with_extension("signer.crt");
+    fs::write(&certificate, &chain[..root])?;
+    let waiting = plan["waiting"].as_array().context("nothing waits")?;
+    for one in waiting {
+        let path = |field: &str| one[field].as_str().map(|path| folder.join(path));
+        let (Some(request), Some(answer)) = (path("request"), path("certificate")) else {
+            bail!("{one} names no files");
+        };
+        let mut openssl = Command::new("openssl");
+        openssl.args([
+            "x509",
+            "-req",
+            "-days",
+            "30",
+            "-copy_extensions",
+            "copyall",
+            "-in",
+        ]);
+        openssl.arg(request).arg("-CA").arg(&certificate);
+        openssl.arg("-CAkey").arg(key);
+        let leaf = process::output(&mut openssl)?;
+        // The kubelet's folder comes with the rest.
+        fs::create_dir_all(folder.join("kubelet"))?;
+        fs::write(answer, leaf + &chain[..root])?;
+    }
+    Ok(())
+}
 
 /// A document and its asset directory.
 pub struct Rendered {
@@ -56,10 +89,23 @@ impl Rendered {
             &unchecked,
             text.replace("clock: synchronised", "clock: unchecked"),
         )?;
-        let mut render = Command::new(&context.slipway);
-        render.arg("render").arg("--config").arg(unchecked);
-        render.arg("--asset-dir").arg(&folder);
-        process::output(&mut render).with_context(|| format!("{name} is not rendered"))?;
+        let slipway = |command: &str| {
+            let mut slipway = Command::new(&context.slipway);
+            slipway.arg(command).arg("--config").arg(&unchecked);
+            slipway.arg("--asset-dir").arg(&folder);
+            slipway
+        };
+        let signer = document.with_file_name("signer.key");
+        if signer.exists() {
+            // It ends with what is to be signed, which a plan tells in a form for programs.
+            let refused = slipway("render").output()?;
+            ensure!(refused.status.code() == Some(6), "{name} waits for nobody");
+            let plan = slipway("plan").arg("--output=json").output()?.stdout;
+            sign(&serde_json::from_slice(&plan)?, &machine, &signer, &folder)
+                .with_context(|| format!("{name} is not signed"))?;
+        }
+        process::output(&mut slipway("render"))
+            .with_context(|| format!("{name} is not rendered"))?;
         Ok(Rendered {
             name,
             machine,

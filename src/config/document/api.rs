@@ -2,33 +2,24 @@
 
 use std::time::Duration;
 
-use super::TOKEN;
 use super::cluster::{lies_outside, once};
+use super::{TOKEN, ports};
 use crate::config::machine::{AltName, Api, Cluster, Endpoint, Join};
 use crate::config::problem::quote;
 use crate::config::reader::Reader;
 use crate::config::sensitive::Sensitive;
 use crate::config::{duration, names, pem};
 
+/// The field of the API server's port.
+pub const PORT: &str = "api.port";
 const ENDPOINT: &str = "api.endpoint";
 const SERVER: &str = "join.server";
 const API_PORT: u16 = 6443;
-/// Ports that a control-plane node needs on every or on the node's address, and for what.
-const TAKEN_PORTS: [(u16, &str); 8] = [
-    (2379, "etcd"),
-    (2380, "etcd"),
-    (2381, "etcd's metrics"),
-    (10248, "the kubelet's health"),
-    (10250, "the kubelet"),
-    (10256, "kube-proxy's health"),
-    (10257, "kube-controller-manager"),
-    (10259, "kube-scheduler"),
-];
 const MINUTE: u64 = 60;
 const DAY: u64 = 24 * 60 * MINUTE;
 
 pub fn api(reader: &mut Reader, cluster: Option<&Cluster>) -> Option<Api> {
-    let port = reader.number("api.port", API_PORT, port);
+    let port = reader.number(PORT, API_PORT, ports::free);
     let endpoint = endpoint(reader, ENDPOINT, port.unwrap_or(API_PORT), cluster);
     let alt_names = reader.texts("api.altNames", |text, earlier: &[AltName]| {
         let name = names::alt(text)?;
@@ -39,17 +30,6 @@ pub fn api(reader: &mut Reader, cluster: Option<&Cluster>) -> Option<Api> {
         endpoint: endpoint?,
         alt_names: alt_names?,
     })
-}
-
-fn port(number: i64) -> Result<u16, String> {
-    let port = u16::try_from(number).ok().filter(|port| *port != 0);
-    let port = port.ok_or_else(|| format!("{number} is not a port; use 1 to 65535"))?;
-    match TAKEN_PORTS.iter().find(|(taken, _)| *taken == port) {
-        Some((_, user)) => Err(format!(
-            "{port} is taken by {user} on this node; use another"
-        )),
-        None => Ok(port),
-    }
 }
 
 fn endpoint(

@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::COMPONENTS;
+use super::{COMPONENTS, flags};
 use crate::config::guard;
-use crate::config::machine::Arguments;
+use crate::config::machine::{Arguments, Cluster};
 use crate::config::problem::quote;
 use crate::config::reader::{Reader, text, wrong_type};
 
@@ -54,6 +54,10 @@ const PROTECTED: &[(&str, &[(&str, &str)])] = &[
             ("etcd-servers", "use etcd.external.endpoints"),
             ("kubelet-certificate-authority", OWN),
             ("kubelet-client-*", OWN),
+            (
+                "oidc-*",
+                "use authentication.jwt: with slipway's --authentication-config, kube-apiserver takes none of them",
+            ),
             ("proxy-client-*", OWN),
             ("secure-port", "use api.port"),
             ("service-account-issuer", OWN),
@@ -121,7 +125,7 @@ const CONTROL_PLANE: [&str; 3] = [
     "kube-scheduler",
 ];
 
-pub fn arguments(reader: &mut Reader) -> BTreeMap<String, Arguments> {
+pub fn arguments(reader: &mut Reader, cluster: Option<&Cluster>) -> BTreeMap<String, Arguments> {
     let mut all = BTreeMap::new();
     for (component, value) in reader.entries(ARGUMENTS, &COMPONENTS) {
         let place = guard::child(ARGUMENTS, component);
@@ -129,7 +133,7 @@ pub fn arguments(reader: &mut Reader) -> BTreeMap<String, Arguments> {
             Value::Object(flags) => {
                 all.insert(
                     component.clone(),
-                    of_component(reader, component, &place, flags),
+                    of_component(reader, component, &place, flags, cluster),
                 );
             }
             _ => reader.refuse(&place, wrong_type(value, "a mapping of flags")),
@@ -143,11 +147,13 @@ fn of_component(
     component: &str,
     place: &str,
     flags: &Map<String, Value>,
+    cluster: Option<&Cluster>,
 ) -> Arguments {
     let mut arguments = Arguments::new();
     for (flag, value) in flags {
         let place = guard::child(place, flag);
-        match flag_problem(component, flag) {
+        let problem = flag_problem(component, flag);
+        match problem.or_else(|| flags::problem(component, flag, flags, cluster)) {
             Some(problem) => reader.refuse(&place, problem),
             None => {
                 let values = values(reader, &place, value);

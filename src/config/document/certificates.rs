@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::cluster::once;
-use super::{AUTHORITY_KEY, ETCD_KEY};
+use super::{AUTHORITY_KEY, ETCD_KEY, TOKEN};
 use crate::config::machine::{Authority, Certificates, Etcd, ExternalEtcd, KeyType, Lifetimes};
 use crate::config::problem::quote;
 use crate::config::reader::{Reader, choice};
@@ -55,6 +55,23 @@ fn authority(reader: &mut Reader) -> Option<Option<Authority>> {
     }
     let key = key?;
     Some(certificate?.map(|certificate| Authority { certificate, key }))
+}
+
+/// Refuses what only works if the cluster signs: with somebody else's authority and no key of it, a node's
+/// request for a certificate is answered by nobody.
+pub fn without_a_signer(reader: &mut Reader) {
+    if !reader.is_given(AUTHORITY) || reader.is_given(AUTHORITY_KEY) {
+        return;
+    }
+    for path in [TOKEN, "join.tokenLifetime", "nodes"] {
+        if reader.says(path) {
+            let message = format!(
+                "has no effect without {AUTHORITY_KEY}: nothing in the cluster signs what a node asks for; \
+                 give the key, or remove this"
+            );
+            reader.refuse(path, message);
+        }
+    }
 }
 
 /// A private key. One that is referred to is judged where it is used.

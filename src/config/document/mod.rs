@@ -7,13 +7,20 @@ mod api;
 mod arguments;
 mod certificates;
 mod cluster;
-mod components;
+mod flags;
+mod images;
+mod jwt;
+mod kubelet;
 mod manifests;
 mod policy;
+mod ports;
 mod role;
 
 use super::duration;
-use super::machine::{Clock, ControlPlane, Machine, Network, Node, Timeouts};
+use super::machine::{
+    Api, Certificates, Clock, Cluster, ControlPlane, Etcd, Join, Machine, Network, Node, Nodes,
+    Timeouts,
+};
 use super::problem::{Problems, quote};
 use super::reader::{Reader, choice};
 use super::yaml::Tree;
@@ -102,62 +109,42 @@ pub fn machine(tree: &Tree, problems: &mut Problems) -> Option<Machine> {
 fn read(reader: &mut Reader) -> Option<Machine> {
     let header = header(reader);
     let role = role::read(reader);
-    let plane = [
-        ("self-hosted", ControlPlane::SelfHosted),
-        ("static", ControlPlane::Static),
-    ];
-    let control_plane = reader.optional("controlPlane", ControlPlane::default(), |text| {
-        choice(text, &plane)
-    });
-    let (name, addresses) = cluster::node(reader);
-    let cluster = cluster::cluster(reader, addresses.as_deref());
-    let nodes = cluster::nodes(
-        reader,
-        name.as_deref(),
-        addresses.as_deref(),
-        cluster.as_ref(),
-    );
-    let api = api::api(reader, cluster.as_ref());
-    let etcd = certificates::etcd(reader);
-    let certificates = certificates::certificates(reader);
-    let join = api::join(reader, cluster.as_ref());
+    let control_plane = control_plane(reader);
+    let place = place(reader);
+    let cluster = place.cluster.as_ref();
+    let trust = trust(reader, cluster);
     let kubernetes_version =
         reader.optional("kubernetes.version", KUBERNETES_VERSION.to_owned(), version);
-    let images = components::images(reader);
-    let networks = [("flannel", Network::Flannel), ("none", Network::None)];
-    let network = reader.optional("network.provider", Network::default(), |text| {
-        choice(text, &networks)
-    });
-    let kubelet = components::kubelet(reader);
+    let images = images::images(reader);
+    let network = network(reader);
+    let kubelet = kubelet::kubelet(reader, place.api.as_ref());
+    let jwt = jwt::authenticators(reader);
     let encryption = policy::encryption(reader);
     let audit_policy = policy::audit(reader);
     let pod_security = policy::pod_security(reader);
-    let arguments = arguments::arguments(reader);
+    let arguments = arguments::arguments(reader, cluster);
     role::of_components_that_run(reader, network);
     let patches = manifests::patches(reader);
     let manifests = manifests::manifests(reader);
     let clock = reader.optional("clock", Clock::default(), clock);
     let timeouts = timeouts(reader);
     header?;
-    let mut addresses = addresses?.into_iter();
+    let (etcd, certificates, join) = trust?;
     Some(Machine {
         role: role?,
-        node: Node {
-            name: name?,
-            address: addresses.next()?,
-            second_address: addresses.next(),
-        },
-        cluster: cluster?,
-        nodes: nodes?,
+        node: place.node?,
+        cluster: place.cluster?,
+        nodes: place.nodes?,
         control_plane: control_plane?,
-        api: api?,
-        etcd: etcd?,
-        certificates: certificates?,
-        join: join?,
+        api: place.api?,
+        etcd,
+        certificates,
+        join,
         kubernetes_version: kubernetes_version?,
         images,
         network: network?,
         kubelet,
+        jwt,
         encryption: encryption?,
         audit_policy,
         pod_security: pod_security?,
@@ -166,6 +153,61 @@ fn read(reader: &mut Reader) -> Option<Machine> {
         manifests,
         clock: clock?,
         timeouts: timeouts?,
+    })
+}
+
+/// Where the node is. What of it is good is needed to judge the rest, even if the rest of it is bad.
+struct Place {
+    node: Option<Node>,
+    cluster: Option<Cluster>,
+    nodes: Option<Nodes>,
+    api: Option<Api>,
+}
+
+fn place(reader: &mut Reader) -> Place {
+    let (name, addresses) = cluster::node(reader);
+    let cluster = cluster::cluster(reader, addresses.as_deref());
+    let (known_name, known) = (name.as_deref(), addresses.as_deref());
+    let nodes = cluster::nodes(reader, known_name, known, cluster.as_ref());
+    let api = api::api(reader, cluster.as_ref());
+    let mut addresses = addresses.into_iter().flatten();
+    let (first, second_address) = (addresses.next(), addresses.next());
+    let node = name.zip(first).map(|(name, address)| Node {
+        name,
+        address,
+        second_address,
+    });
+    Place {
+        node,
+        cluster,
+        nodes,
+        api,
+    }
+}
+
+/// Everything that proves somebody to somebody.
+fn trust(reader: &mut Reader, cluster: Option<&Cluster>) -> Option<(Etcd, Certificates, Join)> {
+    let etcd = certificates::etcd(reader);
+    let certificates = certificates::certificates(reader);
+    let join = api::join(reader, cluster);
+    certificates::without_a_signer(reader);
+    Some((etcd?, certificates?, join?))
+}
+
+fn control_plane(reader: &mut Reader) -> Option<ControlPlane> {
+    let all = [
+        ("self-hosted", ControlPlane::SelfHosted),
+        ("static", ControlPlane::Static),
+    ];
+    reader.optional("controlPlane", ControlPlane::default(), |text| {
+        choice(text, &all)
+    })
+}
+
+fn network(reader: &mut Reader) -> Option<Network> {
+    let all = [("flannel", Network::Flannel), ("none", Network::None)];
+    reader.optional("network.provider", Network::default(), |text| {
+        choice(text, &all)
     })
 }
 

@@ -6,7 +6,7 @@ use crate::config::machine::{Network, Role};
 use crate::config::reader::{Reader, choice};
 
 /// What only a node with a control plane heeds.
-const OF_CONTROL_PLANES: [&str; 15] = [
+const OF_CONTROL_PLANES: [&str; 16] = [
     "controlPlane",
     "nodes",
     "api",
@@ -17,6 +17,7 @@ const OF_CONTROL_PLANES: [&str; 15] = [
     "encryption",
     "audit",
     "podSecurity",
+    "authentication",
     "arguments",
     "patches",
     "manifests",

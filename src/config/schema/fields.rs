@@ -43,6 +43,8 @@ pub enum Shape {
     Arguments,
     /// Operations of RFC 6902.
     Operations,
+    /// JWTAuthenticators.
+    Authenticators,
 }
 
 /// Whether a field has to be there, and what it is otherwise.
@@ -54,7 +56,8 @@ pub enum Need {
 
 use Need::{Default, Optional, Required};
 use Shape::{
-    Arguments, Choice, Const, Images, Mapping, OneOrTwo, Operations, Port, Sensitive, Text, Texts,
+    Arguments, Authenticators, Choice, Const, Images, Mapping, OneOrTwo, Operations, Port,
+    Sensitive, Text, Texts,
 };
 
 const fn field(path: &'static str, shape: Shape, need: Need, about: &'static str) -> Field {
@@ -68,7 +71,7 @@ const fn field(path: &'static str, shape: Shape, need: Need, about: &'static str
 
 /// What a field is on its first line, what it is for on its second.
 #[rustfmt::skip]
-pub const FIELDS: [Field; 53] = [
+pub const FIELDS: [Field; 54] = [
     field("apiVersion", Const(API_VERSION), Required,
         "The version of this format."),
     field("kind", Const(KIND), Required,
@@ -135,6 +138,8 @@ pub const FIELDS: [Field; 53] = [
         "The pod network; with none, manifests have to bring one."),
     field("kubelet.config", Mapping, Optional,
         "Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1), e.g. maxPods."),
+    field("authentication.jwt", Authenticators, Optional,
+        "Who else proves people, e.g. an OpenID Connect provider: JWTAuthenticators of apiserver.config.k8s.io/v1."),
     field("encryption.provider", Choice(&["none", "secretbox"]), Default("none"),
         "How Secrets are encrypted in etcd."),
     field("encryption.key", Sensitive, Optional,
@@ -178,7 +183,7 @@ pub const FIELDS: [Field; 53] = [
 ];
 
 /// What the sections of the document are about.
-pub const SECTIONS: [(&str, &str); 17] = [
+pub const SECTIONS: [(&str, &str); 18] = [
     ("node", "This machine."),
     ("cluster", "The cluster that it belongs to."),
     ("nodes", "Which nodes may be part of the cluster."),
@@ -198,6 +203,10 @@ pub const SECTIONS: [(&str, &str); 17] = [
     ("kubernetes", "What is launched."),
     ("network", "The pod network."),
     ("kubelet", "What the kubelet is told."),
+    (
+        "authentication",
+        "Who proves people to the API server, beside certificates and tokens.",
+    ),
     ("encryption", "Encryption of Secrets in etcd."),
     ("audit", "The API server's audit log."),
     (

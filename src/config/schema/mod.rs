@@ -10,7 +10,8 @@ use super::sensitive::{KINDS, REF};
 use super::{COMPONENTS, IMAGES, KUBERNETES_MINORS};
 use Need::{Default, Required};
 use Shape::{
-    Arguments, Choice, Const, Images, Mapping, OneOrTwo, Operations, Port, Sensitive, Text, Texts,
+    Arguments, Authenticators, Choice, Const, Images, Mapping, OneOrTwo, Operations, Port,
+    Sensitive, Text, Texts,
 };
 use fields::{FIELDS, Field, LISTS, Need, SECTIONS, Shape};
 
@@ -133,6 +134,16 @@ fn shape(shape: &Shape) -> Value {
             Some(("registry", text("^[^\\s:]+(:[0-9]+)?(/[^\\s:]+)?$"))),
         ),
         Arguments => by_name(&COMPONENTS, &flags(), None),
+        Authenticators => json!({"type": "array", "items": {
+            "type": "object", "required": ["issuer", "claimMappings"],
+            "properties": {
+                "issuer": {"type": "object", "required": ["url", "audiences"], "properties": {
+                    "url": {"type": "string", "pattern": "^https://"},
+                    "audiences": {"type": "array", "minItems": 1, "items": {"type": "string"}},
+                }},
+                "claimMappings": {"type": "object", "required": ["username"]},
+            },
+        }}),
         Operations => json!({"type": "array", "minItems": 1, "items": {
             "type": "object", "required": ["op", "path"], "additionalProperties": false,
             "properties": {

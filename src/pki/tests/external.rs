@@ -59,8 +59,16 @@ fn requests_go_out_and_certificates_come_in() {
         let line = format!("sign {}.csr as {name}.crt (new)", request::path(name));
         assert!(text.contains(&line), "{text}");
     }
-    assert_eq!(text.lines().count(), 1 + NAMES.len());
+    assert_eq!(text.lines().count(), 1 + NAMES.len() + 1);
+    assert!(
+        text.ends_with(
+            "\nkeep the subject, the names and the usages of each request; append the first 1 of \
+             certificates.authority.certificate to each certificate"
+        ),
+        "{text}"
+    );
     let made = directory::load(&folder).unwrap();
+    listed_as_missing(&made);
     assert!(
         made.get("tls/ca.key").is_none() && made.get("manifests/kube-apiserver.yaml").is_none()
     );
@@ -81,7 +89,7 @@ fn requests_go_out_and_certificates_come_in() {
         let left = NAMES.len() - 1 - at;
         match render(&machine, &folder, 2) {
             Ok(rendered) => assert_eq!((left, rendered.issued.len()), (0, 1)),
-            Err(error) => assert_eq!(format!("{error:#}").lines().count(), 1 + left),
+            Err(error) => assert_eq!(format!("{error:#}").lines().count(), 1 + left + 1),
         }
     }
     let complete = directory::load(&folder).unwrap();
@@ -108,6 +116,28 @@ fn requests_go_out_and_certificates_come_in() {
             "verify -attime 1795200000 -CAfile trust.pem -untrusted assets/{name}.crt assets/{name}.crt"
         ));
     }
+}
+
+fn listed_as_missing(assets: &Assets) {
+    let mut listed = list(assets, at(1)).unwrap();
+    listed.retain(|one| NAMES.contains(&one.name.as_str()));
+    assert_eq!(listed.len(), NAMES.len());
+    for one in &listed {
+        assert_eq!((one.action, one.expires), (Action::Sign, None));
+    }
+    let admin = listed.iter().find(|one| one.name == "tls/admin").unwrap();
+    assert_eq!(admin.subject, "O=system:masters, CN=kubernetes-admin");
+    assert_eq!(admin.issuer, "tls/ca");
+    assert_eq!(admin.reason, "sign tls/csr/admin.csr as tls/admin.crt");
+    let apiserver = listed.iter().find(|one| one.name == "tls/apiserver");
+    let names = &apiserver.unwrap().names;
+    assert!(names.contains(&"DNS:kubernetes".to_owned()) && names.len() > 5);
+    let mut answered = assets.clone();
+    answered.add("tls/admin.crt", "answer");
+    let listed = list(&answered, at(1)).unwrap();
+    let admin = listed.iter().find(|one| one.name == "tls/admin").unwrap();
+    let next = "`slipway render` judges the tls/admin.crt that was put there";
+    assert_eq!((admin.action, admin.reason.as_str()), (Action::Sign, next));
 }
 
 #[test]
@@ -193,7 +223,7 @@ fn refused(machine: &Machine, openssl: &Openssl, file: &str, expected: &str) {
     let text = format!("{error:#}");
     assert_eq!(exit_of(&error), Exit::Refused);
     assert!(
-        text.contains("as tls/apiserver.crt (tls/apiserver.crt: "),
+        text.contains("as tls/apiserver.crt (the one there is refused: "),
         "{text}"
     );
     assert!(text.contains(expected), "{text}\nshould say: {expected}");

@@ -123,15 +123,36 @@ fn an_encryption_key_is_made_once_and_then_kept_or_refused() {
             Given::default(),
             without(&assets, &[ENCRYPTION_KEY]),
             "is gone",
+            "restore it from a backup",
         ),
-        (&machine, Given::default(), changed, "is not the key that"),
-        (&machine, other, assets.clone(), "the document gives now"),
-        (&plain, Given::default(), assets, "is still needed"),
+        (
+            &machine,
+            Given::default(),
+            changed,
+            "is not the key that",
+            "restore it from a backup",
+        ),
+        (
+            &machine,
+            other,
+            assets.clone(),
+            "the document gives now",
+            "the former key, or leave encryption.key out",
+        ),
+        (
+            &plain,
+            Given::default(),
+            assets,
+            "provider none",
+            "write `encryption.provider: secretbox` again",
+        ),
     ];
-    for (machine, given, assets, why) in table {
+    for (machine, given, assets, why, next) in table {
         let error = ensure(machine, &given, &assets, at(3)).unwrap_err();
         assert_eq!(exit_of(&error), Exit::Refused, "{why}");
-        assert!(error.to_string().contains(why), "{error} should say: {why}");
+        let text = error.to_string();
+        assert!(text.contains(why) && text.contains(next), "{text}");
+        assert_eq!(text.contains("backup"), next.contains("backup"), "{text}");
     }
 }
 
