@@ -15,6 +15,7 @@ use slipway::render::directory::{
     Rendered, What, load, refuse_conversion, to_directory, to_directory_with,
 };
 use slipway::render::install::install;
+use slipway::secret::Secret;
 
 fn machine(api: &str) -> Machine {
     let text = format!(
@@ -69,6 +70,57 @@ fn a_second_render_writes_nothing() {
         "the folder was exchanged"
     );
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+}
+
+/// Boots render too, and must neither wait for the clock for it nor prolong it.
+#[test]
+fn a_token_that_ended_is_told_and_made_anew_on_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    let news = |days: u32, given: &Given, order: &Order| {
+        let dated = || Ok(SystemTime::now() - Duration::from_secs(24 * 60 * 60) * days);
+        let rendered = to_directory_with(&machine(""), given, &folder, dated, false, order);
+        rendered.unwrap().token.unwrap_or_default()
+    };
+    let (made, plain) = (Given::default(), Order::default());
+    let given = Given {
+        token: Some(Secret::new("abcdef.0123456789abcdef")),
+        ..Given::default()
+    };
+    let renewed = Order {
+        token: true,
+        ..Order::default()
+    };
+    let new = "a new bootstrap token, good until ";
+    for (days, given, order, expected) in [
+        (2, &made, &plain, [new, ": auth/kubeconfig-kubelet"]),
+        (
+            0,
+            &made,
+            &plain,
+            [
+                "the bootstrap token ended on ",
+                ": `slipway certs renew` makes another one",
+            ],
+        ),
+        (0, &made, &renewed, [new, ": auth/kubeconfig-kubelet"]),
+        (0, &made, &renewed, ["", ""]),
+        (2, &given, &plain, [new, ": auth/kubeconfig-kubelet"]),
+        (
+            0,
+            &given,
+            &renewed,
+            [
+                "the bootstrap token ended on ",
+                ": nodes that are to join need another join.token in the document",
+            ],
+        ),
+    ] {
+        let text = news(days, given, order);
+        let [begin, end] = expected;
+        assert!(text.starts_with(begin) && text.ends_with(end), "{text}");
+        assert_eq!(text.is_empty(), begin.is_empty(), "{text}");
+    }
 }
 
 /// When each file below a folder was written, and what is in it.

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
 use serde_json::{Value, json};
@@ -114,6 +114,9 @@ impl<'a> Cluster<'a> {
     pub fn update(&mut self, reporter: &mut Reporter) -> Result<()> {
         permanent::update(self, reporter)?;
         self.await_api(reporter)?;
+        for object in roll::beside(self.assets, SystemTime::now())? {
+            self.apply(&object, reporter)?;
+        }
         for part in roll::parts(self.assets)? {
             for secret in &part.secrets {
                 self.apply(secret, reporter)?;

@@ -52,6 +52,11 @@ pub(super) fn is_launched(options: &Options<'_>) -> bool {
 
 /// Renders with new certificates.
 pub(super) fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
+    // What lets nodes in is renewed with what proves them.
+    let order = &Order {
+        token: true,
+        ..order.clone()
+    };
     let rendered = directory::to_directory_with(
         options.machine,
         options.given,
@@ -66,6 +71,7 @@ pub(super) fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporte
     if rendered.issued.is_empty() {
         reporter.line("no certificate has to be renewed");
     }
+    (rendered.token.iter()).for_each(|news| reporter.line(news.as_str()));
     // Whoever edited a Secret's manifest has to put the new certificate there.
     let kept = (rendered.changes.iter()).filter(|change| change.what == What::KeptEdited);
     kept.for_each(|change| reporter.line(change.to_string()));

@@ -1,9 +1,12 @@
 //! What has to be restarted when certificates change, and whether it was: pure.
 
+use std::time::SystemTime;
+
 use anyhow::Result;
 use serde_json::Value;
 
 use crate::assets::Assets;
+use crate::pki;
 use crate::start::plane::{self, Manifest};
 use crate::start::ready::{Here, Lists, Workload, judge, owned};
 
@@ -46,6 +49,18 @@ pub fn parts(assets: &Assets) -> Result<Vec<Part>> {
     .collect();
     parts.sort_by_key(|part| !part.serves());
     Ok(parts)
+}
+
+/// What is renewed with certificates and read by no pod: the rights of the API server's user at kubelets, before
+/// its certificate, and the token that lets nodes in, unless it has ended. The cluster has deleted that.
+pub fn beside(assets: &Assets, now: SystemTime) -> Result<Vec<Manifest>> {
+    let mut files = vec!["manifests/kubelet-api-role-binding.yaml"];
+    if pki::lets_in(assets, now)? {
+        files.push("manifests/kubelet-bootstrap-token.yaml");
+    }
+    let mut found = plane::manifests(assets)?;
+    found.retain(|one| files.contains(&one.file.as_str()));
+    Ok(found)
 }
 
 fn part(workload: &Manifest, all: &[Manifest]) -> Option<Part> {
@@ -110,7 +125,7 @@ pub fn pods<'a>(workload: &Workload, lists: &'a Lists) -> Vec<&'a Value> {
 mod tests {
     use super::*;
     use serde_json::json;
-    use std::time::SystemTime;
+    use std::time::Duration;
 
     fn assets() -> Assets {
         let mut assets = Assets::default();
@@ -182,6 +197,24 @@ mod tests {
                 ),
             ]
         );
+    }
+
+    #[test]
+    fn a_token_is_brought_along_while_it_is_good() {
+        let text = b"apiVersion: slipway.dev/v1alpha1\nkind: Machine\nnode: {name: a, address: 192.0.2.1}\n\
+                     cluster: {name: harbour}\n";
+        let machine = crate::config::parse(text).unwrap();
+        let now = SystemTime::now();
+        let (secrets, _) =
+            pki::ensure(&machine, &pki::Given::default(), &Assets::default(), now).unwrap();
+        let assets = crate::render::render(&machine, &secrets).unwrap();
+        let token = format!("bootstrap-token-{}", secrets.bootstrap_token().id);
+        for (hours, expected) in [(23, vec!["kubelet-api", &token]), (24, vec!["kubelet-api"])] {
+            let later = now + Duration::from_secs(hours * 60 * 60);
+            let found = beside(&assets, later).unwrap();
+            let names: Vec<_> = found.iter().map(|one| plane::name(&one.object)).collect();
+            assert_eq!(names, expected, "{hours}");
+        }
     }
 
     fn pod(uid: &str, owner: &str, hash: &str, ready: bool) -> Value {

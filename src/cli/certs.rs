@@ -45,7 +45,7 @@ fn renew(words: &Words, names: &[&str]) -> Result<()> {
     let order = Order {
         renew: names.iter().map(|&name| name.to_owned()).collect(),
         renew_all: words.has("all"),
-        step: None,
+        ..Order::default()
     };
     on_this_node(words, |options, reporter| {
         certs::renew(options, &order, reporter)

@@ -95,6 +95,7 @@ fn render(words: &Words) -> Result<()> {
     };
     let rendered = directory::to_directory(&machine, &secrets, &asset_dir, dated, overwrite)?;
     reporter.line(rendered.summary());
+    (rendered.token.iter()).for_each(|news| reporter.line(news.as_str()));
     // Of a new directory everything is new; of an old one each change is worth a line.
     let news = rendered
         .changes

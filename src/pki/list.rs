@@ -10,7 +10,7 @@ use time::OffsetDateTime;
 
 use super::inventory::{Inventory, Record};
 use super::rotation::{Step, command};
-use super::table::{CA, NEXT, PREVIOUS};
+use super::table::{CA, LASTING, NEXT, PREVIOUS};
 use super::x509::Certificate;
 use super::{issue, pem, read_inventory, request, text, whole_seconds};
 use crate::assets::Assets;
@@ -52,11 +52,15 @@ pub enum Action {
     /// Somebody else's signature on a request that waits.
     Sign,
     /// The cluster's authority with less than a third of its life left: its successor takes three steps.
-    /// Or one of those steps.
+    /// Or one of those steps. Or an authority that has no successor but that of a new cluster.
     Rotate,
     /// Its file is missing or not the one that was recorded, or an authority is at its end.
     Damaged,
 }
+
+/// What to do about an authority that nothing replaces.
+const NO_SUCCESSOR: &str = "nothing replaces it, and the control plane ends with it: render a new cluster into an \
+                            empty folder before that, and move there";
 
 /// Every certificate in `assets`, also one that is still to be signed, authorities first.
 pub fn list(assets: &Assets, now: SystemTime) -> Result<Vec<Listed>> {
@@ -177,6 +181,7 @@ fn judge(
             (Action::Rotate, command(Step::Trust))
         }
         _ if authority && left.is_negative() => (Action::Damaged, "it expired"),
+        _ if due && LASTING.contains(&name) => (Action::Rotate, NO_SUCCESSOR),
         _ if !due || authority => (Action::None, ""),
         _ if record.given => (Action::Renew, "the document has to give a new one"),
         _ if left.is_negative() => (Action::Renew, "it expired"),

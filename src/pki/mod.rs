@@ -50,7 +50,7 @@ pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
 pub use rotation::Step;
 pub use secrets::{Pair, Secrets, Waiting};
-pub use table::api_names;
+pub use table::{KUBELET_CLIENT, api_names};
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN, GROUP as TOKEN_GROUP};
 
 /// Where the record of what was issued lies in an asset directory.
@@ -91,6 +91,8 @@ pub struct Order {
     pub renew_all: bool,
     /// A step of the rotation of the cluster's authority.
     pub step: Option<Step>,
+    /// Another bootstrap token, if the one that was made has ended.
+    pub token: bool,
 }
 
 impl Order {
@@ -112,17 +114,24 @@ impl Order {
     }
 }
 
-/// Whether [`ensure`] would make or judge something by the date, so that the clock matters. An authority
+/// Whether [`ensure_with`] would make or judge something by the date, so that the clock matters. An authority
 /// is kept or refused, so what hangs on it can be judged by the one that is there.
 ///
 /// # Errors
 /// As [`ensure`].
-pub fn is_due(machine: &Machine, given: &Given, earlier: &Assets, now: SystemTime) -> Result<bool> {
+pub fn is_due(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    now: SystemTime,
+    order: &Order,
+) -> Result<bool> {
+    let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
     if machine.role == Role::Worker {
         return Ok(false);
     }
-    if token::keep(given, earlier, old.as_ref())?.is_none() {
+    if token::keep(given, earlier, old.as_ref(), order.token.then_some(now))?.is_none() {
         return Ok(true);
     }
     let task = Task {
@@ -130,8 +139,8 @@ pub fn is_due(machine: &Machine, given: &Given, earlier: &Assets, now: SystemTim
         given,
         earlier,
         old: old.as_ref(),
-        order: &Order::default(),
-        now: whole_seconds(now)?,
+        order,
+        now,
         dry: true,
     };
     Ok(Round::run(task)?.dated)
@@ -203,12 +212,13 @@ fn once(task: &Task<'_>) -> Result<Secrets> {
         given,
         earlier,
         old,
+        order,
         now,
         ..
     } = *task;
     let (key, public) = kept::service_account(machine, given, earlier, old)?;
     let encryption_key = kept::encryption_key(machine, given, earlier, old)?;
-    let token = match token::keep(given, earlier, old)? {
+    let token = match token::keep(given, earlier, old, order.token.then_some(now))? {
         Some(token) => token,
         None => token::make(machine, given, now)?,
     };
@@ -227,6 +237,12 @@ fn once(task: &Task<'_>) -> Result<Secrets> {
         inventory,
         ..Secrets::default()
     })
+}
+
+/// Whether the bootstrap token of an asset directory still lets nodes in.
+pub fn lets_in(assets: &Assets, now: SystemTime) -> Result<bool> {
+    let token = read_inventory(assets)?.and_then(|inventory| inventory.token);
+    Ok(token.is_some_and(|token| token::is_good(&token.expires, now.into())))
 }
 
 /// The type of keys that are made for a machine, e.g. `P-256`.

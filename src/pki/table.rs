@@ -17,6 +17,16 @@ pub const FRONT_PROXY_CA: &str = "tls/front-proxy-ca";
 /// Signs etcd's servers, peers and clients; nobody else may talk to it.
 pub const ETCD_CA: &str = "tls/etcd-client-ca";
 
+/// Nothing replaces these two, and nobody outside the control plane trusts them: they live [`LONG`] at least.
+pub const LASTING: [&str; 2] = [FRONT_PROXY_CA, ETCD_CA];
+const LONG: Duration = Duration::from_secs(3650 * 24 * 60 * 60);
+
+/// The temporary controller-manager's user, or that of one that stays.
+pub const CONTROLLER_MANAGER: &str = "tls/kube-controller-manager";
+
+/// The API server's user at kubelets.
+pub const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
+
 /// What a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
@@ -74,6 +84,7 @@ pub fn wanted(machine: &Machine) -> Vec<Wanted> {
     for wanted in &mut table {
         wanted.key_type = machine.certificates.key_type;
         wanted.life = match wanted.usage {
+            Use::Authority if LASTING.contains(&wanted.name) => lifetimes.authority.max(LONG),
             Use::Authority => lifetimes.authority,
             _ => lifetimes.leaf,
         };
@@ -113,20 +124,17 @@ fn users(machine: &Machine) -> Vec<Wanted> {
         ..line(name, common_name, Use::Client, Some(issuer))
     };
     let masters = Some("system:masters");
-    // Temporary, it needs the rights of all its controllers; one that stays gives each an account of its own.
+    // Temporary, it needs the rights of all its controllers; one that stays gives each an account of its own,
+    // and so does one without the authority's key (see `Round::settle`).
     let is_temporary = machine.control_plane == ControlPlane::SelfHosted;
     let controllers = masters.filter(|_| is_temporary);
     let node = format!("system:node:{}", machine.node.name);
     vec![
         user("tls/admin", CA, "kubernetes-admin", masters),
+        // Lies in a Secret: it is given what kubelets ask for, and nothing of the API.
+        user("tls/apiserver-kubelet-client", CA, KUBELET_CLIENT, None),
         user(
-            "tls/apiserver-kubelet-client",
-            CA,
-            "kube-apiserver-kubelet-client",
-            masters,
-        ),
-        user(
-            "tls/kube-controller-manager",
+            CONTROLLER_MANAGER,
             CA,
             "system:kube-controller-manager",
             controllers,

@@ -125,6 +125,17 @@ fn lifetimes_and_key_types_are_the_documents() {
     machine.certificates.lifetimes.leaf = day(9);
     let (secrets, _) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
     assert_eq!(secrets.ca_until(), "2027-02-26");
+    let ends =
+        |secrets: &Secrets, name: &str| secrets.inventory.certificates[name].not_after.clone();
+    for name in ["tls/etcd-client-ca", "tls/front-proxy-ca"] {
+        assert_eq!(ends(&secrets, name), "2036-11-15T11:06:40Z");
+    }
+    machine.certificates.lifetimes.authority = day(5000);
+    let (long, _) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
+    for name in ["tls/etcd-client-ca", "tls/front-proxy-ca"] {
+        assert_eq!(ends(&long, name), ends(&long, "tls/ca"));
+    }
+    machine.certificates.lifetimes.authority = day(100);
     let assets = rendered(&machine, &secrets);
     for (day, renewed) in [(5, 0), (6, 11)] {
         let (_, issued) = ensure(&machine, &Given::default(), &assets, at(day)).unwrap();
@@ -215,7 +226,16 @@ fn a_worker_needs_no_secrets_of_its_cluster() {
     machine.role = Role::Worker;
     let (secrets, issued) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
     assert!(secrets.is_empty() && issued.is_empty());
-    assert!(!is_due(&machine, &Given::default(), &Assets::default(), at(0)).unwrap());
+    assert!(
+        !is_due(
+            &machine,
+            &Given::default(),
+            &Assets::default(),
+            at(0),
+            &Order::default()
+        )
+        .unwrap()
+    );
 }
 
 #[test]
@@ -326,7 +346,14 @@ fn a_given_service_account_key_is_used_and_never_changed_later() {
 fn a_date_is_due_exactly_when_something_is_issued() {
     let (machine, _, assets) = first();
     let due = |machine, assets: &Assets, day| {
-        is_due(machine, &Given::default(), assets, at(day)).unwrap()
+        is_due(
+            machine,
+            &Given::default(),
+            assets,
+            at(day),
+            &Order::default(),
+        )
+        .unwrap()
     };
     assert!(due(&machine, &Assets::default(), 0));
     assert!(!due(&machine, &assets, 200));
@@ -334,5 +361,14 @@ fn a_date_is_due_exactly_when_something_is_issued() {
     assert!(due(&machine, &without(&assets, &["tls/apiserver.crt"]), 1));
     let renamed = self::machine("api: {altNames: [api.example.com]}");
     assert!(due(&renamed, &assets, 1));
-    assert!(is_due(&machine, &Given::default(), &assets, at(3654)).is_err());
+    assert!(
+        is_due(
+            &machine,
+            &Given::default(),
+            &assets,
+            at(3654),
+            &Order::default()
+        )
+        .is_err()
+    );
 }

@@ -1,11 +1,14 @@
 //! The bootstrap token: what a new node shows until it has a certificate.
 //!
 //! Losing it harms nobody, so unlike a key it is simply made anew. Its end is counted from the day it
-//! was made and kept in the record, because a render must not prolong it.
+//! was made and kept in the record, because a render must not prolong it. One that has ended is followed by
+//! another when certificates are renewed, once a day, and not when a node renders as it boots: a boot would
+//! wait for the clock then. The document's is never dated anew; whoever wrote it down wanted it to end.
 
 use anyhow::{Context, Result, anyhow};
 use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 use super::inventory::{Inventory, TokenRecord, date};
 use super::{Given, text};
@@ -39,11 +42,18 @@ impl BootstrapToken {
     }
 }
 
-/// The token that serves on, if there is one: the document's, or that of the last render.
+/// Whether a token that ends then is good now.
+pub fn is_good(expires: &str, now: OffsetDateTime) -> bool {
+    OffsetDateTime::parse(expires, &Rfc3339).is_ok_and(|end| end > now)
+}
+
+/// The token that serves on, if there is one: the document's, or that of the last render. With `renewed` one
+/// that was made here and has ended by then does not.
 pub fn keep(
     given: &Given,
     earlier: &Assets,
     old: Option<&Inventory>,
+    renewed: Option<OffsetDateTime>,
 ) -> Result<Option<BootstrapToken>> {
     let given = given.token.as_ref().map(parse).transpose();
     let given = given.context("join.token").exit(Exit::Invalid)?;
@@ -52,7 +62,10 @@ pub fn keep(
     let (Some((id, secret)), Some(record)) = (kept, record) else {
         return Ok(None);
     };
-    let other = given.is_some_and(|given| given != (id.clone(), secret.clone()));
+    let other = match given {
+        Some(given) => given != (id.clone(), secret.clone()),
+        None => renewed.is_some_and(|now| !is_good(&record.expires, now)),
+    };
     Ok((!other && record.id == id).then(|| BootstrapToken {
         id,
         secret,

@@ -95,21 +95,22 @@ fn arguments(machine: &Machine, stage: Stage, signs: bool) -> Vec<String> {
         ]);
     }
     arguments.extend(strings(stage_only(stage)));
+    if stage != Stage::Bootstrap || !signs {
+        arguments.push("--use-service-account-credentials=true".into());
+    }
     arguments.sort();
     arguments
 }
 
 /// At the bootstrap everything is new at once: with the default limits the first pods come 5 s later. Its
 /// controllers have no accounts of their own, which saves a TLS connection, an account and a token for
-/// each. It is the certificate authority for as long as it lives, so the rights it is given by its own
-/// certificate (system:masters) are none that it would not have.
+/// each. As long as it lives it is the certificate authority, so the rights it is given by its own certificate
+/// (system:masters) are none that it would not have. Where it has no key to sign with, that would not be true:
+/// there it has its accounts, and no such group.
 fn stage_only(stage: Stage) -> &'static [&'static str] {
     match stage {
         Stage::Bootstrap => &["--kube-api-burst=400", "--kube-api-qps=200"],
-        Stage::SelfHosted | Stage::Static => &[
-            "--controllers=*,token-cleaner-controller",
-            "--use-service-account-credentials=true",
-        ],
+        Stage::SelfHosted | Stage::Static => &["--controllers=*,token-cleaner-controller"],
     }
 }
 
@@ -143,5 +144,29 @@ fn self_hosted_pod(machine: &Machine, signs: bool) -> PodSpec {
         service_account_name: Some(NAME.into()),
         volumes: Some(volumes),
         ..control_plane_pod(container(machine, Stage::SelfHosted, signs))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Or it would need a certificate of every right, which somebody else would have to sign.
+    #[test]
+    fn only_who_signs_shares_its_rights_with_its_controllers() {
+        let text = b"apiVersion: slipway.dev/v1alpha1\nkind: Machine\nnode: {name: a, address: 192.0.2.1}\n\
+                     cluster: {name: harbour}\n";
+        let machine = crate::config::parse(text).unwrap();
+        for (stage, signs, own) in [
+            (Stage::Bootstrap, true, false),
+            (Stage::Bootstrap, false, true),
+            (Stage::SelfHosted, true, true),
+            (Stage::SelfHosted, false, true),
+            (Stage::Static, true, true),
+        ] {
+            let all = arguments(&machine, stage, signs);
+            let has = all.contains(&"--use-service-account-credentials=true".to_owned());
+            assert_eq!(has, own, "{stage:?} {signs}");
+        }
     }
 }

@@ -15,7 +15,7 @@ use crate::config::Machine;
 use crate::config::machine::{ControlPlane, Role};
 use crate::exit::{Exit, fail};
 use crate::node::{lock, tree};
-use crate::pki::{self, Given, INVENTORY, Issued, Order, Secrets};
+use crate::pki::{self, BOOTSTRAP_TOKEN, Given, INVENTORY, Issued, Order, Secrets};
 
 pub use super::merge::{Change, Merged, What};
 
@@ -35,6 +35,8 @@ pub struct Rendered {
     pub ca_until: String,
     /// Certificates that were issued in this run, and why.
     pub issued: Vec<Issued>,
+    /// What there is to say about the bootstrap token: that it is new, or that it has ended.
+    pub token: Option<String>,
     /// Files that differ from what was on disk; none means that nothing was written.
     pub changes: Vec<Change>,
 }
@@ -142,7 +144,7 @@ fn secrets(
 ) -> Result<(Secrets, Vec<Issued>)> {
     let mut now = SystemTime::now();
     // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if *order != Order::default() || pki::is_due(machine, given, earlier, now).unwrap_or(true) {
+    if pki::is_due(machine, given, earlier, now, order).unwrap_or(true) {
         now = dated()?;
     }
     pki::ensure_with(machine, given, earlier, now, order)
@@ -178,6 +180,7 @@ pub fn to_directory_with(
     } else {
         tree::sweep(folder)?;
     }
+    let token = token_news(&planned, given)?;
     let secrets = planned.secrets.as_ref();
     let complete = secrets.map_or(Ok(()), Secrets::complete);
     complete.with_context(|| folder.display().to_string())?;
@@ -187,8 +190,33 @@ pub fn to_directory_with(
         key_type: pki::key_type(machine),
         ca_until: secrets.map(Secrets::ca_until).unwrap_or_default(),
         issued: planned.issued,
+        token,
         changes: planned.merged.changes,
     })
+}
+
+/// Where nobody is let in by a token, it is no news.
+fn token_news(planned: &Planned, given: &Given) -> Result<Option<String>> {
+    let Some(secrets) = planned.secrets.as_ref().filter(|one| one.can_sign()) else {
+        return Ok(None);
+    };
+    let expires = &secrets.bootstrap_token().expires;
+    let kept = |assets: &Assets| Some(assets.get(BOOTSTRAP_TOKEN)?.bytes.clone());
+    if kept(&planned.earlier) != kept(&planned.rendered) {
+        return Ok(Some(format!(
+            "a new bootstrap token, good until {expires}: auth/kubeconfig-kubelet"
+        )));
+    }
+    if pki::lets_in(&planned.rendered, SystemTime::now())? {
+        return Ok(None);
+    }
+    let next = match given.token {
+        Some(_) => "nodes that are to join need another join.token in the document",
+        None => "`slipway certs renew` makes another one",
+    };
+    Ok(Some(format!(
+        "the bootstrap token ended on {expires}: {next}"
+    )))
 }
 
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.

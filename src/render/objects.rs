@@ -85,10 +85,15 @@ pub fn bind(name: &str, role: &str, account: &str) -> ClusterRoleBinding {
 
 /// A ClusterRoleBinding of a ClusterRole to a group of users.
 pub fn bind_group(name: &str, role: &str, group: &str) -> ClusterRoleBinding {
+    bind_subject(name, role, ("Group", group))
+}
+
+/// A ClusterRoleBinding of a ClusterRole to a user or a group, which have a kind and a name.
+pub fn bind_subject(name: &str, role: &str, (kind, whom): (&str, &str)) -> ClusterRoleBinding {
     let subject = Subject {
         api_group: Some(ClusterRole::GROUP.into()),
-        kind: "Group".into(),
-        name: group.into(),
+        kind: kind.into(),
+        name: whom.into(),
         ..Default::default()
     };
     ClusterRoleBinding {

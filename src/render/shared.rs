@@ -7,15 +7,26 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 
 use super::Output;
 use super::apiserver::control_plane_nodes;
-use super::objects::{account_subject, meta, role_ref};
+use super::objects::{account_subject, bind_subject, meta, role_ref};
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
+use crate::pki::KUBELET_CLIENT;
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/node.yaml",
         "This node carries the control plane. A kubelet must not say so of itself.",
         &node(machine),
+    )?;
+    out.manifest(
+        "manifests/kubelet-api-role-binding.yaml",
+        "What the API server may do at kubelets: logs, exec, attach, port-forward and metrics. Its user has no\n\
+         other rights. The original's was in system:masters.",
+        &bind_subject(
+            "kubelet-api",
+            "system:kubelet-api-admin",
+            ("User", KUBELET_CLIENT),
+        ),
     )?;
     if machine.control_plane == ControlPlane::Static {
         // Static pods have no accounts; their users may read it by the API server's own roles.

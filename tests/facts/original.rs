@@ -86,6 +86,22 @@ fn every_file_of_the_original_is_rendered() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// The API server's user at kubelets lies in a Secret, and has what is bound to it.
+#[test]
+fn the_api_server_may_ask_kubelets_and_nothing_else() {
+    let mut bound = Vec::new();
+    for (path, object) in objects() {
+        for subject in object["subjects"].as_array().into_iter().flatten() {
+            if subject["name"] == "kube-apiserver-kubelet-client" {
+                assert_eq!(subject["kind"], "User", "{path}");
+                bound.push(object["roleRef"]["name"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(bound.len(), all().len());
+    assert!(bound.iter().all(|role| role == "system:kubelet-api-admin"));
+}
+
 /// The original gave the default account of kube-system, and every pod with it, the whole cluster.
 #[test]
 fn no_account_is_an_administrator() {

@@ -12,7 +12,11 @@ use std::path::{Path, PathBuf};
 /// The tests' image of the prober; no registry has it.
 pub const PROBER: &str = "slipway.dev/prober:test";
 /// Changes when the same inputs give other archives.
-const REVISION: &str = "1";
+const REVISION: &str = "2";
+/// nft prints the names of protocols out of this file, and kube-proxy compares them: with numbers instead,
+/// one that is restarted takes what is there for somebody else's, and deletes it after adding the same.
+const PROTOCOLS: &str = "tcp 6 TCP\nudp 17 UDP\nsctp 132 SCTP\n";
+const NFT: &str = "/usr/sbin/nft";
 /// The extensions that xtables-nft-multi loads.
 const EXTENSIONS: &str = "/usr/lib/x86_64-linux-gnu/xtables";
 /// One program under the six names that it is called by.
@@ -60,7 +64,7 @@ const UPSTREAM: &[Recipe] = &[
     kubernetes(
         "kube-proxy",
         "/usr/local/bin/kube-proxy",
-        &["/usr/sbin/nft", "/usr/sbin/conntrack"],
+        &[NFT, "/usr/sbin/conntrack"],
     ),
     Recipe {
         program: "etcd",
@@ -83,7 +87,7 @@ const UPSTREAM: &[Recipe] = &[
         name: Name::Fixed(images::FLANNEL),
         path: "/opt/bin/flanneld",
         user: "",
-        helpers: &["/usr/sbin/nft", IPTABLES, "/usr/bin/cp"],
+        helpers: &[NFT, IPTABLES, "/usr/bin/cp"],
     },
     Recipe {
         program: "pause",
@@ -170,6 +174,9 @@ fn image(recipe: &Recipe, name: String, program: &Path, rootfs: &Path) -> Result
     let mut layer = oci::base();
     for helper in recipe.helpers {
         debian::program(&mut layer, rootfs, helper)?;
+        if *helper == NFT {
+            layer.insert("etc/protocols".to_owned(), Node::Text(PROTOCOLS.to_owned()));
+        }
         if *helper == IPTABLES {
             debian::folder(&mut layer, rootfs, EXTENSIONS)?;
             for name in IPTABLES_NAMES {

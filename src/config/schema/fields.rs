@@ -119,7 +119,7 @@ pub const FIELDS: [Field; 54] = [
     field("certificates.authority.key", Sensitive, Optional,
         "The key of the first (PEM). Without it somebody else signs: requests go out, certificates come in."),
     field("certificates.lifetimes.authority", Text(DURATION, 32), Default("3650d"),
-        "How long authorities that are made are valid."),
+        "How long an authority that is made is valid; etcd's and the front proxy's at least 3650 days."),
     field("certificates.lifetimes.leaf", Text(DURATION, 32), Default("365d"),
         "How long all other certificates are valid; at most half of an authority's time."),
     field("join.token", Sensitive, Optional,

@@ -96,8 +96,21 @@ fn requests_go_out_and_certificates_come_in() {
     assert_eq!(complete.below("tls/csr/").count(), 0);
     assert!(complete.iter().all(|(path, _)| path != "tls/ca.key"));
     assert!(render(&machine, &folder, 3).unwrap().changes.is_empty());
-    assert!(!is_due(&machine, &Given::default(), &complete, at(3)).unwrap());
+    assert!(
+        !is_due(
+            &machine,
+            &Given::default(),
+            &complete,
+            at(3),
+            &Order::default()
+        )
+        .unwrap()
+    );
     openssl.write("trust.pem", openssl.read("root.crt"));
+    let shown = openssl.ok(
+        "x509 -in assets/tls/kube-controller-manager.crt -noout -subject -nameopt sep_comma_plus",
+    );
+    assert_eq!(shown, "subject=CN=system:kube-controller-manager\n");
     for name in NAMES {
         openssl.ok(&format!(
             "verify -attime 1795200000 -CAfile trust.pem -untrusted assets/{name}.crt assets/{name}.crt"

@@ -39,8 +39,25 @@ fn a_token_is_made_once_and_its_end_stays() {
     assert_eq!(assets.get(BOOTSTRAP_TOKEN).unwrap().mode, 0o600);
     let again = made(&machine, &Given::default(), &assets, 9);
     assert_eq!(again.bootstrap_token(), token);
+    // It is followed by another one when that is asked for and it has ended, not before.
+    let renewed = Order {
+        token: true,
+        ..Order::default()
+    };
+    let none = Given::default();
+    let half = at(0) + DAY / 2;
+    assert!(!is_due(&machine, &none, &assets, half, &renewed).unwrap());
+    let good = ensure_with(&machine, &none, &assets, half, &renewed).unwrap();
+    assert_eq!(good, (first.clone(), vec![]));
+    assert!(is_due(&machine, &none, &assets, at(1), &renewed).unwrap());
+    let (next, _) = ensure_with(&machine, &none, &assets, at(1), &renewed).unwrap();
+    assert_ne!(next.bootstrap_token().id, token.id);
+    assert_eq!(next.bootstrap_token().expires, "2026-11-20T11:06:40Z");
+    assert_eq!(next.pairs, first.pairs);
+    let assets_next = rendered(&machine, &next);
+    assert!(lets_in(&assets_next, at(1)).unwrap() && !lets_in(&assets, at(1)).unwrap());
     let lost = without(&assets, &[BOOTSTRAP_TOKEN]);
-    assert!(is_due(&machine, &Given::default(), &lost, at(9)).unwrap());
+    assert!(is_due(&machine, &Given::default(), &lost, at(9), &Order::default()).unwrap());
     let other = made(&machine, &Given::default(), &lost, 9);
     assert_ne!(other.bootstrap_token().secret, token.secret);
     assert_eq!(other.bootstrap_token().expires, "2026-11-28T11:06:40Z");
@@ -54,6 +71,14 @@ fn a_given_token_is_taken_and_a_changed_one_lives_anew() {
     assert_eq!(first.bootstrap_token().id, "abcdef");
     let assets = rendered(&machine, &first);
     assert_eq!(made(&machine, &given, &assets, 3), first);
+    // Nor is it dated anew.
+    let renewed = Order {
+        token: true,
+        ..Order::default()
+    };
+    let again = ensure_with(&machine, &given, &assets, at(3), &renewed).unwrap();
+    assert_eq!(again, (first.clone(), vec![]));
+    assert!(!is_due(&machine, &given, &assets, at(3), &renewed).unwrap());
     let other = made(
         &machine,
         &given_token("abcdef.0123456789abcdeg"),

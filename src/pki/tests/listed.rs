@@ -65,6 +65,15 @@ fn what_needs_something_says_so() {
             "slipway certs rotate trust",
         ),
         (&both, 2500, "tls/ca", Action::None, ""),
+        (&assets, 2400, "tls/front-proxy-ca", Action::None, ""),
+        (
+            &assets,
+            2500,
+            "tls/front-proxy-ca",
+            Action::Rotate,
+            "nothing replaces it, and the control plane ends with it: render a new cluster into an empty folder \
+             before that, and move there",
+        ),
         (
             &both,
             1,

@@ -51,7 +51,10 @@ fn rotate(before: (&Machine, &Given), after: (&Machine, &Given)) -> [Secrets; 4]
         assert_eq!(again, (secrets.clone(), vec![]), "{one:?}");
         let day = ensure(machine, given, &assets, at(10)).unwrap();
         assert_eq!(day, (secrets.clone(), vec![]), "{one:?}");
-        assert!(!is_due(machine, given, &assets, at(10)).unwrap(), "{one:?}");
+        assert!(
+            !is_due(machine, given, &assets, at(10), &Order::default()).unwrap(),
+            "{one:?}"
+        );
         all.push(secrets);
     }
     all.try_into().unwrap()

@@ -114,6 +114,22 @@ fn what_is_made_verifies() {
         assert!(text.contains(part), "{part}: {text}");
     }
     openssl.ok("pkey -in tls/service-account.key -check -noout");
+    // Whoever can read the API server's Secret is no administrator yet.
+    for (name, subject) in [
+        (
+            "tls/apiserver-kubelet-client",
+            "subject=CN=kube-apiserver-kubelet-client\n",
+        ),
+        (
+            "tls/kube-controller-manager",
+            "subject=O=system:masters,CN=system:kube-controller-manager\n",
+        ),
+    ] {
+        let shown = openssl.ok(&format!(
+            "x509 -in {name}.crt -noout -subject -nameopt sep_comma_plus"
+        ));
+        assert_eq!(shown, subject);
+    }
 }
 
 #[test]
