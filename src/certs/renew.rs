@@ -18,13 +18,9 @@ use crate::start::MARKER;
 /// Renews what is due and what is ordered, installs it, and brings the cluster up to date.
 pub fn renew(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
     reporter.stage("renew");
-    issue(options, order, reporter)?;
-    let assets = directory::load(&options.asset_dir)?;
-    install_all(options, &assets, reporter)?;
-    if !is_launched(options) {
-        return not_launched(options, &assets, reporter);
-    }
-    reporter.stage("cluster");
+    let Some(assets) = begin(options, order, reporter)? else {
+        return Ok(());
+    };
     let mut cluster = Cluster::connect(options, &assets, reporter)?;
     cluster.update(reporter)?;
     kubelet::revive(options, &cluster.client, reporter)?;
@@ -33,16 +29,24 @@ pub fn renew(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> R
     Ok(())
 }
 
-/// What is left where there is no cluster to update.
-pub(super) fn not_launched(
+/// Makes and installs what is ordered. The asset directory as it is then, or `None` where there is no cluster
+/// to update: that is all, and said.
+pub(super) fn begin(
     options: &Options<'_>,
-    assets: &Assets,
+    order: &Order,
     reporter: &mut Reporter,
-) -> Result<()> {
-    static_pods::install(assets, &options.root, &below(&options.root, MANIFESTS))?;
+) -> Result<Option<Assets>> {
+    issue(options, order, reporter)?;
+    let assets = directory::load(&options.asset_dir)?;
+    install_all(options, &assets, reporter)?;
+    if is_launched(options) {
+        reporter.stage("cluster");
+        return Ok(Some(assets));
+    }
+    static_pods::install(&assets, &options.root, &below(&options.root, MANIFESTS))?;
     reporter
         .line("nothing is launched here: `slipway start` brings the certificates into the cluster");
-    Ok(())
+    Ok(None)
 }
 
 /// Whether there is a cluster whose objects are this asset directory's.
@@ -51,7 +55,7 @@ pub(super) fn is_launched(options: &Options<'_>) -> bool {
 }
 
 /// Renders with new certificates.
-pub(super) fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
+fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
     // What lets nodes in is renewed with what proves them.
     let order = &Order {
         token: true,
@@ -79,11 +83,7 @@ pub(super) fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporte
 }
 
 /// The node's own files and the metric; names what somebody else has to sign.
-pub(super) fn install_all(
-    options: &Options<'_>,
-    assets: &Assets,
-    reporter: &mut Reporter,
-) -> Result<()> {
+fn install_all(options: &Options<'_>, assets: &Assets, reporter: &mut Reporter) -> Result<()> {
     for place in install::install_files(assets, &options.root)? {
         reporter.line(format!("{place} is new"));
     }

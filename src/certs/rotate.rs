@@ -13,7 +13,7 @@ use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 
 use super::cluster::{Cluster, file};
-use super::renew::{install_all, is_launched, issue, not_launched};
+use super::renew::{begin, is_launched};
 use super::{Options, clients, kubelet};
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
@@ -37,13 +37,9 @@ pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Res
         step: Some(step),
         ..Order::default()
     };
-    issue(options, &order, reporter)?;
-    let assets = directory::load(&options.asset_dir)?;
-    install_all(options, &assets, reporter)?;
-    if !is_launched(options) {
-        return not_launched(options, &assets, reporter);
-    }
-    reporter.stage("cluster");
+    let Some(assets) = begin(options, &order, reporter)? else {
+        return Ok(());
+    };
     let mut cluster = Cluster::connect(options, &assets, reporter)?;
     cluster.update(reporter)?;
     cluster.await_authorities(reporter)?;

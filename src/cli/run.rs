@@ -9,7 +9,7 @@ use super::{certs, checkpoint, complete, document, help, plan};
 use crate::certs::metrics;
 use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
-use crate::config::{Machine, SERVICE_ACCOUNT_KEY};
+use crate::config::{AUTHORITY_KEY, ENCRYPTION_KEY, ETCD_KEY, Machine, SERVICE_ACCOUNT_KEY, TOKEN};
 use crate::exit::{Exit, WithExit, fail};
 use crate::node::secrets::Finder;
 use crate::node::{clock, files, kmsg};
@@ -156,12 +156,12 @@ pub(super) fn secrets(machine: &Machine, root: &Path) -> Result<Given> {
     Ok(Given {
         service_account_key: find(SERVICE_ACCOUNT_KEY, service_account)?,
         authority_key: find(
-            "certificates.authority.key",
+            AUTHORITY_KEY,
             authority.and_then(|authority| authority.key.as_ref()),
         )?,
-        etcd_key: find("etcd.external.key", etcd)?,
-        token: find("join.token", machine.join.token.as_ref())?,
-        encryption_key: find("encryption.key", encryption)?,
+        etcd_key: find(ETCD_KEY, etcd)?,
+        token: find(TOKEN, machine.join.token.as_ref())?,
+        encryption_key: find(ENCRYPTION_KEY, encryption)?,
     })
 }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::files::make_folder;
+use super::tree;
 use crate::exit::{Exit, fail};
 
 /// The right to write a folder, until it is dropped.
@@ -34,14 +35,7 @@ impl Drop for Lock {
 /// # Errors
 /// [`Exit::Refused`] if somebody else has it.
 pub fn take(folder: &Path) -> Result<Option<Lock>> {
-    let parent = folder
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    let parent = parent.unwrap_or(Path::new("."));
-    let name = folder
-        .file_name()
-        .with_context(|| format!("{} is no folder of its own", folder.display()))?;
-    let path = parent.join(format!(".{}.slipway-lock", name.to_string_lossy()));
+    let (parent, path) = tree::beside(folder, "lock")?;
     make_folder(parent, 0o755)?;
     loop {
         let file = match open(&path) {

@@ -75,7 +75,7 @@ fn read_below(
 
 /// Makes `folder` hold exactly `assets`, all folders readable by their owner only.
 pub fn replace(folder: &Path, assets: &Assets) -> Result<()> {
-    let (parent, beside) = beside(folder)?;
+    let (parent, beside) = beside(folder, "new")?;
     remove_all(&beside)?;
     let filled = make_folder(parent, 0o755)
         .and_then(|()| fill(&beside, assets))
@@ -118,11 +118,11 @@ fn advice(error: &anyhow::Error) -> &'static str {
 
 /// Removes what an interrupted [`replace`] may have left beside `folder`.
 pub fn sweep(folder: &Path) -> Result<()> {
-    remove_all(&beside(folder)?.1)
+    remove_all(&beside(folder, "new")?.1)
 }
 
-/// The folder's own folder, and the name beside it.
-fn beside(folder: &Path) -> Result<(&Path, PathBuf)> {
+/// The folder's own folder, and a hidden name of slipway's beside it, e.g. `.assets.slipway-new`.
+pub(super) fn beside<'a>(folder: &'a Path, what: &str) -> Result<(&'a Path, PathBuf)> {
     let parent = folder
         .parent()
         .filter(|parent| !parent.as_os_str().is_empty());
@@ -130,7 +130,7 @@ fn beside(folder: &Path) -> Result<(&Path, PathBuf)> {
     let name = folder
         .file_name()
         .with_context(|| format!("{} is no folder of its own", folder.display()))?;
-    let beside = parent.join(format!(".{}.slipway-new", name.to_string_lossy()));
+    let beside = parent.join(format!(".{}.slipway-{what}", name.to_string_lossy()));
     Ok((parent, beside))
 }
 

@@ -108,17 +108,19 @@ fn plan_with(
             (Some(secrets), issued)
         }
     };
-    let rendered = match &secrets {
-        None => render_worker(machine, &given.join_token()?)?,
-        Some(secrets) if secrets.complete().is_err() => keys(secrets)?,
-        Some(secrets) => render(machine, secrets)?,
+    let whole = |rendered: Assets| {
+        let merged = merge::merge(&earlier, &rendered, overwrite)?;
+        anyhow::Ok((rendered, merged))
     };
-    let merged = match &secrets {
+    let (rendered, merged) = match &secrets {
+        None => whole(render_worker(machine, &given.join_token()?)?)?,
         // Keys and requests are kept even if nothing else can be made: the answers belong to these.
         Some(secrets) if secrets.complete().is_err() => {
-            merge::merge_part(&earlier, &rendered, &OVER, overwrite)?
+            let part = keys(secrets)?;
+            let merged = merge::merge_part(&earlier, &part, &OVER, overwrite)?;
+            (part, merged)
         }
-        _ => merge::merge(&earlier, &rendered, overwrite)?,
+        Some(secrets) => whole(render(machine, secrets)?)?,
     };
     Ok(Planned {
         earlier,
