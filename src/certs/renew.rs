@@ -36,8 +36,7 @@ pub(super) fn begin(
     order: &Order,
     reporter: &mut Reporter,
 ) -> Result<Option<Assets>> {
-    issue(options, order, reporter)?;
-    let assets = directory::load(&options.asset_dir)?;
+    let assets = issue(options, order, reporter)?;
     install_all(options, &assets, reporter)?;
     if is_launched(options) {
         reporter.stage("cluster");
@@ -54,8 +53,8 @@ pub(super) fn is_launched(options: &Options<'_>) -> bool {
     options.kubeconfig.is_some() || below(&options.root, MARKER).exists()
 }
 
-/// Renders with new certificates.
-fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
+/// Renders with new certificates; the asset directory as it is then.
+fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<Assets> {
     // What lets nodes in is renewed with what proves them.
     let order = &Order {
         token: true,
@@ -79,7 +78,7 @@ fn issue(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Resul
     // Whoever edited a Secret's manifest has to put the new certificate there.
     let kept = (rendered.changes.iter()).filter(|change| change.what == What::KeptEdited);
     kept.for_each(|change| reporter.line(change.to_string()));
-    Ok(())
+    Ok(rendered.assets)
 }
 
 /// The node's own files and the metric; names what somebody else has to sign.

@@ -81,7 +81,7 @@ fn show(request: &metadata::Request, output: Output) -> Result<()> {
             for path in carried {
                 comment.push_str(&format!("\nwith {path}"));
             }
-            String::from_utf8_lossy(&emit::document(&comment, &document)?).into_owned()
+            String::from_utf8_lossy(&emit::text(&comment, &document)).into_owned()
         }
     };
     print(&text)

@@ -103,9 +103,8 @@ fn render(words: &Words) -> Result<()> {
         .filter(|change| rendered.changes.len() < rendered.files || change.what != What::Added);
     news.for_each(|change| reporter.line(change.to_string()));
     if words.path("config").is_none() {
-        let assets = directory::load(&asset_dir)?;
-        let installed = install::install(&assets, &root(words))?;
-        metrics::write(&assets, &root(words))?;
+        let installed = install::install(&rendered.assets, &root(words))?;
+        metrics::write(&rendered.assets, &root(words))?;
         let count = installed.len();
         reporter.line(format!(
             "{count} files of the kubelet and of static pods installed or changed"

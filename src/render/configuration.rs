@@ -69,7 +69,7 @@ pub fn files(machine: &Machine, secrets: &Secrets) -> Result<Vec<Rendered>> {
     wanted(machine)
         .map(|file| {
             let value = (file.value)(machine, secrets)?;
-            let bytes = emit::document(file.comment, &value).context(file.name)?;
+            let bytes = emit::text(file.comment, &value);
             Ok(Rendered {
                 name: file.name,
                 bytes,

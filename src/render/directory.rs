@@ -39,6 +39,8 @@ pub struct Rendered {
     pub token: Option<String>,
     /// Files that differ from what was on disk; none means that nothing was written.
     pub changes: Vec<Change>,
+    /// What is in the directory now.
+    pub assets: Assets,
 }
 
 impl Rendered {
@@ -194,6 +196,7 @@ pub fn to_directory_with(
         issued: planned.issued,
         token,
         changes: planned.merged.changes,
+        assets: planned.merged.assets,
     })
 }
 

@@ -4,17 +4,9 @@
 //! literals. Writing YAML needs no library as long as every scalar that YAML 1.1 or 1.2 could take
 //! for something else is quoted; a double-quoted scalar is JSON's string with the same escapes.
 
-use anyhow::{Context, Result};
-use serde::Serialize;
 use serde_json::{Map, Value};
 
 /// One document with a leading comment of one or more lines (without `#`), ending in a newline.
-pub fn document(comment: &str, value: &impl Serialize) -> Result<Vec<u8>> {
-    let value = serde_json::to_value(value).context("cannot represent a manifest")?;
-    Ok(text(comment, &value))
-}
-
-/// The same of a value that is one already.
 pub fn text(comment: &str, value: &Value) -> Vec<u8> {
     // Most manifests fit, and growing costs the static C library a map and an unmap each time.
     let mut out = String::with_capacity(4096);
@@ -183,7 +175,7 @@ mod tests {
     use serde_json::json;
 
     fn written(value: &Value) -> String {
-        String::from_utf8(document("a\nb", value).unwrap()).unwrap()
+        String::from_utf8(text("a\nb", value)).unwrap()
     }
 
     #[test]

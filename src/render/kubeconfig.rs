@@ -120,7 +120,7 @@ fn in_cluster(machine: &Machine) -> Result<ConfigMap> {
         user: json!({ "tokenFile": format!("{SERVICE_ACCOUNT_DIR}/token") }),
     };
     let config = kubeconfig(machine, &server(machine), "service-account", credentials);
-    let text = String::from_utf8(emit::document("The mounted ServiceAccount.", &config)?)?;
+    let text = String::from_utf8(emit::text("The mounted ServiceAccount.", &config))?;
     Ok(ConfigMap {
         metadata: objects::meta(IN_CLUSTER, IN_CLUSTER),
         data: Some([("kubeconfig".to_owned(), text)].into()),
