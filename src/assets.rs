@@ -77,6 +77,11 @@ impl Assets {
             .filter_map(move |(path, asset)| Some((path.strip_prefix(prefix)?, asset)))
     }
 
+    /// Whether the control plane is of static pods that stay.
+    pub fn is_static(&self) -> bool {
+        self.below(STATIC_MANIFESTS).next().is_some()
+    }
+
     /// How many files there are.
     pub fn len(&self) -> usize {
         self.0.len()

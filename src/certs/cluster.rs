@@ -68,7 +68,7 @@ impl<'a> Cluster<'a> {
             left: Vec::new(),
         };
         // A static pod is brought up to date without an API, and before it may be nobody answers.
-        if !permanent::is_static(assets) {
+        if !assets.is_static() {
             cluster.await_api(reporter)?;
         }
         Ok(cluster)
@@ -257,13 +257,8 @@ impl<'a> Cluster<'a> {
     }
 
     fn live(&self, workload: &plane::Manifest) -> Result<Option<Value>> {
-        match self.client.get(&self.client.path_of(&workload.object)?) {
-            Ok(live) => Ok(Some(live)),
-            Err(error) if error.is_not_found() => Ok(None),
-            Err(error) => {
-                Err(error).with_context(|| format!("cannot read {}", name_of(&workload.object)))
-            }
-        }
+        let live = self.client.find(&self.client.path_of(&workload.object)?);
+        live.with_context(|| format!("cannot read {}", name_of(&workload.object)))
     }
 
     /// Waits until the pods of a workload are those that its object asks for, and no others.

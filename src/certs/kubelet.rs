@@ -111,11 +111,10 @@ fn await_lease(
 fn renewed(client: &Client, options: &Options<'_>) -> Result<Option<i64>> {
     let name = &options.machine.node.name;
     let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}");
-    match client.get(&path) {
-        Ok(lease) => Ok(seconds(&lease["spec"]["renewTime"])),
-        Err(error) if error.is_not_found() => Ok(None),
-        Err(error) => Err(error).context("cannot read the kubelet's Lease"),
-    }
+    let lease = client
+        .find(&path)
+        .context("cannot read the kubelet's Lease")?;
+    Ok(lease.and_then(|lease| seconds(&lease["spec"]["renewTime"])))
 }
 
 #[cfg(test)]

@@ -21,11 +21,6 @@ use crate::start::{is_serving, lease};
 
 const APISERVER: &str = "kube-apiserver";
 
-/// Whether the asset directory's control plane is static pods.
-pub fn is_static(assets: &Assets) -> bool {
-    assets.below(STATIC_MANIFESTS).next().is_some()
-}
-
 /// Brings every static pod up to date, the API server first.
 pub fn update(cluster: &Cluster<'_>, reporter: &mut Reporter) -> Result<()> {
     let assets = cluster.assets();

@@ -88,14 +88,18 @@ impl Client {
         self.send(object, &query)
     }
 
+    /// As [`Client::get`]; `None` if there is none.
+    pub fn find(&self, path: &str) -> Result<Option<Value>, Error> {
+        match self.get(path) {
+            Err(error) if error.is_not_found() => Ok(None),
+            found => found.map(Some),
+        }
+    }
+
     /// Sends an apply; returns the object before and after.
     fn send(&self, object: &Value, query: &str) -> Result<(Option<Value>, Value), Error> {
         let path = self.path_of(object)?;
-        let before = match self.get(&path) {
-            Ok(there) => Some(there),
-            Err(error) if error.is_not_found() => None,
-            Err(error) => return Err(error),
-        };
+        let before = self.find(&path)?;
         let path = format!("{path}?{query}");
         let after = self.json(&Request {
             content_type: "application/apply-patch+yaml",

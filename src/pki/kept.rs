@@ -1,16 +1,17 @@
 //! Keys that are made once in a cluster's life: a new one would void what the old one made.
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
 use super::inventory::Inventory;
+use super::rotation::refuse;
 use super::token::fill;
 use super::{Given, key, text};
 use crate::assets::Assets;
 use crate::config::Machine;
 use crate::config::machine::Encryption;
-use crate::exit::{Exit, WithExit, fail};
+use crate::exit::{Exit, WithExit};
 use crate::hash::sha256;
 use crate::secret::Secret;
 
@@ -140,8 +141,4 @@ fn refuse_encryption<T>(what: &str) -> Result<T> {
         "{ENCRYPTION_KEY} {what}; without it no Secret in etcd can be read: restore it from a \
          backup, or render into an empty folder to begin a new cluster"
     ))
-}
-
-fn refuse<T>(why: &str) -> Result<T> {
-    Err(fail(Exit::Refused, anyhow!(why.to_owned())))
 }

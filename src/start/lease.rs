@@ -46,10 +46,8 @@ pub fn is_live(lease: &Value, since: i64, now: i64) -> bool {
 /// Releases the Lease `name` if `noted` still holds it. Another or no holder is success; so is a write
 /// that lost a race, because whoever won it is alive.
 pub fn release(client: &Client, name: &str, noted: &str) -> Result<(), Error> {
-    let lease = match client.get(&path(name)) {
-        Ok(lease) => lease,
-        Err(error) if error.is_not_found() => return Ok(()),
-        Err(error) => return Err(error),
+    let Some(lease) = client.find(&path(name))? else {
+        return Ok(());
     };
     if holder(&lease) != noted {
         return Ok(());

@@ -74,7 +74,7 @@ const SECURE_PORT: u16 = 6443;
 impl Plane {
     /// Understands an asset directory; says which file is missing or what is wrong with it.
     pub fn new(assets: &Assets) -> Result<Self> {
-        let stays = assets.below(STATIC_MANIFESTS).next().is_some();
+        let stays = assets.is_static();
         let folder = if stays {
             STATIC_MANIFESTS
         } else {

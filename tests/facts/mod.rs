@@ -1,6 +1,8 @@
 //! Facts that safety depends on, asserted apart from the trees so that nobody updates them away.
 
 use serde_json::Value;
+use std::sync::LazyLock;
+
 use slipway::assets::Assets;
 use slipway::config::yaml;
 
@@ -25,8 +27,13 @@ fn static_planes() -> Vec<&'static Assets> {
     some
 }
 
-/// Every manifest of every case, with its path.
-fn objects() -> Vec<(String, Value)> {
+/// Every manifest of every case, with its path; read once for all tests.
+fn objects() -> &'static [(String, Value)] {
+    static OBJECTS: LazyLock<Vec<(String, Value)>> = LazyLock::new(read_objects);
+    &OBJECTS
+}
+
+fn read_objects() -> Vec<(String, Value)> {
     let mut objects = Vec::new();
     for (case, assets) in all() {
         for (path, text) in texts(assets, |path| path.ends_with(".yaml")) {

@@ -198,7 +198,7 @@ fn the_control_plane_is_probed_over_tls() {
         if !names.iter().any(|name| object["metadata"]["name"] == *name) {
             continue;
         }
-        for container in pod(&object)["containers"].as_array().into_iter().flatten() {
+        for container in pod(object)["containers"].as_array().into_iter().flatten() {
             for probe in ["startupProbe", "readinessProbe", "livenessProbe"] {
                 probed += 1;
                 assert_eq!(container[probe]["httpGet"]["scheme"], "HTTPS", "{path}");

@@ -32,7 +32,7 @@ fn ports_of(container: &Value, into: &mut BTreeSet<u16>) {
 fn what_listens_on_the_node_is_refused_to_the_api_server() {
     let mut ports = BTreeSet::new();
     for (_, object) in objects() {
-        let pod = pod(&object);
+        let pod = pod(object);
         if pod["hostNetwork"] == true {
             for container in pod["containers"].as_array().unwrap() {
                 ports_of(container, &mut ports);
