@@ -1,8 +1,8 @@
 //! Facts that safety depends on, asserted apart from the trees so that nobody updates them away.
 
-use serde_json::Value;
 use std::sync::LazyLock;
 
+use serde_json::Value;
 use slipway::assets::Assets;
 use slipway::config::yaml;
 
