@@ -7,6 +7,9 @@ use super::{COMMANDS, Command, Flag};
 const EXITS: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 document invalid, 4 source not found,\n\
                      5 timed out, 6 refused for safety, 7 differences found.\n";
 
+/// Columns of a serial console.
+const WIDTH: usize = 80;
+
 /// The help of a command, or of slipway itself.
 pub fn help(command: Option<&Command>) -> String {
     match command {
@@ -21,7 +24,8 @@ fn overview() -> String {
          Usage: slipway [-v] COMMAND [OPTIONS]\n\n",
     );
     for command in COMMANDS {
-        out.push_str(&format!("  {:<12} {}\n", command.name, command.summary));
+        let start = format!("  {:<12} ", command.name);
+        out.push_str(&wrapped(&start, command.summary));
     }
     out.push_str("\nslipway COMMAND --help tells its options; -v logs attempts too.\n");
     out.push_str(EXITS);
@@ -29,16 +33,41 @@ fn overview() -> String {
 }
 
 fn of_command(command: &Command) -> String {
+    let usage = format!("slipway {} [OPTIONS] {}", command.name, command.argument);
     let mut out = format!(
-        "slipway {}: {}\n\nUsage: slipway {} [OPTIONS] {}\n\n",
-        command.name, command.summary, command.name, command.argument
+        "{}\nUsage: {}\n\n",
+        wrapped(&format!("slipway {}: ", command.name), command.summary),
+        usage.trim_end()
     );
     for flag in command.options {
-        out.push_str(&format!("  {:<28} {}\n", spelled(flag), flag.help));
+        let start = format!("  {:<28} ", spelled(flag));
+        out.push_str(&wrapped(&start, flag.help));
     }
     if !command.details.is_empty() {
-        out.push_str(&format!("\n{}\n", command.details));
+        out.push_str(&format!("\n{}", wrapped("", command.details)));
     }
+    out
+}
+
+/// Words after `start`, on as many lines as a console needs, each as far to the right as the first.
+fn wrapped(start: &str, text: &str) -> String {
+    let indent = start.chars().count();
+    let mut out = start.to_owned();
+    let mut column = indent;
+    for word in text.split_whitespace() {
+        let needed = usize::from(column > indent) + word.chars().count();
+        if column > indent && column + needed > WIDTH {
+            out.push_str(&format!("\n{:indent$}", ""));
+            column = indent;
+        }
+        if column > indent {
+            out.push(' ');
+            column += 1;
+        }
+        out.push_str(word);
+        column += word.chars().count();
+    }
+    out.push('\n');
     out
 }
 
@@ -97,6 +126,9 @@ mod tests {
         let all = COMMANDS.iter().map(Some).chain([None]);
         for text in all.map(help) {
             assert!(text.lines().count() <= 24, "{text}");
+            let wide = text.lines().find(|line| line.chars().count() > WIDTH);
+            assert_eq!(wide, None);
+            assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
         }
     }
 

@@ -104,16 +104,16 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "validate",
         argument: "FILE",
-        summary: "check a machine document (- is standard input) and print every problem",
-        details: "Exits 3 if there is any. Writes nothing.",
+        summary: "check a machine document and print every problem",
+        details: "FILE - is standard input. Exits 3 if there is a problem. Writes nothing.",
         options: &[OUTPUT],
     },
     Command {
         name: "convert",
         argument: "FILE",
-        summary: "wrap a machine document for a platform's tools (- is standard input)",
-        details: "Prints it, or writes the file user-data (and meta-data) with --output-dir. Warns where a platform takes \
-                  no user data of that size.",
+        summary: "wrap a machine document for a platform's tools",
+        details: "FILE - is standard input. Prints it, or writes the file user-data (and meta-data) with --output-dir. \
+                  Warns where a platform takes no user data of that size.",
         options: &[
             Flag {
                 name: "to",
@@ -160,8 +160,8 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "plan",
         argument: "",
-        summary: "show what render would change, or start with --live, and write nothing",
-        details: "Exits 0 if that is nothing, 7 if it is something. Secrets are masked, keys shown by fingerprint. --live \
+        summary: "show what render would change, or start with --live",
+        details: "Writes nothing. Exits 0 if that is nothing, 7 if it is something. Secrets are masked, keys shown by fingerprint. --live \
                   asks the API server about every object, as a dry run that touches nothing.",
         options: &[
             Flag {
@@ -223,7 +223,7 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "status",
         argument: "",
-        summary: "show the stage of the launch, what it waits for, since when and why",
+        summary: "show what the launch does or waits for, since when and why",
         details: "Reads the stage record; it needs no API. --watch follows it until the launch ends.",
         options: &[
             Flag {
