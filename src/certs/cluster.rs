@@ -23,7 +23,7 @@ use crate::start::{converge, is_serving, lease, plane};
 /// The field manager of annotations that are in no manifest.
 const RESTARTS: &str = "slipway-restart";
 
-/// On the API server's pods: of which certificate their kubelet was told. It only makes it look.
+/// On the API server's pods: of which certificates their kubelet was told. It only makes it look.
 const CERTIFICATE: &str = "slipway.dev/certificate";
 pub const NEXT_STEP: &str =
     "mend what is named above, then run the same command again: it goes on where this run stopped";
@@ -135,7 +135,12 @@ impl<'a> Cluster<'a> {
     fn hurry(&self, workload: &plane::Manifest) -> Result<()> {
         let name = roll::name(workload);
         let lists = converge::lists(&self.client, &name.namespace)?;
-        let mark = sha256(file(self.assets, "tls/apiserver.crt")?);
+        // What it serves with, and whom it takes.
+        let files = [
+            file(self.assets, "tls/apiserver.crt")?,
+            file(self.assets, "tls/ca.crt")?,
+        ];
+        let mark = sha256(&files.concat());
         for pod in roll::pods(&name, &lists) {
             if pod["metadata"]["annotations"][CERTIFICATE] != mark.as_str() {
                 let path = format!(
