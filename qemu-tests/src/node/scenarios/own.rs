@@ -24,7 +24,8 @@ pub enum Kind {
     Ec,
 }
 
-/// A root and what signs below it.
+/// A root and what signs below it. All have the same names, as a successor often has: only keys tell them
+/// apart.
 #[derive(Debug)]
 pub struct Own {
     folder: PathBuf,

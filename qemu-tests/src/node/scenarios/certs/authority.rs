@@ -13,6 +13,10 @@ use crate::node::process::{Finished, Program};
 const OLD: &str = "/root/old";
 const KEPT: [&str; 3] = ["ca.crt", "admin.crt", "admin.key"];
 
+/// How the prober tells of a certificate that no trusted key signed; the second is of an authority whose
+/// successor has its name.
+const UNVERIFIED: [&str; 2] = ["UnknownIssuer", "BadSignature"];
+
 /// How kubectl tells of a 401 with a Status of the API, and of one without.
 const UNAUTHORISED: [&str; 2] = [
     "Unauthorized",
@@ -60,7 +64,8 @@ fn is_refused_at(node: &Node, door: &str, path: &str) -> Result<()> {
     shown(node, door, &format!("{ASSETS}/tls/ca.crt"))?.success()?;
     let distrusted = shown(node, door, &format!("{OLD}/ca.crt"))?;
     ensure!(
-        distrusted.ended.code() == Some(1) && distrusted.stderr.contains("UnknownIssuer"),
+        distrusted.ended.code() == Some(1)
+            && UNVERIFIED.iter().any(|one| distrusted.stderr.contains(one)),
         "the old authority proves {door}: {distrusted:?}"
     );
     let old = ask(node, door, path, OLD)?;

@@ -1,7 +1,8 @@
-//! Renewal and rotation killed again and again: the same command goes on with what is left.
+//! Renewal and rotation killed again and again: the same command does what is left.
 //!
-//! Every run but a command's last one is killed, each at a later point than the one before, so the last one
-//! finds everything half done. One cluster suffers all of it, while somebody keeps asking it.
+//! A renewal makes everything new each time, so each one that is killed is followed by one that is not. The
+//! step of a rotation is there once: every run of it but the last is killed, each at a later point than the one
+//! before. One cluster suffers all of it, while somebody keeps asking it.
 
 use std::fs;
 use std::path::Path;
@@ -30,13 +31,13 @@ enum Point {
 /// From the line to the answer to what is asked for; each system call stops a command twice.
 const SOON: usize = 200;
 
-const RENEW: [Point; 5] = [
+const RENEW: [Point; 4] = [
     // The asset directory is new, and nothing else.
     Point::Says("tls/apiserver is new"),
     Point::HalfInstalled,
+    // The API server has not been told, and then: it has not read it yet.
     Point::Says("Secret kube-system/kube-apiserver changed"),
-    Point::Says("kube-controller-manager restarts"),
-    Point::SoonAfter("kube-scheduler restarts"),
+    Point::SoonAfter("Secret kube-system/kube-apiserver changed"),
 ];
 
 const TRUST: [Point; 5] = [
@@ -64,14 +65,10 @@ const DROP: [Point; 4] = [
 
 pub fn killed(context: &Context) -> Result<()> {
     let node = launched(context)?;
-    let before = shown_everywhere(&node)?;
     let report = under_the_prober(&node, |node| {
-        let renew = ["certs", "renew", "--all"];
         for point in RENEW {
-            kill_at(node, &renew, point)?;
+            renew(node, point)?;
         }
-        slipway(node, &renew)?.success()?;
-        differ(&before, &shown_everywhere(node)?)?;
         keep(node)?;
         rotate(node, "trust", &TRUST, Some("reissue"))?;
         rotate(node, "reissue", &REISSUE, Some("drop"))?;
@@ -83,11 +80,20 @@ pub fn killed(context: &Context) -> Result<()> {
     cluster::wait_until_ready(&node)
 }
 
-/// A step of a rotation; as long as it is half done, the next one is refused.
+fn renew(node: &Node, point: Point) -> Result<()> {
+    let renew = ["certs", "renew", "--all"];
+    let before = shown_everywhere(node)?;
+    kill_at(node, &renew, point)?;
+    slipway(node, &renew)?.success()?;
+    differ(&before, &shown_everywhere(node)?)
+}
+
+/// A step of a rotation; as long as it is half done, the next one is refused. It may be done soon after the line
+/// that announces the last thing to do.
 fn rotate(node: &Node, name: &str, points: &[Point], next: Option<&str>) -> Result<()> {
     for point in points {
         kill_at(node, &["certs", "rotate", name], *point)?;
-        if let Some(next) = next {
+        if let (Some(next), Point::Says(_)) = (next, point) {
             refused(node, next, &format!("`slipway certs rotate {name}` again"))?;
         }
     }
