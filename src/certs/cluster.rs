@@ -23,7 +23,7 @@ use crate::start::{converge, is_serving, lease, plane};
 /// The field manager of annotations that are in no manifest.
 const RESTARTS: &str = "slipway-restart";
 
-/// On the API server's pods: of which certificate their kubelet was told. It only makes it look.
+/// On the API server's pods: of which certificates their kubelet was told. It only makes it look.
 const CERTIFICATE: &str = "slipway.dev/certificate";
 pub const NEXT_STEP: &str =
     "mend what is named above, then run the same command again: it goes on where this run stopped";
@@ -135,7 +135,12 @@ impl<'a> Cluster<'a> {
     fn hurry(&self, workload: &plane::Manifest) -> Result<()> {
         let name = roll::name(workload);
         let lists = converge::lists(&self.client, &name.namespace)?;
-        let mark = sha256(file(self.assets, "tls/apiserver.crt")?);
+        // What it serves with, and whom it takes.
+        let files = [
+            file(self.assets, "tls/apiserver.crt")?,
+            file(self.assets, "tls/ca.crt")?,
+        ];
+        let mark = sha256(&files.concat());
         for pod in roll::pods(&name, &lists) {
             if pod["metadata"]["annotations"][CERTIFICATE] != mark.as_str() {
                 let path = format!(
@@ -211,9 +216,7 @@ impl<'a> Cluster<'a> {
         let Some(live) = self.live(workload)? else {
             return Ok(false);
         };
-        let is_new = *marked(&live, annotation) != value;
-        let led = is_new.then(|| self.leader(workload)).flatten();
-        if is_new {
+        if *marked(&live, annotation) != value {
             // What `start` applies as well has to have the same owner, and all else must not.
             let manager = match marked(&workload.object, annotation) {
                 Value::Null => RESTARTS,
@@ -226,22 +229,26 @@ impl<'a> Cluster<'a> {
             let applied = self.client.apply(&ours, manager, true);
             applied.with_context(|| format!("cannot restart {name}"))?;
         }
-        self.await_rolled(&roll::name(workload), reporter)?;
-        if let Some((name, holder)) = led {
-            // Its process is gone. Nobody leads until the Lease ends, which takes a minute, or is released.
-            lease::release(&self.client, &name, &holder)?;
-        }
+        let workload = roll::name(workload);
+        let since = self.await_rolled(&workload, reporter)?;
+        self.release_lease(&workload.name, since)?;
         Ok(true)
     }
 
-    /// Who leads of a workload's pods, and the Lease that says so; only controllers have one.
-    fn leader(&self, workload: &plane::Manifest) -> Option<(String, String)> {
-        let name = plane::name(&workload.object);
-        if !lease::LEASES.contains(&name.as_str()) {
-            return None;
+    /// Releases a controller's Lease that a process took which is gone: nobody leads until it ends, which takes
+    /// a minute. It is known by its age, so a run that was killed before it came here is no obstacle.
+    fn release_lease(&self, name: &str, since: Option<i64>) -> Result<()> {
+        if !lease::LEASES.contains(&name) {
+            return Ok(());
         }
-        let found = self.client.get(&lease::path(&name)).ok()?;
-        Some((name, lease::holder(&found).to_owned()))
+        // Without an answer it ends by itself.
+        let Ok(found) = self.client.get(&lease::path(name)) else {
+            return Ok(());
+        };
+        match lease::to_release(&found, since) {
+            Some(holder) => Ok(lease::release(&self.client, name, &holder)?),
+            None => Ok(()),
+        }
     }
 
     /// Says so if a workload that exists does not have this annotation on its pod template.
@@ -261,8 +268,9 @@ impl<'a> Cluster<'a> {
         live.with_context(|| format!("cannot read {}", name_of(&workload.object)))
     }
 
-    /// Waits until the pods of a workload are those that its object asks for, and no others.
-    fn await_rolled(&self, workload: &Workload, reporter: &mut Reporter) -> Result<()> {
+    /// Waits until the pods of a workload are those that its object asks for, and no others; returns when the
+    /// first of them was started.
+    fn await_rolled(&self, workload: &Workload, reporter: &mut Reporter) -> Result<Option<i64>> {
         let what = format!("{workload} was replaced and its former pod is gone");
         let wait = Wait {
             what: &what,
@@ -277,7 +285,7 @@ impl<'a> Cluster<'a> {
                 Err(error) => return Ok(Look::NotYet(error.to_string())),
             };
             Ok(match roll::is_rolled(workload, &lists, self.here) {
-                Ok(()) => Look::There(()),
+                Ok(since) => Look::There(since),
                 Err(why) => Look::NotYet(why),
             })
         })

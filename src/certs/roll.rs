@@ -83,17 +83,17 @@ fn part(workload: &Manifest, all: &[Manifest]) -> Option<Part> {
     })
 }
 
-/// Whether a workload runs as its object says now and nothing of a former version is left; otherwise what
-/// is missing. A former pod has to be gone and not only told to stop: on the host network it shares the port,
-/// so as long as it lives nobody knows whom an answer is from.
-pub fn is_rolled(workload: &Workload, lists: &Lists, here: Here) -> Result<(), String> {
+/// When the first container was started of a workload that runs as its object says now, with nothing of a
+/// former version left; otherwise what is missing. A former pod has to be gone and not only told to stop: on
+/// the host network it shares the port, so as long as it lives nobody knows whom an answer is from.
+pub fn is_rolled(workload: &Workload, lists: &Lists, here: Here) -> Result<Option<i64>, String> {
     let verdict = judge(workload, lists, here);
     if !verdict.is_ready() {
         return Err(format!("{workload}: {}", verdict.why));
     }
     let alive = pods(workload, lists);
     if alive.len() <= verdict.desired {
-        return Ok(());
+        return Ok(verdict.since);
     }
     let going = alive
         .iter()
@@ -227,7 +227,7 @@ mod tests {
         })
     }
 
-    fn rolled(pods: Vec<Value>) -> Result<(), String> {
+    fn rolled(pods: Vec<Value>) -> Result<Option<i64>, String> {
         let owner = json!([{"uid": "set"}]);
         let lists = Lists {
             daemonsets: vec![json!({
@@ -270,7 +270,7 @@ mod tests {
                 .contains("p1 still ends")
         );
         going["status"]["phase"] = json!("Failed");
-        assert_eq!(rolled(vec![going, new.clone()]), Ok(()));
-        assert_eq!(rolled(vec![new]), Ok(()));
+        assert_eq!(rolled(vec![going, new.clone()]), Ok(None));
+        assert_eq!(rolled(vec![new]), Ok(None));
     }
 }

@@ -17,6 +17,8 @@ use crate::scenarios::{cluster, pods};
 pub const JOURNAL: &str = "/var/lib/slipway/journal";
 /// The stage record.
 pub const STATUS: &str = "/var/lib/slipway/status.json";
+/// The machine document that is kept, for a person to edit.
+pub const MACHINE: &str = slipway::metadata::KEPT;
 /// The done-marker.
 pub const HANDED_OVER: &str = "/var/lib/slipway/handed-over";
 /// The kubelet's manifest folder.
@@ -72,13 +74,10 @@ pub fn start(node: &Node) -> Result<Process> {
     node.start(&Program::new(["slipway", "start"]))
 }
 
-/// The stage `start`, which does nothing before somebody traces it: its first steps take a millisecond.
-pub fn start_held(node: &Node) -> Result<Process> {
-    node.start(&Program::new([
-        "sh",
-        "-c",
-        "kill -STOP $$; exec slipway start",
-    ]))
+/// A command that does nothing before somebody traces it: its first steps take a millisecond.
+pub fn held(command: &[&str]) -> Program {
+    let hold = ["sh", "-c", "kill -STOP $$; exec \"$@\"", "sh"];
+    Program::new([&hold, command].concat())
 }
 
 /// The stage `start` to its successful end.

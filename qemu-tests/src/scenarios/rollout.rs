@@ -18,7 +18,8 @@ pub fn control_plane(cluster: &dyn Kubectl) -> Result<()> {
     cluster::wait_until_ready(cluster)
 }
 
-fn restart(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
+/// Restarts one workload of kube-system, and waits until it is restarted.
+pub fn restart(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
     let namespace = "--namespace=kube-system";
     let timeout = cluster.timeout(240);
     cluster.kubectl(&["rollout", "restart", namespace, workload], "")?;

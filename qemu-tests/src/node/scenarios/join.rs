@@ -14,12 +14,13 @@ use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods};
 use crate::wait;
 
-const WORKER: &str = "worker-1";
+/// The worker's name.
+pub const WORKER: &str = "worker-1";
 const REQUESTS: &str = "/apis/certificates.k8s.io/v1/certificatesigningrequests";
 /// How long a kubelet that joins may take to be given its certificates.
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Which nodes the control plane takes.
-const NODES: &str = "nodes:\n  names: [node-a, \"worker-*\"]\n  addresses: [10.77.0.0/24]\n";
+pub const NODES: &str = "nodes:\n  names: [node-a, \"worker-*\"]\n  addresses: [10.77.0.0/24]\n";
 
 pub fn worker(context: &Context) -> Result<()> {
     let network = Network::create(context)?;
@@ -53,7 +54,7 @@ pub fn worker(context: &Context) -> Result<()> {
 }
 
 /// The worker's document: three things of the control plane's, which its person carries over.
-fn joining(control_plane: &Node, worker: &NodeSpec) -> Result<String> {
+pub fn joining(control_plane: &Node, worker: &NodeSpec) -> Result<String> {
     let assets = control_plane.path(launch::ASSETS);
     let read = |file: &str| {
         let path = assets.join(file);
@@ -71,7 +72,8 @@ fn joining(control_plane: &Node, worker: &NodeSpec) -> Result<String> {
     Ok(launch::document(worker, &more))
 }
 
-fn is_ready(cluster: &Node) -> Result<()> {
+/// Waits until the worker and everything else is Ready.
+pub fn is_ready(cluster: &Node) -> Result<()> {
     wait::until("Node of the worker", PATIENCE, || {
         cluster.get(&format!("/api/v1/nodes/{WORKER}"))
     })?;
@@ -127,7 +129,8 @@ fn start_is_refused(worker: &Node) -> Result<()> {
     Ok(())
 }
 
-fn runs_on_the_worker(cluster: &Node) -> Result<()> {
+/// Every pod of the probers runs on the worker.
+pub fn runs_on_the_worker(cluster: &Node) -> Result<()> {
     for pod in cluster.list("/api/v1/namespaces/probe/pods")? {
         let (name, node) = (cluster::name(&pod), &pod["spec"]["nodeName"]);
         ensure!(node == WORKER, "{name} runs on {node}");

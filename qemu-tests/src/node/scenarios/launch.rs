@@ -82,7 +82,7 @@ pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
 
 /// Kills `slipway start` as soon as its journal says that it enters `step`.
 pub fn kill_at(node: &Node, step: &str) -> Result<()> {
-    let start = launch::start_held(node)?;
+    let start = node.start(&launch::held(&["slipway", "start"]))?;
     let path = node.path(launch::JOURNAL);
     let mut length = 0;
     node.kill_when(&start, || {

@@ -4,6 +4,7 @@ mod bad;
 mod certs;
 mod join;
 mod launch;
+mod own;
 mod permanent;
 mod power_cut;
 mod running;
@@ -50,6 +51,8 @@ pub const SCENARIOS: &[Scenario] = &[
     node("certs-renew", certs::renew),
     node("certs-renew-static", certs::renew_static),
     node("certs-rotate", certs::rotate),
+    node("certs-rotate-worker", certs::rotate_worker),
+    node("certs-killed", certs::killed),
     node("join-worker", join::worker),
 ];
 

@@ -1,21 +1,17 @@
 //! Launches of documents that want something special: each passes what the first scenario asks of
 //! every launch, and then shows what is special about it.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 
 use super::launch::launches;
+use super::own::{Kind, Own};
 use crate::node::external::Etcd;
 use crate::node::launch;
 use crate::node::native::{Node, NodeSpec};
 use crate::node::network::Network;
 use crate::node::process::Program;
-use crate::process;
 use crate::scenario::Context;
-use crate::scenarios::{Kubectl, indented, pods};
+use crate::scenarios::pods;
 
 /// Pods and Services of both families, IPv4 first.
 const DUAL_STACK: &str = "  podCIDR: [10.2.0.0/16, \"fd00:2::/56\"]\n  \
@@ -47,83 +43,13 @@ pub fn external_etcd(context: &Context) -> Result<()> {
     Ok(())
 }
 
-/// Where the root's certificate lies on a node that knows nothing else of its authority.
-const ROOT: &str = "/etc/own/root.crt";
-
 /// The cluster's authority is the user's own: signed with RSA by a root whose key nobody here has.
 pub fn own_authority(context: &Context) -> Result<()> {
-    let folder = context.work.join("own");
-    make_authority(&folder)?;
-    let file = |name: &str| fs::read_to_string(folder.join(name)).context("no authority");
+    let own = Own::make(&context.work.join("own"), Kind::Rsa)?;
+    let stranger = Own::make(&context.work.join("stranger"), Kind::Rsa)?;
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    let more = format!(
-        "certificates:\n  authority:\n    certificate: |\n{}    key: |\n{}",
-        indented(&(file("own.crt")? + &file("root.crt")?)),
-        indented(&file("own.key")?)
-    );
-    launches(&node, &launch::document(node.spec(), &more), &["etcd.yaml"])?;
-    fs::create_dir_all(node.path("/etc/own"))?;
-    fs::copy(folder.join("root.crt"), node.path(ROOT))?;
-    fs::copy(
-        folder.join("stranger.crt"),
-        node.path("/etc/own/stranger.crt"),
-    )?;
-    root_is_enough(&node)
-}
-
-/// An RSA root, an EC authority below it, and a root that has nothing to do with it, made by openssl.
-fn make_authority(folder: &Path) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::write(
-        folder.join("extensions"),
-        "basicConstraints=critical,CA:TRUE,pathlen:0\n\
-         keyUsage=critical,keyCertSign,cRLSign,digitalSignature\n\
-         subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
-    )?;
-    for line in [
-        "req -x509 -newkey rsa:2048 -noenc -keyout root.key -out root.crt -days 3650 -subj /CN=root",
-        "req -x509 -newkey rsa:2048 -noenc -keyout other.key -out stranger.crt -days 9 -subj /CN=root",
-        "ecparam -name prime256v1 -genkey -noout -out own.key",
-        "req -new -key own.key -subj /O=Example/CN=harbour -out own.csr",
-        "x509 -req -in own.csr -CA root.crt -CAkey root.key -CAcreateserial -days 1825 \
-         -extfile extensions -out own.crt",
-    ] {
-        let mut openssl = Command::new("openssl");
-        process::output(openssl.current_dir(folder).args(line.split_whitespace()))?;
-    }
-    Ok(())
-}
-
-/// Who trusts the root and nothing else verifies the API server; who trusts another does not.
-fn root_is_enough(node: &Node) -> Result<()> {
-    let address = &node.spec().address;
-    for (authority, is_right) in [(ROOT, true), ("/etc/own/stranger.crt", false)] {
-        let connect = format!("{address}:6443");
-        let openssl = Program::new([
-            "openssl",
-            "s_client",
-            "-connect",
-            &connect,
-            "-CAfile",
-            authority,
-            "-no-CApath",
-            "-no-CAstore",
-            "-verify_ip",
-            address,
-            "-verify_return_error",
-        ]);
-        let said = node.run(&openssl)?.success();
-        ensure!(
-            said.is_ok() == is_right,
-            "openssl with {authority}: {said:?}"
-        );
-        let option = format!("--certificate-authority={authority}");
-        let nodes = node.kubectl(&[&option, "get", "nodes"], "");
-        ensure!(
-            nodes.is_ok() == is_right,
-            "kubectl with {authority}: {nodes:?}"
-        );
-    }
-    Ok(())
+    let document = launch::document(node.spec(), &own.document()?);
+    launches(&node, &document, &["etcd.yaml"])?;
+    own.is_enough(&node, &stranger)
 }
