@@ -217,7 +217,7 @@ fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
 }
 
 /// What every prober saw from before `act` until after it: outside the cluster and in a pod.
-fn under_the_prober(node: &Node, act: impl FnOnce(&Node) -> Result<()>) -> Result<Report> {
+pub fn under_the_prober(node: &Node, act: impl FnOnce(&Node) -> Result<()>) -> Result<Report> {
     let prober = launch::probe(node)?;
     act(node)?;
     std::thread::sleep(AFTERWARDS);
@@ -248,7 +248,7 @@ fn seen_in_pod(node: &Node) -> Result<Report> {
 }
 
 /// No request failed that one repetition did not cure, and nobody was turned away.
-fn unnoticed(report: &Report) -> Result<()> {
+pub fn unnoticed(report: &Report) -> Result<()> {
     ensure!(report.series.len() == 5, "five series are due: {report:?}");
     for series in &report.series {
         let (user, door, asked) = (&series.user, &series.door, series.requests);
@@ -278,18 +278,18 @@ fn shown_everywhere(node: &Node) -> Result<Vec<(String, String)>> {
 }
 
 /// Asks a server for its certificate, trusting a file's authorities only.
-fn shown(node: &Node, door: &str, authority: &str) -> Result<Finished> {
+pub fn shown(node: &Node, door: &str, authority: &str) -> Result<Finished> {
     node.run(&Program::new(["prober", "--shown", door, authority]))
 }
 
 /// The first certificate of a PEM file of the asset directory, in base64 on one line.
-fn body(node: &Node, asset: &str) -> Result<String> {
+pub fn body(node: &Node, asset: &str) -> Result<String> {
     let pem = fs::read_to_string(node.path(ASSETS).join(asset))?;
     let lines = pem.lines().skip(1);
     Ok(lines.take_while(|line| !line.starts_with('-')).collect())
 }
 
-fn second_renewal_changes_nothing(node: &Node) -> Result<()> {
+pub fn second_renewal_changes_nothing(node: &Node) -> Result<()> {
     let before = (marks(node)?, shown_everywhere(node)?);
     let again = slipway(node, &["certs", "renew"])?.success()?;
     ensure!(

@@ -53,7 +53,7 @@ const ROOT: &str = "/etc/own/root.crt";
 /// The cluster's authority is the user's own: signed with RSA by a root whose key nobody here has.
 pub fn own_authority(context: &Context) -> Result<()> {
     let folder = context.work.join("own");
-    make_authority(&folder)?;
+    make_authority(&folder, "own")?;
     let file = |name: &str| fs::read_to_string(folder.join(name)).context("no authority");
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
@@ -72,8 +72,8 @@ pub fn own_authority(context: &Context) -> Result<()> {
     root_is_enough(&node)
 }
 
-/// An RSA root, an EC authority below it, and a root that has nothing to do with it, made by openssl.
-fn make_authority(folder: &Path) -> Result<()> {
+/// An RSA root, the EC authority `name` below it, and a root that has nothing to do with it, made by openssl.
+pub fn make_authority(folder: &Path, name: &str) -> Result<()> {
     fs::create_dir_all(folder)?;
     fs::write(
         folder.join("extensions"),
@@ -84,11 +84,12 @@ fn make_authority(folder: &Path) -> Result<()> {
     for line in [
         "req -x509 -newkey rsa:2048 -noenc -keyout root.key -out root.crt -days 3650 -subj /CN=root",
         "req -x509 -newkey rsa:2048 -noenc -keyout other.key -out stranger.crt -days 9 -subj /CN=root",
-        "ecparam -name prime256v1 -genkey -noout -out own.key",
-        "req -new -key own.key -subj /O=Example/CN=harbour -out own.csr",
-        "x509 -req -in own.csr -CA root.crt -CAkey root.key -CAcreateserial -days 1825 \
-         -extfile extensions -out own.crt",
+        "ecparam -name prime256v1 -genkey -noout -out NAME.key",
+        "req -new -key NAME.key -subj /O=Example/CN=harbour -out NAME.csr",
+        "x509 -req -in NAME.csr -CA root.crt -CAkey root.key -CAcreateserial -days 1825 \
+         -extfile extensions -out NAME.crt",
     ] {
+        let line = line.replace("NAME", name);
         let mut openssl = Command::new("openssl");
         process::output(openssl.current_dir(folder).args(line.split_whitespace()))?;
     }
