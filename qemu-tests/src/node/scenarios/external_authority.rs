@@ -2,8 +2,6 @@
 //! tells a person to do. A node asks, waits, launches, and later renews.
 
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -11,17 +9,12 @@ use serde_json::Value;
 
 use super::certs::{body, second_renewal_changes_nothing, shown, under_the_prober, unnoticed};
 use super::launch::launches;
-use super::variants::make_authority;
+use crate::node::authority::{Request, Signer, place, requests};
 use crate::node::launch::{self, ASSETS};
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::{Finished, Program};
-use crate::process;
 use crate::scenario::Context;
-use crate::scenarios::{Kubectl, cluster, indented, pods, until};
-
-/// How a person signs; word for word what docs/certificates.md says of `apiserver`.
-const SIGN: &str = "openssl x509 -req -in apiserver.csr -CA signer.crt -CAkey signer.key \
-                    -copy_extensions copyall -days 365 > apiserver.crt; cat signer.crt >> apiserver.crt";
+use crate::scenarios::{Kubectl, cluster, pods, until};
 
 /// What a control plane with etcd on its node needs of its authority.
 const ASKED: usize = 7;
@@ -57,67 +50,6 @@ pub fn run(context: &Context) -> Result<()> {
     everybody_is_told_whom_to_trust(&node)?;
     pods::resolve_and_reach(&node)?;
     renewed(&node, &signer)
-}
-
-/// Who keeps the authority: a signer below a root, on a machine of its own.
-struct Signer(PathBuf);
-
-impl Signer {
-    fn new(context: &Context) -> Result<Self> {
-        let folder = context.work.join("signer");
-        make_authority(&folder, "signer")?;
-        Ok(Self(folder))
-    }
-
-    /// What the machine document says of it.
-    fn document(&self) -> Result<String> {
-        let file = |name: &str| fs::read_to_string(self.0.join(name)).context("no authority");
-        let chain = file("signer.crt")? + &file("root.crt")?;
-        Ok(format!(
-            "certificates:\n  authority:\n    certificate: |\n{}",
-            indented(&chain)
-        ))
-    }
-
-    /// Signs what is asked for, and puts the answers where they are wanted. Of the node's files it sees the
-    /// requests only.
-    fn answer(&self, node: &Node, requests: &[Request]) -> Result<()> {
-        let assets = node.path(ASSETS);
-        for Request { request, answer } in requests {
-            let name = request.trim_start_matches("tls/csr/");
-            let name = name.trim_end_matches(".csr");
-            let copy = self.0.join(format!("{name}.csr"));
-            fs::copy(assets.join(request), copy).with_context(|| request.clone())?;
-            let command = SIGN.replace("apiserver", name);
-            process::output(
-                Command::new("sh")
-                    .args(["-c", &command])
-                    .current_dir(&self.0),
-            )?;
-            let signed = fs::read(self.0.join(format!("{name}.crt")))?;
-            fs::write(assets.join(answer), signed).with_context(|| answer.clone())?;
-        }
-        Ok(())
-    }
-}
-
-/// What somebody has to sign, by paths in the asset directory.
-struct Request {
-    request: String,
-    answer: String,
-}
-
-/// What a text for people tells to be signed: `sign REQUEST as ANSWER`.
-fn requests(text: &str) -> Vec<Request> {
-    let words: Vec<_> = text.split_whitespace().collect();
-    let asks = words.windows(4).filter_map(|words| match words {
-        ["sign", request, "as", answer] => Some(Request {
-            request: (*request).to_owned(),
-            answer: (*answer).to_owned(),
-        }),
-        _ => None,
-    });
-    asks.collect()
 }
 
 /// `render` says what is to be signed and makes nothing else: the image's units go by what is not there.
@@ -228,6 +160,7 @@ fn renewed(node: &Node, signer: &Signer) -> Result<()> {
         before == shown_at_doors(node)?,
         "something else is shown before anything is signed"
     );
+    a_wrong_answer_harms_nothing(node, signer, &asks)?;
     signer.answer(node, &asks)?;
     let report = under_the_prober(node, |node| {
         let renewed = slipway(node, &["certs", "renew"])?.success()?;
@@ -251,6 +184,30 @@ fn renewed(node: &Node, signer: &Signer) -> Result<()> {
     pods::resolve_and_reach(node)
 }
 
+/// An answer without the signer's certificate after it is refused by name, and what serves goes on serving.
+fn a_wrong_answer_harms_nothing(node: &Node, signer: &Signer, asks: &[Request]) -> Result<()> {
+    let mut asks = asks.iter().filter(|ask| ask.answer == DOORS[0].1);
+    let request = asks.next().context("it is not asked for")?;
+    let authority = format!("{ASSETS}/tls/ca.crt");
+    let door = format!("{}:6443", node.spec().address);
+    let before = shown(node, &door, &authority)?.success()?;
+    let signed = signer.sign(node, request)?;
+    let end = "-----END CERTIFICATE-----\n";
+    let alone = signed.split_inclusive(end).next().unwrap_or_default();
+    place(node, request, alone)?;
+    let refused = slipway(node, &["certs", "renew"])?;
+    let line = format!("{} (the one there is refused: ", request.answer);
+    ensure!(
+        refused.ended.code() == Some(EXIT_REFUSED) && refused.stderr.contains(&line),
+        "a wrong answer is not refused: {refused:?}"
+    );
+    ensure!(
+        before == shown(node, &door, &authority)?.success()?,
+        "a wrong answer changed what the API server shows"
+    );
+    cluster::wait_until_ready(node)
+}
+
 /// The certificate at each door, which is that of the asset directory.
 fn shown_at_doors(node: &Node) -> Result<Vec<String>> {
     let authority = format!("{ASSETS}/tls/ca.crt");
@@ -269,27 +226,4 @@ fn shown_at_doors(node: &Node) -> Result<Vec<String>> {
 fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
     node.start(&Program::new([&["slipway"], arguments].concat()))?
         .wait_within(PATIENCE)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_harness_signs_as_people_are_told() {
-        let told = include_str!("../../../../docs/certificates.md");
-        assert!(told.contains(&format!("`{SIGN}`")));
-    }
-
-    #[test]
-    fn what_is_to_be_signed_is_read_from_the_message() {
-        let text =
-            "slipway: x:\nslipway:   sign tls/csr/a.csr as tls/a.crt (new)\nslipway: keep it";
-        let all = requests(text);
-        let all: Vec<_> = all
-            .iter()
-            .map(|one| (&one.request[..], &one.answer[..]))
-            .collect();
-        assert_eq!(all, [("tls/csr/a.csr", "tls/a.crt")]);
-    }
 }

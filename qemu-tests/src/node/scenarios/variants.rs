@@ -2,18 +2,16 @@
 //! every launch, and then shows what is special about it.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::launch::launches;
+use crate::node::authority;
 use crate::node::external::Etcd;
 use crate::node::launch;
 use crate::node::native::{Node, NodeSpec};
 use crate::node::network::Network;
 use crate::node::process::Program;
-use crate::process;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, indented, pods};
 
@@ -53,7 +51,7 @@ const ROOT: &str = "/etc/own/root.crt";
 /// The cluster's authority is the user's own: signed with RSA by a root whose key nobody here has.
 pub fn own_authority(context: &Context) -> Result<()> {
     let folder = context.work.join("own");
-    make_authority(&folder, "own")?;
+    authority::make(&folder, "own")?;
     let file = |name: &str| fs::read_to_string(folder.join(name)).context("no authority");
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
@@ -70,30 +68,6 @@ pub fn own_authority(context: &Context) -> Result<()> {
         node.path("/etc/own/stranger.crt"),
     )?;
     root_is_enough(&node)
-}
-
-/// An RSA root, the EC authority `name` below it, and a root that has nothing to do with it, made by openssl.
-pub fn make_authority(folder: &Path, name: &str) -> Result<()> {
-    fs::create_dir_all(folder)?;
-    fs::write(
-        folder.join("extensions"),
-        "basicConstraints=critical,CA:TRUE,pathlen:0\n\
-         keyUsage=critical,keyCertSign,cRLSign,digitalSignature\n\
-         subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
-    )?;
-    for line in [
-        "req -x509 -newkey rsa:2048 -noenc -keyout root.key -out root.crt -days 3650 -subj /CN=root",
-        "req -x509 -newkey rsa:2048 -noenc -keyout other.key -out stranger.crt -days 9 -subj /CN=root",
-        "ecparam -name prime256v1 -genkey -noout -out NAME.key",
-        "req -new -key NAME.key -subj /O=Example/CN=harbour -out NAME.csr",
-        "x509 -req -in NAME.csr -CA root.crt -CAkey root.key -CAcreateserial -days 1825 \
-         -extfile extensions -out NAME.crt",
-    ] {
-        let line = line.replace("NAME", name);
-        let mut openssl = Command::new("openssl");
-        process::output(openssl.current_dir(folder).args(line.split_whitespace()))?;
-    }
-    Ok(())
 }
 
 /// Who trusts the root and nothing else verifies the API server; who trusts another does not.
