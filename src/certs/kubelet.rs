@@ -3,6 +3,7 @@
 //! It renews its own certificates and reads its clients' authority anew when the file changes
 //! (pkg/kubelet/certificate, dynamiccertificates). The certificate that `render` made for it is where it
 //! starts from: it is read again only at a start, and only if the kubelet's own has expired.
+//! Where somebody else signs it has none of its own, and reads the rendered ones again while it runs.
 
 use std::fs;
 use std::io::ErrorKind;

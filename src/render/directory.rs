@@ -14,6 +14,7 @@ use crate::assets::{Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::Machine;
 use crate::config::machine::{ControlPlane, Role};
 use crate::exit::{Exit, fail};
+use crate::node::files::make_folder;
 use crate::node::{lock, tree};
 use crate::pki::{self, BOOTSTRAP_TOKEN, Given, INVENTORY, Issued, Order, Secrets};
 
@@ -186,6 +187,7 @@ pub fn to_directory_with(
     }
     let token = token_news(&planned, given)?;
     let secrets = planned.secrets.as_ref();
+    secrets.map_or(Ok(()), |secrets| make_places(folder, secrets))?;
     let complete = secrets.map_or(Ok(()), Secrets::complete);
     complete.with_context(|| folder.display().to_string())?;
     Ok(Rendered {
@@ -198,6 +200,15 @@ pub fn to_directory_with(
         changes: planned.merged.changes,
         assets: planned.merged.assets,
     })
+}
+
+/// The folders that answers belong in: a tree of files has none that is empty.
+fn make_places(folder: &Path, secrets: &Secrets) -> Result<()> {
+    for waiting in secrets.waiting() {
+        let place = folder.join(&waiting.certificate);
+        make_folder(place.parent().unwrap_or(folder), 0o700)?;
+    }
+    Ok(())
 }
 
 /// Where nobody is let in by a token, it is no news.

@@ -4,6 +4,7 @@
 //! (namespaces that begin with a boot and end with a power cut) and services. What runs on it is
 //! what runs in the image. It needs root and leaves nothing behind, however the harness ends.
 
+mod authority;
 mod cgroup;
 mod external;
 mod holder;

@@ -34,8 +34,11 @@ fn render(machine: &Machine, folder: &Path, day: u32) -> Result<directory::Rende
     directory::to_directory(machine, &Given::default(), folder, || Ok(at(day)), false)
 }
 
-/// Signs a request of `folder`, which lies beside openssl's files.
+/// Signs a request of `folder`, which lies beside openssl's files. The answer's folder has to be there: it is
+/// slipway's, and a person only puts the file into it.
 fn sign(openssl: &Openssl, name: &str) {
+    let place = openssl.path(&format!("assets/{name}.crt"));
+    assert!(place.parent().unwrap().is_dir(), "{}", place.display());
     openssl.sign_request(
         &format!("assets/{}.csr", request::path(name)),
         "one.crt",

@@ -2,6 +2,7 @@
 
 mod bad;
 mod certs;
+mod external_authority;
 mod join;
 mod launch;
 mod own;
@@ -29,6 +30,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-in-pod", launch::in_pod),
     node("launch-dual-stack", variants::dual_stack),
     node("launch-own-authority", variants::own_authority),
+    node("launch-external-authority", external_authority::run),
     node("launch-external-etcd", variants::external_etcd),
     node("launch-killed-start", launch::killed::<0>),
     node("launch-killed-seed-etcd", launch::killed::<1>),

@@ -1,31 +1,20 @@
-//! Authorities that a person brings along, made by openssl: one that signs in the cluster, below a root whose
-//! key nobody here has.
+//! Authorities that a person brings along: one that signs in the cluster, below a root whose key nobody here
+//! has.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::node::authority::{self, Kind};
 use crate::node::native::Node;
 use crate::node::process::Program;
-use crate::process;
 use crate::scenarios::{Kubectl, indented};
 
 /// Where roots lie on a node that knows nothing else of its authority.
 const FOLDER: &str = "/etc/own";
 
-/// What keys an authority has.
-#[derive(Clone, Copy, Debug)]
-pub enum Kind {
-    /// An RSA root, and P-256 below it.
-    Rsa,
-    /// P-384.
-    Ec,
-}
-
-/// A root and what signs below it. All have the same names, as a successor often has: only keys tell them
-/// apart.
+/// A root and what signs below it.
 #[derive(Debug)]
 pub struct Own {
     folder: PathBuf,
@@ -34,30 +23,7 @@ pub struct Own {
 impl Own {
     /// Makes one in a folder of the host.
     pub fn make(folder: &Path, kind: Kind) -> Result<Self> {
-        fs::create_dir_all(folder)?;
-        fs::write(
-            folder.join("extensions"),
-            "basicConstraints=critical,CA:TRUE,pathlen:0\n\
-             keyUsage=critical,keyCertSign,cRLSign,digitalSignature\n\
-             subjectKeyIdentifier=hash\nauthorityKeyIdentifier=keyid\n",
-        )?;
-        let (root, curve) = match kind {
-            Kind::Rsa => ("rsa:2048", "prime256v1"),
-            Kind::Ec => ("ec -pkeyopt ec_paramgen_curve:P-384", "secp384r1"),
-        };
-        for line in [
-            format!(
-                "req -x509 -newkey {root} -noenc -keyout root.key -out root.crt -days 3650 -subj /CN=root"
-            ),
-            format!("ecparam -name {curve} -genkey -noout -out own.key"),
-            "req -new -key own.key -subj /O=Example/CN=harbour -out own.csr".to_owned(),
-            "x509 -req -in own.csr -CA root.crt -CAkey root.key -CAcreateserial -days 1825 \
-             -extfile extensions -out own.crt"
-                .to_owned(),
-        ] {
-            let mut openssl = Command::new("openssl");
-            process::output(openssl.current_dir(folder).args(line.split_whitespace()))?;
-        }
+        authority::make(folder, "own", kind)?;
         Ok(Self {
             folder: folder.to_owned(),
         })

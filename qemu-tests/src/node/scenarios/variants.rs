@@ -4,7 +4,8 @@
 use anyhow::{Result, ensure};
 
 use super::launch::launches;
-use super::own::{Kind, Own};
+use super::own::Own;
+use crate::node::authority::Kind;
 use crate::node::external::Etcd;
 use crate::node::launch;
 use crate::node::native::{Node, NodeSpec};

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::{Kind, Report};
 
 pub use killed::killed;
-pub use renew::{renew, renew_static};
+pub use renew::{renew, renew_static, second_renewal_changes_nothing};
 pub use rotate::rotate;
 pub use worker::rotate_worker;
 
@@ -66,7 +66,7 @@ fn log(arguments: &[&str]) -> String {
 }
 
 /// What every prober saw from before `act` until after it: outside the cluster and in a pod.
-fn under_the_prober(node: &Node, act: impl FnOnce(&Node) -> Result<()>) -> Result<Report> {
+pub fn under_the_prober(node: &Node, act: impl FnOnce(&Node) -> Result<()>) -> Result<Report> {
     let prober = launch::probe(node)?;
     act(node)?;
     std::thread::sleep(AFTERWARDS);
@@ -97,7 +97,7 @@ fn seen_in_pod(node: &Node) -> Result<Report> {
 }
 
 /// What all five of the probers saw is [`good`].
-fn unnoticed(report: &Report) -> Result<()> {
+pub fn unnoticed(report: &Report) -> Result<()> {
     ensure!(report.series.len() == 5, "five series are due: {report:?}");
     good(report)
 }
@@ -132,12 +132,12 @@ fn shown_everywhere(node: &Node) -> Result<Vec<(String, String)>> {
 }
 
 /// Asks a server for its certificate, trusting a file's authorities only.
-fn shown(node: &Node, door: &str, authority: &str) -> Result<Finished> {
+pub fn shown(node: &Node, door: &str, authority: &str) -> Result<Finished> {
     node.run(&Program::new(["prober", "--shown", door, authority]))
 }
 
 /// The first certificate of a PEM file of the asset directory, in base64 on one line.
-fn body(node: &Node, asset: &str) -> Result<String> {
+pub fn body(node: &Node, asset: &str) -> Result<String> {
     let pem = fs::read_to_string(node.path(ASSETS).join(asset))?;
     let lines = pem.lines().skip(1);
     Ok(lines.take_while(|line| !line.starts_with('-')).collect())

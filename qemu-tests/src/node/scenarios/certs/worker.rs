@@ -9,12 +9,13 @@ use anyhow::{Context as _, Result, ensure};
 
 use super::authority::{keep, refused, step, the_old_one_is_refused};
 use super::{good, seen_in_pod, shown, shown_everywhere};
+use crate::node::authority::Kind;
 use crate::node::launch::{self, ASSETS, MACHINE};
 use crate::node::native::{Node, NodeSpec};
 use crate::node::network::Network;
 use crate::node::process::Program;
 use crate::node::scenarios::join::{self, NODES, WORKER, joining};
-use crate::node::scenarios::own::{Kind, Own};
+use crate::node::scenarios::own::Own;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods, rollout, until};
 
