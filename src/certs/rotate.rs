@@ -20,7 +20,7 @@ use crate::exit::{Exit, fail};
 use crate::pki::{Order, SIGNER, Step};
 use crate::render::directory;
 use crate::report::Reporter;
-use crate::start::plane;
+use crate::start::{plane, turn};
 use crate::tls;
 
 const KUBELET_PORT: u16 = 10250;
@@ -28,6 +28,7 @@ const KUBELET_PORT: u16 = 10250;
 /// Does a step of a rotation, or what is left of it.
 pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Result<()> {
     reporter.stage("rotate");
+    let _turn = turn::take(&options.root, "slipway certs rotate")?;
     let before = directory::load(&options.asset_dir)?;
     if is_launched(options) && advances(&before, step) {
         let cluster = Cluster::connect(options, &before, reporter)?;
