@@ -33,7 +33,8 @@ pub struct Cluster<'a> {
     pub client: Client,
     options: &'a Options<'a>,
     assets: &'a Assets,
-    here: Here,
+    /// This life of the node.
+    pub here: Here,
     /// What others own and this run left to them.
     left: Vec<String>,
 }
@@ -153,7 +154,7 @@ impl<'a> Cluster<'a> {
 
     /// The parts that do not run with the Secrets of the asset directory.
     pub fn outdated(&self) -> Result<Vec<String>> {
-        let mut outdated = permanent::outdated(self.assets, &self.options.root)?;
+        let mut outdated = permanent::outdated(self)?;
         for part in roll::parts(self.assets)? {
             outdated.extend(self.lacks(&part.workload, SECRETS, &part.mark)?);
         }
