@@ -257,6 +257,20 @@ impl<'a> Cluster<'a> {
         Ok(lacks.then(|| format!("{} was not restarted", name_of(&workload.object))))
     }
 
+    /// As [`Self::lacks`], but one that never had the annotation is all right.
+    pub fn differs(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        value: &str,
+    ) -> Result<Option<String>> {
+        let live = self.live(workload)?;
+        match live.is_some_and(|live| marked(&live, annotation).is_null()) {
+            true => Ok(None),
+            false => self.lacks(workload, annotation, value),
+        }
+    }
+
     fn live(&self, workload: &plane::Manifest) -> Result<Option<Value>> {
         let live = self.client.find(&self.client.path_of(&workload.object)?);
         live.with_context(|| format!("cannot read {}", name_of(&workload.object)))
