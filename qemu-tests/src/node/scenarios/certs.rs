@@ -14,15 +14,15 @@ use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods};
 
 /// How long a step may take here: after five minutes an API server looks again at whom kubelets show.
-const PATIENCE: Duration = Duration::from_secs(600);
+pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Long enough that nothing is due before it is ordered, and short enough that nobody takes it for a default.
-const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 2h\n";
+pub(super) const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 2h\n";
 
 /// A renewal takes a second; whoever notices it late is seen too.
 const AFTERWARDS: Duration = Duration::from_secs(15);
 
-const EXIT_REFUSED: i32 = 6;
+pub(super) const EXIT_REFUSED: i32 = 6;
 
 /// What Prometheus reads.
 const METRICS: &str = "/var/lib/slipway/metrics.prom";
@@ -160,7 +160,7 @@ const UNAUTHORISED: [&str; 2] = [
     "asked for the client to provide credentials",
 ];
 
-fn step(node: &Node, step: &str) -> Result<String> {
+pub(super) fn step(node: &Node, step: &str) -> Result<String> {
     let done = slipway(node, &["certs", "rotate", step])?;
     done.success().with_context(|| format!("the step {step}"))
 }
@@ -200,7 +200,7 @@ fn ask(node: &Node, door: &str, path: &str, folder: &str) -> Result<Finished> {
 }
 
 /// A node with a cluster and a pod in it that asks the API.
-fn launched(context: &Context) -> Result<Node> {
+pub(super) fn launched(context: &Context) -> Result<Node> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
     launch::up_to_start(&node, &launch::document(node.spec(), LIFETIMES))?;
@@ -210,7 +210,7 @@ fn launched(context: &Context) -> Result<Node> {
     Ok(node)
 }
 
-fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
+pub(super) fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
     let program = Program::new([&["slipway"], arguments].concat());
     node.start(&program.log(&arguments.join("-")))?
         .wait_within(PATIENCE)
@@ -263,7 +263,7 @@ fn unnoticed(report: &Report) -> Result<()> {
 }
 
 /// The certificate at each door, which is that of the asset directory.
-fn shown_everywhere(node: &Node) -> Result<Vec<(String, String)>> {
+pub(super) fn shown_everywhere(node: &Node) -> Result<Vec<(String, String)>> {
     let mut all = Vec::new();
     for (door, asset, authority) in doors(node) {
         let authority = format!("{ASSETS}/{authority}");
@@ -289,7 +289,7 @@ fn body(node: &Node, asset: &str) -> Result<String> {
     Ok(lines.take_while(|line| !line.starts_with('-')).collect())
 }
 
-fn second_renewal_changes_nothing(node: &Node) -> Result<()> {
+pub(super) fn second_renewal_changes_nothing(node: &Node) -> Result<()> {
     let before = (marks(node)?, shown_everywhere(node)?);
     let again = slipway(node, &["certs", "renew"])?.success()?;
     ensure!(

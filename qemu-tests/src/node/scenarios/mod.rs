@@ -2,6 +2,7 @@
 
 mod bad;
 mod certs;
+mod certs_static;
 mod join;
 mod launch;
 mod permanent;
@@ -49,7 +50,9 @@ pub const SCENARIOS: &[Scenario] = &[
     node("dns-and-service", running::dns_and_service),
     node("certs-renew", certs::renew),
     node("certs-renew-static", certs::renew_static),
+    node("certs-renew-static-killed", certs_static::renew_killed),
     node("certs-rotate", certs::rotate),
+    node("certs-rotate-unfinished", certs_static::rotate_unfinished),
     node("join-worker", join::worker),
 ];
 
