@@ -33,7 +33,8 @@ pub struct Cluster<'a> {
     pub client: Client,
     options: &'a Options<'a>,
     assets: &'a Assets,
-    here: Here,
+    /// This life of the node.
+    pub here: Here,
     /// What others own and this run left to them.
     left: Vec<String>,
 }
@@ -158,7 +159,7 @@ impl<'a> Cluster<'a> {
 
     /// The parts that do not run with the Secrets of the asset directory.
     pub fn outdated(&self) -> Result<Vec<String>> {
-        let mut outdated = permanent::outdated(self.assets, &self.options.root)?;
+        let mut outdated = permanent::outdated(self)?;
         for part in roll::parts(self.assets)? {
             outdated.extend(self.lacks(&part.workload, SECRETS, &part.mark)?);
         }
@@ -261,6 +262,20 @@ impl<'a> Cluster<'a> {
         let live = self.live(workload)?;
         let lacks = live.is_some_and(|live| *marked(&live, annotation) != value);
         Ok(lacks.then(|| format!("{} was not restarted", name_of(&workload.object))))
+    }
+
+    /// As [`Self::lacks`], but one that never had the annotation is all right.
+    pub fn differs(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        value: &str,
+    ) -> Result<Option<String>> {
+        let live = self.live(workload)?;
+        match live.is_some_and(|live| marked(&live, annotation).is_null()) {
+            true => Ok(None),
+            false => self.lacks(workload, annotation, value),
+        }
     }
 
     fn live(&self, workload: &plane::Manifest) -> Result<Option<Value>> {

@@ -1,5 +1,6 @@
 //! What tells that a change has arrived: waits for what the cluster itself says of it.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -60,11 +61,9 @@ impl Cluster<'_> {
         };
         until(reporter, wait, |_| {
             let published = match self.client.get(PUBLISHED) {
-                Ok(published) => published,
+                Ok(published) => taken(&published)?,
                 Err(error) => return Ok(Look::NotYet(error.to_string())),
             };
-            let text = published["data"]["client-ca-file"].as_str();
-            let published = clients::authorities(text.unwrap_or_default().as_bytes())?;
             if published == wanted {
                 return Ok(Look::There(()));
             }
@@ -76,6 +75,26 @@ impl Cluster<'_> {
             let why = deleted.map_or_else(|| "not yet".to_owned(), |error| error.to_string());
             Ok(Look::NotYet(why))
         })
+    }
+
+    /// Where more is trusted in the cluster than the asset directory says, or something else.
+    pub fn trusts_more(&self) -> Result<Vec<String>> {
+        let authorities = file(self.assets(), "tls/ca.crt")?;
+        let published = self.client.get(PUBLISHED);
+        let published = published.context("cannot read whom the API server takes")?;
+        let mut more = Vec::new();
+        if !taken(&published)?.is_subset(&clients::authorities(authorities)?) {
+            more.push("the API server publishes an authority that is dropped".to_owned());
+        }
+        let copies = self.copies()?;
+        let behind = clients::behind(&copies, std::str::from_utf8(authorities)?);
+        if !behind.is_empty() {
+            more.push(format!(
+                "kube-root-ca.crt is another in {}",
+                behind.join(", ")
+            ));
+        }
+        Ok(more)
     }
 
     /// Says so if the API server does not reach this node's kubelet yet. Nothing waits for it: what a kubelet
@@ -114,4 +133,10 @@ impl Cluster<'_> {
             })
         })
     }
+}
+
+/// The fingerprints of the authorities whose clients the API server takes, by what it publishes.
+fn taken(published: &Value) -> Result<BTreeSet<String>> {
+    let text = published["data"]["client-ca-file"].as_str();
+    clients::authorities(text.unwrap_or_default().as_bytes())
 }

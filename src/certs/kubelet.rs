@@ -21,20 +21,25 @@ use crate::start::ready::{epoch, seconds};
 use crate::start::wait::{Look, Wait, until};
 
 /// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
-const SILENT: i64 = 40;
+pub const SILENT: Duration = Duration::from_secs(40);
 
 /// Where the kubelet keeps what it was issued, and how those files begin.
-const OWN: &str = "/var/lib/kubelet/pki";
+pub const OWN: &str = "/var/lib/kubelet/pki";
 const OWN_FILES: [&str; 2] = ["kubelet-client-", "kubelet-server-"];
 
 /// Restarts the kubelet if it has lost the API server, as one does whose certificate expired, and waits
 /// until it is back.
 pub fn revive(options: &Options<'_>, client: &Client, reporter: &mut Reporter) -> Result<()> {
-    let lost = renewed(client, options)?.is_none_or(|at| epoch(SystemTime::now()) - at >= SILENT);
-    match lost {
+    match is_lost(options, client)? {
         true => restart(options, client, false, reporter),
         false => Ok(()),
     }
+}
+
+/// Whether the kubelet has stopped renewing its Lease.
+pub fn is_lost(options: &Options<'_>, client: &Client) -> Result<bool> {
+    let silent = |at| epoch(SystemTime::now()) - at >= SILENT.as_secs().cast_signed();
+    Ok(renewed(client, options)?.is_none_or(silent))
 }
 
 /// Restarts the kubelet and waits until it is back: it runs, trusts and is trusted. A `fresh` one has lost

@@ -1,4 +1,5 @@
-//! `slipway certs list`: every certificate of the asset directory, offline.
+//! `slipway certs list`: every certificate of the asset directory, and what this node's kubelet was issued,
+//! offline.
 //!
 //! Where one is used is found, not kept in a table: a file of the directory uses a certificate if it
 //! holds its base64, as Secrets and kubeconfigs do, or names it, as kubeconfigs and static pods do, and the
@@ -12,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::issued;
 use crate::assets::{Asset, Assets, STATIC_MANIFESTS, named};
 use crate::exit::{Exit, fail};
 use crate::node::static_pods::SECRETS;
@@ -33,11 +35,11 @@ pub struct Shown {
     pub damaged: usize,
 }
 
-/// The list of `folder`.
+/// The list of `folder`, and of what the kubelet below `root` was issued.
 ///
 /// # Errors
 /// If the folder holds no certificates.
-pub fn show(folder: &Path, output: Output) -> Result<Shown> {
+pub fn show(folder: &Path, root: &Path, output: Output) -> Result<Shown> {
     let assets = directory::load(folder)?;
     if assets.get(INVENTORY).is_none() {
         let error = anyhow!(
@@ -47,11 +49,14 @@ pub fn show(folder: &Path, output: Output) -> Result<Shown> {
         );
         return Err(fail(Exit::NotFound, error));
     }
-    let listed = pki::list(&assets, SystemTime::now())?;
-    let rows: Vec<_> = listed
+    let now = SystemTime::now();
+    let listed = pki::list(&assets, now)?;
+    let kubelet = issued::list(&assets, root, now)?;
+    let mut rows: Vec<_> = listed
         .iter()
         .map(|one| (one, used_by(&assets, &one.name)))
         .collect();
+    rows.extend(kubelet.iter().map(|(one, file)| (one, vec![file.clone()])));
     let text = match output {
         Output::Text => table(&rows),
         Output::Json => {
@@ -59,10 +64,10 @@ pub fn show(folder: &Path, output: Output) -> Result<Shown> {
             format!("{}\n", json!({ "certificates": all }))
         }
     };
-    let damaged = listed.iter().filter(|one| one.action == Action::Damaged);
+    let damaged = (rows.iter()).filter(|(one, _)| one.action == Action::Damaged);
     Ok(Shown {
-        text,
         damaged: damaged.count(),
+        text,
     })
 }
 
@@ -157,6 +162,7 @@ fn row(one: &Listed) -> [String; 4] {
         (Some(date), Some(seconds)) => {
             format!("{} ({})", date.get(..10).unwrap_or(date), left(seconds))
         }
+        _ if one.action == Action::Damaged => "unknown".to_owned(),
         _ => "not signed yet".to_owned(),
     };
     let action = match one.action {

@@ -5,6 +5,7 @@ use std::time::SystemTime;
 
 use anyhow::Result;
 
+use super::issued;
 use crate::assets::Assets;
 use crate::node::files::{self, PUBLIC, below};
 use crate::pki::{self, Listed};
@@ -17,7 +18,10 @@ pub fn write(assets: &Assets, root: &Path) -> Result<()> {
     if assets.get(pki::INVENTORY).is_none() {
         return Ok(());
     }
-    let listed = pki::list(assets, SystemTime::now())?;
+    let now = SystemTime::now();
+    let mut listed = pki::list(assets, now)?;
+    let kubelet = issued::list(assets, root, now)?;
+    listed.extend(kubelet.into_iter().map(|(one, _)| one));
     files::write(&below(root, FILE), text(&listed).as_bytes(), PUBLIC).map(drop)
 }
 

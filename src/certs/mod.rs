@@ -10,6 +10,7 @@
 mod clients;
 mod cluster;
 mod confirm;
+mod issued;
 mod kubelet;
 pub mod list;
 pub mod metrics;

@@ -13,11 +13,12 @@ use crate::pki::{self, Action, Order};
 use crate::render::directory::{self, What};
 use crate::render::install::{self, MANIFESTS};
 use crate::report::Reporter;
-use crate::start::MARKER;
+use crate::start::{MARKER, turn};
 
 /// Renews what is due and what is ordered, installs it, and brings the cluster up to date.
 pub fn renew(options: &Options<'_>, order: &Order, reporter: &mut Reporter) -> Result<()> {
     reporter.stage("renew");
+    let _turn = turn::take(&options.root, "slipway certs renew")?;
     let Some(assets) = begin(options, order, reporter)? else {
         return Ok(());
     };

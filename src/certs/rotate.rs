@@ -4,7 +4,8 @@
 //! shows one has to have a new one before the old authority goes. So each step does the same in the same
 //! order with another content of `tls/ca.crt`: files, the control plane's Secrets, the kubelet, the copies
 //! in every namespace, and those that have read a copy. A step refuses to begin where the one before it did
-//! not get to its end in the cluster.
+//! not get to its end in the cluster; before the first comes the last of the rotation before, because two old
+//! authorities at once are more than a step can take back.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,7 +21,7 @@ use crate::exit::{Exit, fail};
 use crate::pki::{Order, SIGNER, Step};
 use crate::render::directory;
 use crate::report::Reporter;
-use crate::start::plane;
+use crate::start::{plane, turn};
 use crate::tls;
 
 const KUBELET_PORT: u16 = 10250;
@@ -28,6 +29,7 @@ const KUBELET_PORT: u16 = 10250;
 /// Does a step of a rotation, or what is left of it.
 pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Result<()> {
     reporter.stage("rotate");
+    let _turn = turn::take(&options.root, "slipway certs rotate")?;
     let before = directory::load(&options.asset_dir)?;
     if is_launched(options) && advances(&before, step) {
         let cluster = Cluster::connect(options, &before, reporter)?;
@@ -55,41 +57,51 @@ pub fn rotate(options: &Options<'_>, step: Step, reporter: &mut Reporter) -> Res
     Ok(())
 }
 
-/// Whether the step changes who is trusted or who signs; otherwise it is done again.
+/// Whether the step changes who is trusted or who signs; otherwise it is done again, or out of turn.
 fn advances(before: &Assets, step: Step) -> bool {
     let has = |path| before.get(path).is_some();
+    let (next, previous) = (has("tls/ca-next.crt"), has("tls/ca-previous.crt"));
     match step {
-        Step::Trust => false,
-        Step::Reissue => has("tls/ca-next.crt"),
-        Step::Drop => has("tls/ca-previous.crt"),
+        Step::Trust => !next && !previous,
+        Step::Reissue => next,
+        Step::Drop => previous,
     }
 }
 
-/// Refuses unless the cluster is where the step before left it.
+/// Refuses unless the cluster is where the step before left it: before the first step, where the last one of
+/// the rotation before did. A cluster that was never rotated is there.
 fn finished(cluster: &Cluster<'_>, before: &Assets, step: Step) -> Result<()> {
-    let again = match step {
-        Step::Drop => "reissue",
-        _ => "trust",
+    let (what, again) = match step {
+        Step::Trust => ("the cluster is not as the asset directory is", "drop"),
+        Step::Reissue => ("the step before is not over", "trust"),
+        Step::Drop => ("the step before is not over", "reissue"),
     };
     let mut missing = cluster.outdated()?;
     let mark = clients::mark(file(before, "tls/ca.crt")?)?;
     for client in clients::of(plane::manifests(before)?) {
-        missing.extend(cluster.lacks(&client, clients::TRUSTS, &mark)?);
+        missing.extend(match step {
+            // Only a rotation marks them.
+            Step::Trust => cluster.differs(&client, clients::TRUSTS, &mark)?,
+            _ => cluster.lacks(&client, clients::TRUSTS, &mark)?,
+        });
     }
-    if step == Step::Drop {
+    if step == Step::Trust {
+        missing.extend(cluster.trusts_more()?);
+    }
+    if step != Step::Reissue {
         missing.extend(old_leaves(cluster, before)?);
     }
     if missing.is_empty() {
         return Ok(());
     }
     let error = anyhow!(
-        "the step before is not over: {}\nnext step: run `slipway certs rotate {again}` again",
+        "{what}: {}\nnext step: run `slipway certs rotate {again}` again",
         missing.join("; ")
     );
     Err(fail(Exit::Refused, error))
 }
 
-/// Servers that still show a certificate of the old authority: the API server and every node's kubelet.
+/// Servers that show a certificate of another authority than the one that signs: the API server and every node's kubelet.
 fn old_leaves(cluster: &Cluster<'_>, before: &Assets) -> Result<Vec<String>> {
     let roots = tls::authorities(file(before, &format!("{SIGNER}.crt"))?)?;
     let mut old = Vec::new();
@@ -189,5 +201,28 @@ fn next(step: Step) -> &'static str {
             "the new authority signs; when all that is named above is done: `slipway certs rotate drop`"
         }
         Step::Drop => "only the new authority is trusted",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_that_is_done_again_needs_nothing_of_the_one_before() {
+        use Step::{Drop, Reissue, Trust};
+        let table: [(&str, &[Step]); 3] = [
+            // A rotation may begin: it is looked at how the last one ended.
+            ("tls/nothing.crt", &[Trust]),
+            ("tls/ca-next.crt", &[Reissue]),
+            ("tls/ca-previous.crt", &[Drop]),
+        ];
+        for (file, expected) in table {
+            let mut assets = Assets::default();
+            assets.add(file, "x");
+            let all = [Trust, Reissue, Drop].into_iter();
+            let found: Vec<_> = all.filter(|step| advances(&assets, *step)).collect();
+            assert_eq!(found, expected, "{file}");
+        }
     }
 }

@@ -31,12 +31,12 @@ pub fn run(words: &Words) -> Result<()> {
 }
 
 fn list(words: &Words) -> Result<()> {
-    let listed = certs::list::show(&asset_dir(words), output(words)?)?;
+    let listed = certs::list::show(&asset_dir(words), &root(words), output(words)?)?;
     print(&listed.text)?;
     match listed.damaged {
         0 => Ok(()),
         count => Err(anyhow!(
-            "{count} certificates are damaged; `slipway render` tells what to do"
+            "{count} certificates are damaged; of those in the asset directory `slipway render` tells what to do"
         )),
     }
 }

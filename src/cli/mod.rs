@@ -239,7 +239,7 @@ pub const COMMANDS: &[Command] = &[
         name: "certs",
         argument: "[list | renew [NAME…] | rotate STEP]",
         summary: "list certificates, renew them, or rotate their authority",
-        details: "list reads the asset directory only. renew makes new ones for those with less than a third of \
+        details: "list reads the asset directory and what this node's kubelet was issued, no API. renew makes new ones for those with less than a third of \
                   their life left, installs this node's files, updates the cluster's Secrets and restarts what \
                   reads them, one at a time. rotate takes the steps trust, reissue and drop to another authority of the \
                   cluster. Each can be killed and run again at any time.",

@@ -214,12 +214,19 @@ fn launch(words: &Words) -> Result<()> {
         env!("CARGO_PKG_VERSION"),
         name.unwrap_or_default()
     ));
-    let outcome = directory::load(&options.asset_dir)
-        .and_then(|assets| start::run(&options, &assets, &mut reporter));
+    let outcome = start_alone(&options, &mut reporter);
     if let Err(error) = &outcome {
         reporter.finish(Outcome::Failed, &format!("failed: {error:#}"));
     }
     outcome
+}
+
+/// Launches once nobody else is at work on the cluster, from the asset directory as it is then.
+fn start_alone(options: &start::Options, reporter: &mut Reporter) -> Result<()> {
+    let limit = options.timeouts.api;
+    let _turn = start::turn::wait(&options.root, "slipway start", limit, reporter)?;
+    let assets = directory::load(&options.asset_dir)?;
+    start::run(options, &assets, reporter)
 }
 
 fn completions(words: &Words) -> Result<()> {

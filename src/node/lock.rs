@@ -1,11 +1,11 @@
-//! One writer of a folder at a time.
+//! One writer of a folder at a time, or of whatever else has a name.
 //!
 //! The folder itself cannot carry the lock, because a rename puts another in its place; a file beside it
 //! can. It goes when its holder is done, so that nothing stays beside a folder in rest; whoever locked a
-//! file that is gone by then tries again.
+//! file that is gone by then tries again. The file says who holds it, for people: the kernel alone decides.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +14,15 @@ use anyhow::{Context, Result, anyhow};
 use super::files::make_folder;
 use super::tree;
 use crate::exit::{Exit, fail};
+
+/// What a try to lock came to.
+#[derive(Debug)]
+pub enum Attempt {
+    /// We have it. `None` where nobody can write beside the folder, so not in it either.
+    Ours(Option<Lock>),
+    /// Somebody else has it: who, in words.
+    Theirs(String),
+}
 
 /// The right to write a folder, until it is dropped.
 #[derive(Debug)]
@@ -35,32 +44,63 @@ impl Drop for Lock {
 /// # Errors
 /// [`Exit::Refused`] if somebody else has it.
 pub fn take(folder: &Path) -> Result<Option<Lock>> {
+    match attempt(folder, "slipway")? {
+        Attempt::Ours(lock) => Ok(lock),
+        Attempt::Theirs(_) => {
+            let error = anyhow!(
+                "another slipway is writing {}; wait until it is done, then run this again",
+                folder.display()
+            );
+            Err(fail(Exit::Refused, error))
+        }
+    }
+}
+
+/// As [`take`], but for the caller to judge; others are told that `who` has it.
+pub fn attempt(folder: &Path, who: &str) -> Result<Attempt> {
     let (parent, path) = tree::beside(folder, "lock")?;
     make_folder(parent, 0o755)?;
     loop {
         let file = match open(&path) {
-            Err(error) if is_forbidden(&error) => return Ok(None),
+            Err(error) if is_forbidden(&error) => return Ok(Attempt::Ours(None)),
             file => file.with_context(|| format!("cannot open {}", path.display()))?,
         };
         match file.try_lock() {
-            Err(TryLockError::WouldBlock) => {
-                let error = anyhow!(
-                    "another slipway is writing {}; wait until it is done, then run this again",
-                    folder.display()
-                );
-                return Err(fail(Exit::Refused, error));
-            }
+            Err(TryLockError::WouldBlock) => return Ok(Attempt::Theirs(holder(&file))),
             locked => locked.with_context(|| format!("cannot lock {}", path.display()))?,
         }
         if is_at(&file, &path)? {
-            return Ok(Some(Lock { path, _file: file }));
+            sign(&file, who);
+            return Ok(Attempt::Ours(Some(Lock { path, _file: file })));
         }
+    }
+}
+
+/// Says in the file who has it. On a full disk nobody is told, and the lock is good all the same.
+fn sign(mut file: &File, who: &str) {
+    let text = format!("{who} (process {})", std::process::id());
+    let _ = file
+        .set_len(0)
+        .and_then(|()| file.write_all(text.as_bytes()));
+}
+
+/// Who has a file that is locked. In the moment before the holder has signed it, nobody knows.
+fn holder(mut file: &File) -> String {
+    let mut text = String::new();
+    match file.read_to_string(&mut text) {
+        Ok(1..) => text,
+        _ => "another slipway".to_owned(),
     }
 }
 
 fn open(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(false).mode(0o600);
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
     options.open(path)
 }
 
@@ -100,6 +140,21 @@ mod tests {
             drop(first);
             assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 0);
         }
+    }
+
+    #[test]
+    fn the_other_one_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("cluster");
+        // What a killed one with a longer name left.
+        fs::write(dir.path().join(".cluster.slipway-lock"), "x".repeat(100)).unwrap();
+        let first = attempt(&folder, "slipway certs renew").unwrap();
+        assert!(matches!(first, Attempt::Ours(Some(_))), "{first:?}");
+        let Attempt::Theirs(who) = attempt(&folder, "slipway start").unwrap() else {
+            panic!("two at a time")
+        };
+        let process = std::process::id();
+        assert_eq!(who, format!("slipway certs renew (process {process})"));
     }
 
     #[test]

@@ -54,6 +54,8 @@ pub enum Action {
     /// The cluster's authority with less than a third of its life left: its successor takes three steps.
     /// Or one of those steps. Or an authority that has no successor but that of a new cluster.
     Rotate,
+    /// Nothing that slipway does: somebody else should have renewed it, and a person finds out why not.
+    Look,
     /// Its file is missing or not the one that was recorded, or an authority is at its end.
     Damaged,
 }
@@ -218,6 +220,7 @@ impl Action {
             Self::Renew => "renew",
             Self::Sign => "sign",
             Self::Rotate => "rotate",
+            Self::Look => "look",
             Self::Damaged => "damaged",
         }
     }

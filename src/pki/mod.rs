@@ -17,6 +17,7 @@ mod der;
 mod external_etcd;
 mod inventory;
 mod issue;
+mod issued;
 mod kept;
 mod key;
 mod list;
@@ -46,6 +47,7 @@ use inventory::Inventory;
 use round::{Round, Task};
 use table::{Use, Wanted};
 
+pub use issued::issued;
 pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
 pub use rotation::Step;

@@ -20,6 +20,7 @@ pub(crate) mod ready;
 #[cfg(test)]
 mod ready_tests;
 mod seed;
+pub(crate) mod turn;
 pub(crate) mod wait;
 mod watcher;
 mod waves;

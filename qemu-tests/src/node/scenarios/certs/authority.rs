@@ -4,7 +4,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{EXIT_REFUSED, shown, slipway};
+use super::{is_refused, shown, slipway};
 use crate::node::launch::ASSETS;
 use crate::node::native::Node;
 use crate::node::process::{Finished, Program};
@@ -42,11 +42,7 @@ pub fn step(node: &Node, step: &str) -> Result<String> {
 /// A step before its time, which says why.
 pub fn refused(node: &Node, step: &str, why: &str) -> Result<()> {
     let early = slipway(node, &["certs", "rotate", step])?;
-    ensure!(
-        early.ended.code() == Some(EXIT_REFUSED) && early.stderr.contains(why),
-        "{step} before its time: {early:?}"
-    );
-    Ok(())
+    is_refused(&early, &[why]).with_context(|| format!("{step} before its time"))
 }
 
 /// Whoever trusts only the old authority refuses the API server and the kubelets (this node's, and those at

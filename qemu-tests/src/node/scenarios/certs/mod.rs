@@ -4,6 +4,7 @@ mod authority;
 mod killed;
 mod renew;
 mod rotate;
+mod unfinished;
 mod worker;
 
 use std::fs;
@@ -15,6 +16,7 @@ use qemu_tests::probe::{Kind, Report};
 pub use killed::killed;
 pub use renew::{renew, renew_static, second_renewal_changes_nothing};
 pub use rotate::rotate;
+pub use unfinished::{renew_static_killed, rotate_unfinished};
 pub use worker::rotate_worker;
 
 use crate::node::launch::{self, ASSETS};
@@ -141,4 +143,14 @@ pub fn body(node: &Node, asset: &str) -> Result<String> {
     let pem = fs::read_to_string(node.path(ASSETS).join(asset))?;
     let lines = pem.lines().skip(1);
     Ok(lines.take_while(|line| !line.starts_with('-')).collect())
+}
+
+/// It was refused, and said so in these words.
+fn is_refused(finished: &Finished, words: &[&str]) -> Result<()> {
+    let said = &finished.stderr;
+    ensure!(
+        finished.ended.code() == Some(EXIT_REFUSED) && words.iter().all(|one| said.contains(one)),
+        "it should refuse with {words:?}: {finished:?}"
+    );
+    Ok(())
 }
