@@ -134,7 +134,7 @@ impl<'a> Cluster<'a> {
     /// half otherwise: a pod that changed is looked at once.
     fn hurry(&self, workload: &plane::Manifest) -> Result<()> {
         let name = roll::name(workload);
-        let lists = converge::lists(&self.client, &name.namespace)?;
+        let lists = converge::lists(&self.client, &name.namespace, self.here)?;
         let mark = sha256(file(self.assets, "tls/apiserver.crt")?);
         for pod in roll::pods(&name, &lists) {
             if pod["metadata"]["annotations"][CERTIFICATE] != mark.as_str() {
@@ -272,7 +272,7 @@ impl<'a> Cluster<'a> {
             next_step: NEXT_STEP,
         };
         until(reporter, wait, |_| {
-            let lists = match converge::lists(&self.client, &workload.namespace) {
+            let lists = match converge::lists(&self.client, &workload.namespace, self.here) {
                 Ok(lists) => lists,
                 Err(error) => return Ok(Look::NotYet(error.to_string())),
             };
