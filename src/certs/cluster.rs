@@ -135,7 +135,7 @@ impl<'a> Cluster<'a> {
     /// half otherwise: a pod that changed is looked at once.
     fn hurry(&self, workload: &plane::Manifest) -> Result<()> {
         let name = roll::name(workload);
-        let lists = converge::lists(&self.client, &name.namespace)?;
+        let lists = converge::lists(&self.client, &name.namespace, self.here)?;
         // What it serves with, and whom it takes.
         let files = [
             file(self.assets, "tls/apiserver.crt")?,
@@ -295,7 +295,7 @@ impl<'a> Cluster<'a> {
             next_step: NEXT_STEP,
         };
         until(reporter, wait, |_| {
-            let lists = match converge::lists(&self.client, &workload.namespace) {
+            let lists = match converge::lists(&self.client, &workload.namespace, self.here) {
                 Ok(lists) => lists,
                 Err(error) => return Ok(Look::NotYet(error.to_string())),
             };

@@ -1,9 +1,10 @@
-//! Which processes belong to a pod, from their cgroups.
+//! Which processes belong to a pod, and which containers have any, from their cgroups.
 //!
 //! A static pod's manifest that is gone says nothing about its processes, and its mirror pod may
 //! say anything. The kubelet names a pod's cgroup after its UID under both drivers (`pod<uid>`, or
 //! `pod<uid with _>.slice`), under cgroup v1 and v2 alike, so /proc/*/cgroup is the whole truth.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -11,25 +12,40 @@ use anyhow::{Context, Result};
 
 use super::files::below;
 
+/// Digits of a container's ID.
+const ID: usize = 64;
+
 /// Whether any process is left in a cgroup of the pods with these UIDs.
 pub fn any_in_pods(root: &Path, uids: &[String]) -> Result<bool> {
+    Ok(cgroups(root)?.any(|text| names_a_pod(&text, uids)))
+}
+
+/// The IDs of the containers that have a process.
+pub fn containers(root: &Path) -> Result<BTreeSet<String>> {
+    Ok(cgroups(root)?
+        .filter_map(|text| container(&text).map(str::to_owned))
+        .collect())
+}
+
+/// The /proc/PID/cgroup of every process.
+fn cgroups(root: &Path) -> Result<impl Iterator<Item = String>> {
     let proc = below(root, "/proc");
-    let entries = fs::read_dir(&proc).with_context(|| format!("cannot list {}", proc.display()))?;
-    for entry in entries {
-        let path = entry
-            .with_context(|| format!("cannot list {}", proc.display()))?
-            .path();
-        let is_process = path
-            .file_name()
-            .is_some_and(|name| name.as_encoded_bytes().iter().all(u8::is_ascii_digit));
+    let unlisted = || format!("cannot list {}", proc.display());
+    let entries = fs::read_dir(&proc).with_context(unlisted)?;
+    let entries = entries.collect::<Result<Vec<_>, _>>();
+    Ok(entries
+        .with_context(unlisted)?
+        .into_iter()
+        .filter(|entry| (entry.file_name().as_encoded_bytes().iter()).all(u8::is_ascii_digit))
         // A process that ended since the folder was listed is no longer in any cgroup.
-        if is_process
-            && fs::read_to_string(path.join("cgroup")).is_ok_and(|text| names_a_pod(&text, uids))
-        {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+        .filter_map(|entry| fs::read_to_string(entry.path().join("cgroup")).ok()))
+}
+
+/// The container whose cgroup the text names: `ID`, or `RUNTIME-ID.scope`.
+fn container(cgroups: &str) -> Option<&str> {
+    cgroups
+        .split(|c: char| !c.is_ascii_hexdigit())
+        .find(|part| part.len() == ID)
 }
 
 /// Whether the text of a /proc/PID/cgroup names the cgroup of one of the pods.
@@ -57,6 +73,20 @@ mod tests {
         ));
         assert!(!names_a_pod("0::/kubepods/besteffort/podffff/9f\n", &uids));
         assert!(!names_a_pod("0::/system.slice/kubelet.service\n", &uids));
+    }
+
+    #[test]
+    fn a_container_under_both_drivers_and_below_it() {
+        let id = "9f".repeat(32);
+        for text in [
+            format!("0::/kubepods/besteffort/pod0a1b-2c/{id}\n"),
+            format!("0::/kubepods.slice/kubepods-pod0a1b_2c.slice/cri-containerd-{id}.scope\n"),
+            format!("0::/kubepods/pod0a1b-2c/{id}/init.scope\n"),
+        ] {
+            assert_eq!(container(&text), Some(&*id), "{text}");
+        }
+        assert_eq!(container("0::/system.slice/kubelet.service\n"), None);
+        assert!(containers(Path::new("/")).is_ok());
     }
 
     #[test]

@@ -9,14 +9,14 @@ use anyhow::{Result, anyhow};
 use serde_json::Value;
 
 use super::plane::Manifest;
-use super::ready::{Here, Lists, Verdict, Workload, judge};
+use super::ready::{Here, Lists, Verdict, Workload, judge, older};
 use super::wait::{Look, Wait, until};
 use super::watcher::Changes;
 use super::waves::Waves;
 use super::{Launch, apply, is_serving};
 use crate::exit::{Exit, WithExit};
 use crate::kube::{self, Client};
-use crate::node::podlog;
+use crate::node::{podlog, processes};
 
 /// The pause between two looks at an apiserver that tells nobody when it begins to answer.
 const DOOR: Duration = Duration::from_millis(200);
@@ -202,7 +202,7 @@ pub(super) fn verdicts<'a>(
         if !namespaces.contains_key(&workload.namespace) {
             namespaces.insert(
                 workload.namespace.clone(),
-                lists(client, &workload.namespace)?,
+                lists(client, &workload.namespace, here)?,
             );
         }
     }
@@ -215,19 +215,36 @@ pub(super) fn verdicts<'a>(
     Ok(judged.collect())
 }
 
-pub(crate) fn lists(client: &Client, namespace: &str) -> Result<Lists, kube::Error> {
+/// What a judgement over a namespace needs: of the API, and of this node if a pod looks older than its boot.
+pub(crate) fn lists(client: &Client, namespace: &str, here: Here) -> Result<Lists, kube::Error> {
     let apps = |plural: &str| {
         client
             .list(&format!("/apis/apps/v1/namespaces/{namespace}/{plural}"))
             .map(|list| list.items)
+    };
+    let pods = client.list(&format!("/api/v1/namespaces/{namespace}/pods"))?;
+    let running = match pods
+        .items
+        .iter()
+        .any(|pod| older(pod, here).next().is_some())
+    {
+        true => running(),
+        false => BTreeSet::new(),
     };
     Ok(Lists {
         daemonsets: apps("daemonsets")?,
         deployments: apps("deployments")?,
         replicasets: apps("replicasets")?,
         revisions: apps("controllerrevisions")?,
-        pods: client
-            .list(&format!("/api/v1/namespaces/{namespace}/pods"))?
-            .items,
+        pods: pods.items,
+        running,
+    })
+}
+
+/// Where nobody can tell, no container counts as running.
+fn running() -> BTreeSet<String> {
+    processes::containers(Path::new("/")).unwrap_or_else(|error| {
+        log::debug!("it is not known which containers run: {error:#}");
+        BTreeSet::new()
     })
 }

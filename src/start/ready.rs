@@ -4,7 +4,12 @@
 //! that never answered. Here a pod counts if its owner's UID says that it belongs to the workload's
 //! *current* revision, it is not going away, its Ready condition is true, and its containers were
 //! started in this life of the machine: a status from before a power cut says nothing about now.
+//!
+//! When a container was started is told by the clock of that moment, and when this life began by today's.
+//! Whoever sets the clock forward makes every container look older than the machine's start, so one that
+//! looks so and has a process counts all the same.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -59,6 +64,8 @@ pub struct Lists {
     pub revisions: Vec<Value>,
     /// v1 Pods.
     pub pods: Vec<Value>,
+    /// IDs of the containers that have a process on this node, if one of the pods looks older than this boot.
+    pub running: BTreeSet<String>,
 }
 
 /// This node, for the question whether a status is from this life.
@@ -133,7 +140,7 @@ fn judge_daemonset(set: &Value, lists: &Lists, here: Here) -> Verdict {
     let hash = newest.map(|revision| &revision["metadata"]["labels"][HASH]);
     let current =
         owned(&lists.pods, set).filter(|pod| Some(&pod["metadata"]["labels"][HASH]) == hash);
-    judge_pods(&current.collect::<Vec<_>>(), desired, here)
+    judge_pods(&current.collect::<Vec<_>>(), desired, lists, here)
 }
 
 /// The label that ties a DaemonSet's pod to a ControllerRevision.
@@ -153,7 +160,7 @@ fn judge_deployment(deployment: &Value, lists: &Lists, here: Here) -> Verdict {
         return Verdict::not_yet("it has no ReplicaSet of its current revision yet");
     };
     let pods: Vec<_> = owned(&lists.pods, set).collect();
-    let mut verdict = judge_pods(&pods, desired, here);
+    let mut verdict = judge_pods(&pods, desired, lists, here);
     if pods.is_empty()
         && let Some(failure) = condition(deployment, "ReplicaFailure")
     {
@@ -176,7 +183,7 @@ pub(crate) fn owned<'a>(objects: &'a [Value], owner: &'a Value) -> impl Iterator
     })
 }
 
-fn judge_pods(pods: &[&Value], desired: usize, here: Here) -> Verdict {
+fn judge_pods(pods: &[&Value], desired: usize, lists: &Lists, here: Here) -> Verdict {
     let mut verdict = Verdict {
         ready: 0,
         desired,
@@ -185,7 +192,7 @@ fn judge_pods(pods: &[&Value], desired: usize, here: Here) -> Verdict {
         since: None,
     };
     for pod in pods {
-        match trouble(pod, here) {
+        match trouble(pod, &lists.running, here) {
             None => {
                 verdict.ready += 1;
                 verdict.since = [verdict.since, started(pod).min()]
@@ -208,7 +215,7 @@ fn judge_pods(pods: &[&Value], desired: usize, here: Here) -> Verdict {
 }
 
 /// Why a pod does not count as Ready, if so.
-fn trouble(pod: &Value, here: Here) -> Option<String> {
+fn trouble(pod: &Value, running: &BTreeSet<String>, here: Here) -> Option<String> {
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return Some("its pod is being deleted".to_owned());
     }
@@ -226,7 +233,8 @@ fn trouble(pod: &Value, here: Here) -> Option<String> {
     if condition(pod, "Ready").is_none_or(|ready| ready["status"] != "True") {
         return Some("its pod runs but is not Ready yet".to_owned());
     }
-    is_stale(pod, here).then(|| "its status is from before this boot".to_owned())
+    let is_stale = older(pod, here).any(|id| !running.contains(id));
+    is_stale.then(|| "its status is from before this boot".to_owned())
 }
 
 /// What the kubelet says about containers that do not run.
@@ -258,23 +266,34 @@ fn container_trouble(pod: &Value) -> Option<String> {
     None
 }
 
-/// A pod of this node whose containers were started before this life of the machine.
-fn is_stale(pod: &Value, here: Here) -> bool {
-    let is_here = pod["status"]["hostIP"]
-        .as_str()
-        .and_then(|ip| ip.parse().ok())
-        == Some(here.address);
+/// The IDs of the running containers of this node's pods that, by the clock, were started before this life of
+/// the machine.
+pub fn older(pod: &Value, here: Here) -> impl Iterator<Item = &str> {
+    let host = pod["status"]["hostIP"].as_str();
+    let is_here = host.and_then(|ip| ip.parse().ok()) == Some(here.address);
     // Container times are whole seconds, rounded down.
-    is_here && started(pod).any(|at| at + 1 < epoch(here.since))
+    let is_older =
+        move |at: Option<i64>| is_here && at.is_some_and(|at| at + 1 < epoch(here.since));
+    let old = statuses(pod).filter(move |status| is_older(begun(status)));
+    // `containerd://ID`
+    old.map(|status| {
+        let id = status["containerID"].as_str().unwrap_or_default();
+        id.rsplit_once("//").map_or(id, |(_, id)| id)
+    })
 }
 
 /// When each running container was started, in seconds since the epoch.
 fn started(pod: &Value) -> impl Iterator<Item = i64> {
-    let statuses = pod["status"]["containerStatuses"]
-        .as_array()
-        .into_iter()
-        .flatten();
-    statuses.filter_map(|status| seconds(&status["state"]["running"]["startedAt"]))
+    statuses(pod).filter_map(begun)
+}
+
+fn statuses(pod: &Value) -> impl Iterator<Item = &Value> {
+    let statuses = pod["status"]["containerStatuses"].as_array();
+    statuses.into_iter().flatten()
+}
+
+fn begun(status: &Value) -> Option<i64> {
+    seconds(&status["state"]["running"]["startedAt"])
 }
 
 /// An RFC 3339 time of the API in seconds since the epoch.

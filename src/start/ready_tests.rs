@@ -105,6 +105,18 @@ fn pods_that_do_not_count() {
 }
 
 #[test]
+fn a_clock_that_was_set_forward_makes_no_container_stale_that_has_a_process() {
+    let mut before = pod("d", "new", "True", "2026-11-23T05:59:30Z");
+    before["status"]["containerStatuses"][0]["containerID"] = json!("containerd://9f");
+    let mut lists = lists(vec![before]);
+    for (running, ready) in [("a0", false), ("9f", true)] {
+        lists.running = [running.to_owned()].into();
+        let verdict = verdict(&lists);
+        assert_eq!(verdict.is_ready(), ready, "{running}: {verdict:?}");
+    }
+}
+
+#[test]
 fn a_controller_that_has_not_looked_yet() {
     let mut stale = lists(vec![pod("d", "new", "True", "2026-11-23T06:00:30Z")]);
     stale.daemonsets[0]["metadata"]["generation"] = json!(3);

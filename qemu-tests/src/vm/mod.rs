@@ -4,6 +4,7 @@
 //! (a system credential, a disk of tools), not with the image.
 
 mod accel;
+mod ahead;
 pub mod boot;
 mod channel;
 mod console;

@@ -1,5 +1,6 @@
-//! From metadata to a self-hosted cluster, and what a person then does with it.
+//! From metadata to a self-hosted cluster, what a person then does with it, and what it does by itself.
 
+use super::renewal;
 use crate::scenario::Context;
 use crate::scenarios::{cluster, pods, rollout};
 use crate::vm::launch::{self, COMMAND, Launched};
@@ -11,9 +12,10 @@ use std::time::Duration;
 /// Between two requests of the prober in a pod: this seldom, because each is a TLS handshake.
 const IN_POD: Duration = Duration::from_secs(1);
 
-/// The example that README.md starts with, from QEMU's firmware configuration device.
+/// The example that README.md starts with, but for certificates of two days, from QEMU's firmware
+/// configuration device.
 pub fn single_node(context: &Context) -> Result<()> {
-    let document = context.example()?;
+    let document = [&context.example()?, renewal::LIFETIMES.as_bytes()].concat();
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
     let mut launched = launch::launch(&mut machine, |_| {})?;
@@ -28,7 +30,8 @@ fn judge(launched: &mut Launched, deadline: Duration) -> Result<()> {
     pods::deploy(launched, IN_POD)?;
     pods::resolve_and_reach(launched)?;
     rollout::control_plane(launched)?;
-    second_start_is_done(launched, deadline)
+    second_start_is_done(launched, deadline)?;
+    renewal::by_the_timer(launched, deadline)
 }
 
 /// No static control-plane pod is left but etcd: neither a mirror pod nor a file.

@@ -4,6 +4,7 @@ mod envelopes;
 mod launch;
 mod metadata;
 mod power_cut;
+mod renewal;
 mod sources;
 mod surroundings;
 
