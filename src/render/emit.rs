@@ -152,24 +152,12 @@ fn scalar(out: &mut String, text: &str) {
 
 /// What means nothing to YAML behind the first character; a space is looked at besides.
 fn is_harmless(byte: u8) -> bool {
-    matches!(
+    // From the bracket to the slash: ()*+,-./
+    let mark = matches!(
         byte,
-        b' ' | b'_'
-            | b'-'
-            | b'.'
-            | b'/'
-            | b':'
-            | b'='
-            | b','
-            | b'+'
-            | b'$'
-            | b'('
-            | b')'
-            | b'*'
-            | b'@'
-            | b'~'
-            | b';'
-    )
+        b' ' | b'$' | b'('..=b'/' | b':' | b';' | b'=' | b'@' | b'_' | b'~'
+    );
+    mark || byte.is_ascii_alphanumeric()
 }
 
 /// Words that YAML 1.1 or 1.2 resolves to something other than text, in lower case.
@@ -187,7 +175,7 @@ fn is_plain(text: &str) -> bool {
         && bytes.iter().chain(b" ").all(|&b| {
             let apart = b != b' ' || !matches!(before, b' ' | b':');
             before = b;
-            apart && (b.is_ascii_alphanumeric() || is_harmless(b))
+            apart && is_harmless(b)
         })
         && !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
