@@ -7,8 +7,6 @@
 
 mod strict;
 
-use std::collections::BTreeSet;
-
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -149,24 +147,24 @@ fn is_odd(c: char) -> bool {
     c.is_control() && !allowed || matches!(c, '\u{2028}' | '\u{2029}' | '\u{feff}')
 }
 
+/// No two nodes have the same path, so as many as there are lines, each with one, are the very same.
 fn agree(root: &Value, lines: &Lines) -> bool {
-    let mut paths = BTreeSet::new();
-    collect(root, String::new(), &mut paths);
-    paths.len() == lines.len() && paths.iter().all(|path| lines.contains_key(path))
+    count(root, "", lines) == Some(lines.len())
 }
 
-fn collect(value: &Value, path: String, paths: &mut BTreeSet<String>) {
-    match value {
-        Value::Object(entries) => entries
-            .iter()
-            .for_each(|(key, value)| collect(value, guard::child(&path, key), paths)),
-        Value::Array(items) => items
-            .iter()
-            .enumerate()
-            .for_each(|(index, value)| collect(value, guard::item(&path, index), paths)),
-        _ => {}
-    }
-    paths.insert(path);
+/// How many nodes there are from here on; `None` if one has no line.
+fn count(value: &Value, path: &str, lines: &Lines) -> Option<usize> {
+    lines.get(path)?;
+    let below: Option<usize> = match value {
+        Value::Object(entries) => (entries.iter())
+            .map(|(key, value)| count(value, &guard::child(path, key), lines))
+            .sum(),
+        Value::Array(items) => (items.iter().enumerate())
+            .map(|(index, value)| count(value, &guard::item(path, index), lines))
+            .sum(),
+        _ => Some(0),
+    };
+    below.map(|below| below + 1)
 }
 
 #[cfg(test)]

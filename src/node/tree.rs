@@ -152,14 +152,14 @@ fn fill(folder: &Path, assets: &Assets) -> Result<()> {
 }
 
 fn write(path: &Path, asset: &Asset) -> io::Result<()> {
-    let private = 0o600;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(private)
+        .mode(asset.mode)
         .open(path)?;
     file.write_all(asset.bytes.expose())?;
-    if asset.mode == private {
+    // The umask may have taken bits away; to look costs less than to set what is right already.
+    if file.metadata()?.mode() & 0o7777 == asset.mode {
         return Ok(());
     }
     file.set_permissions(Permissions::from_mode(asset.mode))

@@ -9,12 +9,12 @@
 use anyhow::{Context, Result};
 
 use super::decide::{self, Decision};
-use super::inventory::{Record, date};
+use super::inventory::Record;
 use super::rotation::{self, Step, refuse, refuse_step};
 use super::round::Round;
-use super::table::{CA, NEXT, PREVIOUS, Wanted};
+use super::table::{CA, NEXT, PREVIOUS, Use, Wanted};
 use super::x509::Certificate;
-use super::{Pair, chain, key, pem};
+use super::{Pair, chain, issue, key, pem};
 use crate::exit::{Exit, WithExit};
 use crate::hash::sha256;
 use crate::secret::Secret;
@@ -67,24 +67,18 @@ pub fn settle(round: &mut Round<'_>, wanted: &Wanted) -> Result<()> {
         if step.is_some() {
             return refuse("there is no authority yet; run `slipway render` first");
         }
-        round.dated = true;
-        return match round.task.dry {
-            true => Ok(()),
-            false => {
-                let new = begin(round, wanted, document)?;
-                round.note(CA, "new");
-                put(round, new, None)
-            }
-        };
+        round.task.needs_date()?;
+        let new = begin(round, wanted, document)?;
+        round.note(CA, "new");
+        return put(round, new, None);
     };
     let next = load(round, wanted, NEXT)?.map(|next| (NEXT, next));
     let previous = load(round, wanted, PREVIOUS)?.map(|previous| (PREVIOUS, previous));
     let other = next.or(previous);
     if step.is_some() {
-        round.dated = true;
+        round.task.needs_date()?;
     }
     let (current, other) = match (step, other) {
-        _ if round.task.dry && round.dated => return Ok(()),
         (Some(Step::Trust), None) => rotation::trust(round, wanted, current, document)?,
         (step, other) => rotation::advance(round, step, current, other, document)?,
     };
@@ -106,25 +100,13 @@ pub fn begin(
         .with_context(|| format!("{at}.certificate"))
         .exit(Exit::Invalid)?;
     let signer = Certificate::parse(&pem::der(&chain[0])?)?;
-    let mut record = Record {
-        common_name: signer.common_name().unwrap_or_default(),
-        organization: None,
-        usage: "authority".to_owned(),
-        names: Vec::new(),
-        issuer: None,
-        not_before: Some(date(signer.not_before()?)?),
-        not_after: date(signer.not_after()?)?,
-        sha256: String::new(),
-        public_key: sha256(key::public_key(&signer.spki)?.1),
-        key_type: key::type_of_public(&signer.spki)?.to_owned(),
-        key_sha256: None,
-        chain: chain.len(),
-        given: true,
-    };
     if let Some(key) = &document.key {
         check_key(key, &signer)?;
-        record.key_sha256 = Some(sha256(key.expose()));
     }
+    let record = Record {
+        chain: chain.len(),
+        ..issue::given(&signer, Use::Authority)?
+    };
     Ok(Generation {
         chain,
         key: document.key,
@@ -156,7 +138,6 @@ pub fn as_document(
                 check_key(key, &Certificate::parse(&pem::der(generation.signer())?)?)?;
             }
             generation.key = document.key;
-            generation.record.key_sha256 = now;
             Ok(generation)
         }
         _ if round.task.order.step.is_some() => refuse(
@@ -225,7 +206,7 @@ fn load(round: &Round<'_>, wanted: &Wanted, name: &'static str) -> Result<Option
 /// Hands over what signs and what is trusted beside it.
 fn put(
     round: &mut Round<'_>,
-    mut current: Generation,
+    current: Generation,
     other: Option<(&'static str, Generation)>,
 ) -> Result<()> {
     let mut bundle = current.chain.concat();
@@ -233,7 +214,6 @@ fn put(
         bundle += &other.chain.concat();
         file(round, name, other.chain.concat(), other.key, other.record);
     }
-    current.record.sha256 = sha256(bundle.as_bytes());
     file(
         round,
         CA,

@@ -23,6 +23,7 @@ use super::der::{
     BIT_STRING, BOOLEAN, Der, INTEGER, OCTET_STRING, OID, PRINTABLE_STRING, SEQUENCE, SET,
     UTF8_STRING,
 };
+use super::x509::{COMMON_NAME, ORGANIZATION};
 
 /// What a kubelet asks to have certified.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -40,11 +41,9 @@ pub struct Request {
 const BEGIN: &str = "-----BEGIN CERTIFICATE REQUEST-----";
 const END: &str = "-----END CERTIFICATE REQUEST-----";
 
-const COMMON_NAME: Der<'_> = Der(&[0x55, 4, 3]);
-const ORGANIZATION: Der<'_> = Der(&[0x55, 4, 10]);
-const SUBJECT_ALT_NAME: Der<'_> = Der(&[0x55, 0x1d, 17]);
+const SUBJECT_ALT_NAME: &[u8] = &[0x55, 0x1d, 17];
 /// 1.2.840.113549.1.9.14
-const EXTENSION_REQUEST: Der<'_> = Der(&[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14]);
+const EXTENSION_REQUEST: &[u8] = &[0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 9, 14];
 
 /// The attributes of a request.
 const ATTRIBUTES: u8 = 0xa0;
@@ -108,7 +107,7 @@ fn subject_of(mut subject: Der<'_>) -> Result<(String, String)> {
         let mut set = subject.take(SET)?;
         let mut attribute = set.take(SEQUENCE)?;
         set.end()?;
-        let slot = match attribute.take(OID)? {
+        let slot = match attribute.take(OID)?.0 {
             COMMON_NAME => &mut common_name,
             ORGANIZATION => &mut organization,
             _ => bail!("it says more than a common name and an organization"),
@@ -135,7 +134,7 @@ fn names_of(mut attributes: Der<'_>, read: &mut Request) -> Result<()> {
     }
     let mut attribute = attributes.take(SEQUENCE)?;
     ensure!(
-        attribute.take(OID)? == EXTENSION_REQUEST && attributes.is_empty(),
+        attribute.take(OID)?.0 == EXTENSION_REQUEST && attributes.is_empty(),
         "it has attributes beside the extensions that it asks for"
     );
     let mut values = attribute.take(SET)?;
@@ -144,7 +143,7 @@ fn names_of(mut attributes: Der<'_>, read: &mut Request) -> Result<()> {
     values.end()?;
     let mut extension = extensions.take(SEQUENCE).context("it asks for no names")?;
     ensure!(
-        extension.take(OID)? == SUBJECT_ALT_NAME && extensions.is_empty(),
+        extension.take(OID)?.0 == SUBJECT_ALT_NAME && extensions.is_empty(),
         "it asks for extensions beside subject alternative names"
     );
     let value = match extension.next()? {

@@ -31,6 +31,9 @@ impl Found {
     }
 }
 
+/// Why a certificate is renewed.
+pub const AGED: &str = "less than a third of its life is left";
+
 /// What to do about one certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Decision {

@@ -2,11 +2,11 @@
 
 use anyhow::{Context, Result, bail};
 
-use super::inventory::{Record, date};
+use super::inventory::Record;
 use super::round::Round;
-use super::table::ETCD_CA;
+use super::table::{ETCD_CA, Use};
 use super::x509::{self, Certificate};
-use super::{Pair, key, pem};
+use super::{Pair, issue, key, pem};
 use crate::config::machine::{Etcd, ExternalEtcd};
 use crate::exit::{Exit, WithExit};
 use crate::hash::sha256;
@@ -39,8 +39,12 @@ fn take(round: &mut Round<'_>, etcd: &ExternalEtcd, key: &Secret) -> Result<()> 
     let record = match old.filter(same) {
         Some(old) => old.clone(),
         None => {
-            round.dated = true;
-            judge(&read().context("certificate")?, &pair, round)?
+            round.task.needs_date()?;
+            Record {
+                sha256: cert_hash,
+                key_sha256: Some(key_hash),
+                ..judge(&read().context("certificate")?, &pair.key, round)?
+            }
         }
     };
     round.certs.insert(ETCD_CA, authority.concat());
@@ -49,27 +53,13 @@ fn take(round: &mut Round<'_>, etcd: &ExternalEtcd, key: &Secret) -> Result<()> 
     Ok(())
 }
 
-fn judge(read: &Certificate, pair: &Pair, round: &Round<'_>) -> Result<Record> {
-    let key = key::parse_for(pair.key.expose(), &read.spki).context("key")?;
+fn judge(read: &Certificate, key: &Secret, round: &Round<'_>) -> Result<Record> {
+    key::parse_for(key.expose(), &read.spki).context("key")?;
     if !read.serves(x509::CLIENT) {
         bail!("certificate: it must not be used by a client (extendedKeyUsage)");
     }
     if read.not_after()? <= round.task.now {
         bail!("certificate: it expired on {}", read.not_after()?.date());
     }
-    Ok(Record {
-        common_name: read.common_name().unwrap_or_default(),
-        organization: None,
-        usage: "client".to_owned(),
-        names: Vec::new(),
-        issuer: None,
-        not_before: Some(date(read.not_before()?)?),
-        not_after: date(read.not_after()?)?,
-        sha256: sha256(pair.cert.as_bytes()),
-        public_key: key::fingerprint(&key),
-        key_type: key::type_of(&key).to_owned(),
-        key_sha256: Some(sha256(pair.key.expose())),
-        chain: 1,
-        given: true,
-    })
+    issue::given(read, Use::Client)
 }

@@ -110,6 +110,25 @@ pub fn record(
     })
 }
 
+/// What is recorded about a certificate that the document gives, but for the hashes of its files.
+pub fn given(read: &Certificate, usage: Use) -> Result<Record> {
+    Ok(Record {
+        common_name: read.common_name().unwrap_or_default(),
+        organization: None,
+        usage: self::usage(usage).to_owned(),
+        names: Vec::new(),
+        issuer: None,
+        not_before: Some(date(read.not_before()?)?),
+        not_after: date(read.not_after()?)?,
+        sha256: String::new(),
+        public_key: sha256(key::public_key(&read.spki)?.1),
+        key_type: key::type_of_public(&read.spki)?.to_owned(),
+        key_sha256: None,
+        chain: 1,
+        given: true,
+    })
+}
+
 /// What a certificate, or a request for one, says; without dates.
 pub fn params(wanted: &Wanted) -> Result<CertificateParams> {
     let mut params = CertificateParams::default();

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use time::OffsetDateTime;
 
+use super::decide::AGED;
 use super::inventory::{Inventory, Record};
 use super::rotation::{Step, command};
 use super::table::{CA, LASTING, NEXT, PREVIOUS};
@@ -187,7 +188,7 @@ fn judge(
         _ if !due || authority => (Action::None, ""),
         _ if record.given => (Action::Renew, "the document has to give a new one"),
         _ if left.is_negative() => (Action::Renew, "it expired"),
-        _ => (Action::Renew, "less than a third of its life is left"),
+        _ => (Action::Renew, AGED),
     };
     Ok((action, reason.to_owned()))
 }

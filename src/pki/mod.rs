@@ -116,38 +116,6 @@ impl Order {
     }
 }
 
-/// Whether [`ensure_with`] would make or judge something by the date, so that the clock matters. An authority
-/// is kept or refused, so what hangs on it can be judged by the one that is there.
-///
-/// # Errors
-/// As [`ensure`].
-pub fn is_due(
-    machine: &Machine,
-    given: &Given,
-    earlier: &Assets,
-    now: SystemTime,
-    order: &Order,
-) -> Result<bool> {
-    let now = whole_seconds(now)?;
-    let old = read_inventory(earlier)?;
-    if machine.role == Role::Worker {
-        return Ok(false);
-    }
-    if token::keep(given, earlier, old.as_ref(), order.token.then_some(now))?.is_none() {
-        return Ok(true);
-    }
-    let task = Task {
-        machine,
-        given,
-        earlier,
-        old: old.as_ref(),
-        order,
-        now,
-        dry: true,
-    };
-    Ok(Round::run(task)?.dated)
-}
-
 /// Every secret that `machine` needs: those of `earlier` (an asset directory, maybe empty) as far
 /// as they still serve, what is `given`, and new ones for the rest. Also says which were issued and why.
 /// A worker needs none.
@@ -176,10 +144,39 @@ pub fn ensure_with(
     now: SystemTime,
     order: &Order,
 ) -> Result<(Secrets, Vec<Issued>)> {
+    pass(machine, given, earlier, (now, true), order)
+}
+
+/// As [`ensure_with`], by a clock that may be wrong. `dated` waits for one that is right, and is asked only if
+/// something is made or judged by the date. An authority is kept or refused, so what hangs on it can be
+/// judged by the one that is there.
+///
+/// # Errors
+/// As [`ensure`], and those of `dated`.
+pub fn ensure_dated(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    now: SystemTime,
+    order: &Order,
+    dated: impl FnOnce() -> Result<SystemTime>,
+) -> Result<(Secrets, Vec<Issued>)> {
+    // Also what a clock that is wrong would refuse is judged again.
+    pass(machine, given, earlier, (now, false), order)
+        .or_else(|_| ensure_with(machine, given, earlier, dated()?, order))
+}
+
+/// One pass over everything, by the time and whether it can be trusted.
+fn pass(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    (now, trusted): (SystemTime, bool),
+    order: &Order,
+) -> Result<(Secrets, Vec<Issued>)> {
     if machine.role == Role::Worker {
         return Ok((Secrets::default(), Vec::new()));
     }
-    let now = whole_seconds(now)?;
     let old = read_inventory(earlier)?;
     let task = Task {
         machine,
@@ -187,8 +184,8 @@ pub fn ensure_with(
         earlier,
         old: old.as_ref(),
         order,
-        now,
-        dry: false,
+        now: whole_seconds(now)?,
+        trusted,
     };
     let mut secrets = once(&task)?;
     let round = Round::run(task)?;
@@ -207,7 +204,7 @@ pub fn ensure_with(
     Ok((secrets, round.issued))
 }
 
-/// What is made once.
+/// What is made once. The token first: without one nothing is worth making before the clock is right.
 fn once(task: &Task<'_>) -> Result<Secrets> {
     let Task {
         machine,
@@ -218,12 +215,15 @@ fn once(task: &Task<'_>) -> Result<Secrets> {
         now,
         ..
     } = *task;
-    let (key, public) = kept::service_account(machine, given, earlier, old)?;
-    let encryption_key = kept::encryption_key(machine, given, earlier, old)?;
     let token = match token::keep(given, earlier, old, order.token.then_some(now))? {
         Some(token) => token,
-        None => token::make(machine, given, now)?,
+        None => {
+            task.needs_date()?;
+            token::make(machine, given, now)?
+        }
     };
+    let (key, public) = kept::service_account(machine, given, earlier, old)?;
+    let encryption_key = kept::encryption_key(machine, given, earlier, old)?;
     let inventory = Inventory {
         service_account: sha256(public.as_bytes()),
         service_account_key: Some(sha256(key.expose())),

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use rcgen::KeyPair;
 
-use super::decide::{self, Decision, Found};
+use super::decide::{self, AGED, Decision, Found};
 use super::inventory::{Record, Request};
 use super::round::Round;
 use super::table::{Use, Wanted};
@@ -38,10 +38,7 @@ pub fn settle(
         record.is_some_and(|record| record.sha256 == sha256(cert.as_bytes()))
     };
     if let Some(cert) = found.cert.as_ref().filter(|cert| !known(cert)) {
-        round.dated = true;
-        if round.task.dry {
-            return Ok(());
-        }
+        round.task.needs_date()?;
         return match accept(round, wanted, &found, cert, table) {
             Ok((pair, record)) => {
                 round.note(wanted.name, "signed by the document's authority");
@@ -59,15 +56,17 @@ pub fn settle(
     match decide::decide(wanted, &found, Some(&fingerprint), round.task.now) {
         Decision::Refuse(why) => Err(fail(Exit::Refused, anyhow!(why))),
         Decision::Issue(reason) => {
+            round.task.needs_date()?;
             remember(round, wanted, &found);
             ask(round, wanted, reason, true)
         }
         Decision::Renew => {
+            round.task.needs_date()?;
             round.keep(wanted, found)?;
-            let reason = "less than a third of its life is left".to_owned();
-            ask(round, wanted, reason, false)
+            ask(round, wanted, AGED.to_owned(), false)
         }
         Decision::Keep if round.task.order.renews(wanted) => {
+            round.task.needs_date()?;
             round.keep(wanted, found)?;
             ask(round, wanted, "asked for".to_owned(), false)
         }
@@ -75,10 +74,7 @@ pub fn settle(
             let asked = requests(round).and_then(|all| all.get(wanted.name));
             let asked = asked.map(|request| request.reason.clone());
             round.keep(wanted, found)?;
-            match asked {
-                Some(reason) if !round.task.dry => ask(round, wanted, reason, false),
-                _ => Ok(()),
-            }
+            asked.map_or(Ok(()), |reason| ask(round, wanted, reason, false))
         }
     }
 }
@@ -96,10 +92,6 @@ fn requests<'a>(round: &Round<'a>) -> Option<&'a std::collections::BTreeMap<Stri
 
 /// Has a request lie there; `missing` if nothing can go on without its answer.
 fn ask(round: &mut Round<'_>, wanted: &Wanted, reason: String, missing: bool) -> Result<()> {
-    round.dated = true;
-    if round.task.dry {
-        return Ok(());
-    }
     let asks = asks(wanted);
     let kept = requests(round)
         .and_then(|all| all.get(wanted.name))

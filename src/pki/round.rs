@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, ensure};
 use time::OffsetDateTime;
 
 use super::authority::{self, Generation};
-use super::decide::{self, Decision, Found};
+use super::decide::{self, AGED, Decision, Found};
 use super::inventory::{Inventory, Record, Request};
 use super::issue::{self, Authority};
 use super::table::{self, Use, Wanted};
@@ -24,15 +24,24 @@ pub struct Task<'a> {
     pub old: Option<&'a Inventory>,
     pub order: &'a Order,
     pub now: OffsetDateTime,
-    /// Only look whether anything depends on the date.
-    pub dry: bool,
+    /// Whether the clock that shows it can be trusted.
+    pub trusted: bool,
+}
+
+impl Task<'_> {
+    /// Something is made or judged by the date.
+    ///
+    /// # Errors
+    /// If the clock may be wrong: this is for a pass with another one.
+    pub fn needs_date(&self) -> Result<()> {
+        ensure!(self.trusted, "it takes a clock that can be trusted");
+        Ok(())
+    }
 }
 
 /// The pass; issuers come before what they sign.
 pub struct Round<'a> {
     pub task: Task<'a>,
-    /// Whether the date matters: something is or would be made or judged by it.
-    pub dated: bool,
     /// What was issued, and why.
     pub issued: Vec<Issued>,
     /// Everything that is settled and has a key.
@@ -57,7 +66,6 @@ impl<'a> Round<'a> {
     pub fn run(task: Task<'a>) -> Result<Self> {
         let mut round = Self {
             task,
-            dated: false,
             issued: Vec::new(),
             pairs: BTreeMap::new(),
             certs: BTreeMap::new(),
@@ -74,9 +82,6 @@ impl<'a> Round<'a> {
             round
                 .settle(wanted, &table)
                 .with_context(|| format!("certificate {}", wanted.name))?;
-            if task.dry && round.dated {
-                return Ok(round);
-            }
         }
         external_etcd::settle(&mut round).context("etcd.external")?;
         Ok(round)
@@ -113,14 +118,11 @@ impl<'a> Round<'a> {
         let reason = match decision {
             Decision::Refuse(why) => return Err(fail(Exit::Refused, anyhow!(why))),
             Decision::Issue(reason) => reason,
-            Decision::Renew => "less than a third of its life is left".to_owned(),
+            Decision::Renew => AGED.to_owned(),
             Decision::Keep if self.task.order.renews(wanted) => "asked for".to_owned(),
             Decision::Keep => return self.keep(wanted, found),
         };
-        self.dated = true;
-        if self.task.dry {
-            return Ok(());
-        }
+        self.task.needs_date()?;
         let (pair, record) = self.issue(wanted)?;
         self.note(wanted.name, reason);
         self.take(wanted, pair, record)

@@ -35,6 +35,23 @@ fn rendered(machine: &Machine, secrets: &Secrets) -> Assets {
     render::render(machine, secrets).unwrap()
 }
 
+/// Whether anything is made or judged by the date.
+fn is_due(
+    machine: &Machine,
+    given: &Given,
+    earlier: &Assets,
+    now: SystemTime,
+    order: &Order,
+) -> Result<bool> {
+    let mut asked = false;
+    let dated = || {
+        asked = true;
+        Ok(now)
+    };
+    ensure_dated(machine, given, earlier, now, order, dated)?;
+    Ok(asked)
+}
+
 fn names(issued: &[Issued]) -> Vec<&'static str> {
     issued.iter().map(|issued| issued.name).collect()
 }

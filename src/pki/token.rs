@@ -5,6 +5,8 @@
 //! another when certificates are renewed, once a day, and not when a node renders as it boots: a boot would
 //! wait for the clock then. The document's is never dated anew; whoever wrote it down wanted it to end.
 
+use std::time::SystemTime;
+
 use anyhow::{Context, Result, anyhow};
 use ring::rand::{SecureRandom, SystemRandom};
 use time::OffsetDateTime;
@@ -39,6 +41,11 @@ impl BootstrapToken {
     /// As nodes write it: `ID.SECRET`.
     pub fn token(&self) -> Secret {
         joined(&self.id, &self.secret)
+    }
+
+    /// Whether it lets nodes in.
+    pub fn is_good(&self, now: SystemTime) -> bool {
+        is_good(&self.expires, now.into())
     }
 }
 

@@ -107,7 +107,8 @@ fn plan_with(
     let (secrets, issued) = match machine.role {
         Role::Worker => (None, Vec::new()),
         Role::ControlPlane => {
-            let (secrets, issued) = secrets(machine, given, &earlier, dated, order)?;
+            let now = SystemTime::now();
+            let (secrets, issued) = pki::ensure_dated(machine, given, &earlier, now, order, dated)?;
             (Some(secrets), issued)
         }
     };
@@ -140,21 +141,6 @@ pub fn rehearse(machine: &Machine, given: &Given) -> Result<()> {
     render(machine, &secrets).map(drop)
 }
 
-fn secrets(
-    machine: &Machine,
-    given: &Given,
-    earlier: &Assets,
-    dated: impl FnOnce() -> Result<SystemTime>,
-    order: &Order,
-) -> Result<(Secrets, Vec<Issued>)> {
-    let mut now = SystemTime::now();
-    // What a clock that is wrong would refuse is judged again with one that can be trusted.
-    if pki::is_due(machine, given, earlier, now, order).unwrap_or(true) {
-        now = dated()?;
-    }
-    pki::ensure_with(machine, given, earlier, now, order)
-}
-
 /// Does what [`plan`] plans; writes nothing if nothing changed.
 ///
 /// Fails with [`Exit::Refused`] also while another render has the folder, and if somebody else has to sign
@@ -185,7 +171,7 @@ pub fn to_directory_with(
     } else {
         tree::sweep(folder)?;
     }
-    let token = token_news(&planned, given)?;
+    let token = token_news(&planned, given);
     let secrets = planned.secrets.as_ref();
     secrets.map_or(Ok(()), |secrets| make_places(folder, secrets))?;
     let complete = secrets.map_or(Ok(()), Secrets::complete);
@@ -212,27 +198,24 @@ fn make_places(folder: &Path, secrets: &Secrets) -> Result<()> {
 }
 
 /// Where nobody is let in by a token, it is no news.
-fn token_news(planned: &Planned, given: &Given) -> Result<Option<String>> {
-    let Some(secrets) = planned.secrets.as_ref().filter(|one| one.can_sign()) else {
-        return Ok(None);
-    };
-    let expires = &secrets.bootstrap_token().expires;
+fn token_news(planned: &Planned, given: &Given) -> Option<String> {
+    let secrets = planned.secrets.as_ref().filter(|one| one.can_sign())?;
+    let token = secrets.bootstrap_token();
+    let expires = &token.expires;
     let kept = |assets: &Assets| Some(assets.get(BOOTSTRAP_TOKEN)?.bytes.clone());
     if kept(&planned.earlier) != kept(&planned.rendered) {
-        return Ok(Some(format!(
+        return Some(format!(
             "a new bootstrap token, good until {expires}: auth/kubeconfig-kubelet"
-        )));
+        ));
     }
-    if pki::lets_in(&planned.rendered, SystemTime::now())? {
-        return Ok(None);
+    if token.is_good(SystemTime::now()) {
+        return None;
     }
     let next = match given.token {
         Some(_) => "nodes that are to join need another join.token in the document",
         None => "`slipway certs renew` makes another one",
     };
-    Ok(Some(format!(
-        "the bootstrap token ended on {expires}: {next}"
-    )))
+    Some(format!("the bootstrap token ended on {expires}: {next}"))
 }
 
 /// Reads an asset directory, also a hand-made one; one that is not there is empty.

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 /// One document with a leading comment of one or more lines (without `#`), ending in a newline.
 pub fn text(comment: &str, value: &Value) -> Vec<u8> {
-    // Most manifests fit, and growing costs the static C library a map and an unmap each time.
+    // Most manifests fit while they grow; what is kept is packed, and the next one grows in the same room.
     let mut out = String::with_capacity(4096);
     for line in comment.lines() {
         out.push_str("# ");
@@ -19,6 +19,7 @@ pub fn text(comment: &str, value: &Value) -> Vec<u8> {
         Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0),
         other => inline(&mut out, other, 0),
     }
+    out.shrink_to_fit();
     out.into_bytes()
 }
 
@@ -94,7 +95,8 @@ fn inline(out: &mut String, value: &Value, indent: usize) {
 }
 
 fn pad(out: &mut String, indent: usize) {
-    out.extend(std::iter::repeat_n(' ', indent));
+    // One level at a time, not one character: this is most of what is written.
+    (0..indent / 2).for_each(|_| out.push_str("  "));
 }
 
 /// Whether a text is written as a block literal: several lines, nothing that needs an escape, and
@@ -148,6 +150,16 @@ fn scalar(out: &mut String, text: &str) {
     out.push('"');
 }
 
+/// What means nothing to YAML behind the first character; a space is looked at besides.
+fn is_harmless(byte: u8) -> bool {
+    // From the bracket to the slash: ()*+,-./
+    let mark = matches!(
+        byte,
+        b' ' | b'$' | b'('..=b'/' | b':' | b';' | b'=' | b'@' | b'_' | b'~'
+    );
+    mark || byte.is_ascii_alphanumeric()
+}
+
 /// Words that YAML 1.1 or 1.2 resolves to something other than text, in lower case.
 const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
 
@@ -163,7 +175,7 @@ fn is_plain(text: &str) -> bool {
         && bytes.iter().chain(b" ").all(|&b| {
             let apart = b != b' ' || !matches!(before, b' ' | b':');
             before = b;
-            apart && (b.is_ascii_alphanumeric() || b" _-./:=,+$()*@~;".contains(&b))
+            apart && is_harmless(b)
         })
         && !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
 }

@@ -118,30 +118,20 @@ fn meet(
         changes: Vec::new(),
     };
     for (path, new) in rendered.iter() {
-        let old = earlier.get(path);
-        let differs = old.filter(|old| old.bytes != new.bytes);
-        let ours = differs.is_some_and(|old| record.get(path) == Some(&hash(old)));
-        let (asset, what) = choose(old, new, ours, overwrite);
+        let (asset, what) = match earlier.get(path) {
+            None => (new, Some(What::Added)),
+            Some(old) if old.mode != new.mode && old.bytes == new.bytes => {
+                (new, Some(What::Repaired))
+            }
+            // The old one, so that whoever compares the trees meets the very same bytes.
+            Some(old) if old.bytes == new.bytes => (old, None),
+            Some(old) if record.get(path) == Some(&hash(old)) => (new, Some(What::Changed)),
+            Some(_) if overwrite => (new, Some(What::Overwritten)),
+            Some(old) => (old, Some(What::KeptEdited)),
+        };
         merged.take(path, asset, what);
     }
     merged
-}
-
-fn choose<'a>(
-    old: Option<&'a Asset>,
-    new: &'a Asset,
-    ours: bool,
-    overwrite: bool,
-) -> (&'a Asset, Option<What>) {
-    match old {
-        None => (new, Some(What::Added)),
-        Some(old) if old.bytes == new.bytes => {
-            (new, (old.mode != new.mode).then_some(What::Repaired))
-        }
-        Some(_) if ours => (new, Some(What::Changed)),
-        Some(_) if overwrite => (new, Some(What::Overwritten)),
-        Some(old) => (old, Some(What::KeptEdited)),
-    }
 }
 
 impl Merged {

@@ -1,10 +1,7 @@
 //! What reading the document costs: a large envelope natively, and the unit's share of a boot.
 
-use super::Figures;
+use super::{Figures, measured};
 use crate::cache;
-use crate::node::reexec;
-use crate::node::wire::Ended;
-use crate::process;
 use crate::scenario::Context;
 use crate::vm::boot;
 use crate::vm::media::Medium;
@@ -24,34 +21,17 @@ pub fn natively(context: &Context) -> Result<Figures> {
     fs::write(&config, envelope(context)?).context("cannot write the envelope")?;
     let target = work.join("target");
     fs::create_dir(&target).context("cannot make the target")?;
-    let words = |parts: &[&std::path::Path]| -> Vec<String> {
-        parts
-            .iter()
-            .map(|part| part.display().to_string())
-            .collect()
-    };
-    let mut line = words(&[&context.slipway]);
-    line.push("fetch".to_owned());
-    for (option, path) in [
-        ("--config", &config),
+    let options = [
+        ("--config", config.as_path()),
         ("--root", &work),
         ("--target", &target),
-    ] {
-        line.push(option.to_owned());
-        line.extend(words(&[path]));
-    }
-    let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
-    let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
-    ensure!(ended.status == 0, "fetch failed: {}", ended.status);
+    ];
+    let figures = measured(context, "fetch", "fetch", &options)?;
     ensure!(
         target.join("etc/carried").exists(),
         "the large file was not written"
     );
-    Ok(Figures::from([
-        ("fetch_cpu_ms".to_owned(), ended.cpu_ms),
-        ("fetch_wall_ms".to_owned(), ended.wall_ms),
-        ("fetch_peak_rss_kib".to_owned(), ended.peak_rss_kib as f64),
-    ]))
+    Ok(figures)
 }
 
 fn envelope(context: &Context) -> Result<String> {

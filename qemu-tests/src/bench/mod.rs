@@ -8,11 +8,15 @@ mod launch;
 mod render;
 mod size;
 
+use crate::node::reexec;
+use crate::node::wire::Ended;
+use crate::process;
 use crate::scenario::Context;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 use std::fs;
+use std::path::Path;
 
 /// How often everything is measured.
 const RUNS: usize = 5;
@@ -80,6 +84,28 @@ fn sizes(context: &Context) -> Result<Results> {
         ("binary_bytes".to_owned(), binary.len().into()),
         ("initrd_added_bytes".to_owned(), added.into()),
     ]))
+}
+
+/// What a command of slipway costs, given these options; the figures' names begin with `name`.
+fn measured(
+    context: &Context,
+    name: &str,
+    command: &str,
+    options: &[(&str, &Path)],
+) -> Result<Figures> {
+    let mut line = vec![context.slipway.display().to_string(), command.to_owned()];
+    for (option, path) in options {
+        line.extend([(*option).to_owned(), path.display().to_string()]);
+    }
+    let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
+    let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
+    ensure!(ended.status == 0, "{command} failed: {}", ended.status);
+    let figures = [
+        ("cpu_ms", ended.cpu_ms),
+        ("wall_ms", ended.wall_ms),
+        ("peak_rss_kib", ended.peak_rss_kib as f64),
+    ];
+    Ok((figures.map(|(figure, value)| (format!("{name}_{figure}"), value))).into())
 }
 
 /// Five of them.

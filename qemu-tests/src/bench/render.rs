@@ -7,15 +7,12 @@ use std::fs;
 use std::path::Path;
 use std::time::Instant;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use nix::sys::statfs::{EXT4_SUPER_MAGIC, statfs};
 use serde_json::Value;
 
-use super::{Figures, Results, repeated, summary};
+use super::{Figures, Results, measured, repeated, summary};
 use crate::cache;
-use crate::node::reexec;
-use crate::node::wire::Ended;
-use crate::process;
 use crate::scenario::Context;
 
 /// What a figure may be; the median is held against it.
@@ -53,7 +50,12 @@ pub fn run(context: &Context) -> Result<Results> {
             ("again", &small, &small_assets),
             ("500_manifests", &large, &large_assets),
         ] {
-            note(&mut figures, name, &render(context, document, assets)?);
+            let options = [
+                ("--config", document.as_path()),
+                ("--asset-dir", assets.as_path()),
+            ];
+            let name = format!("render_{name}");
+            figures.extend(measured(context, &name, "render", &options)?);
         }
         ensure!(
             fs::read_dir(large_assets.join("manifests"))?.count() > MANIFESTS,
@@ -63,32 +65,6 @@ pub fn run(context: &Context) -> Result<Results> {
         Ok(figures)
     })?;
     Ok(judged(summary(&runs)))
-}
-
-fn note(figures: &mut Figures, name: &str, ended: &Ended) {
-    for (figure, value) in [
-        ("cpu_ms", ended.cpu_ms),
-        ("wall_ms", ended.wall_ms),
-        ("peak_rss_kib", ended.peak_rss_kib as f64),
-    ] {
-        figures.insert(format!("render_{name}_{figure}"), value);
-    }
-}
-
-fn render(context: &Context, document: &Path, assets: &Path) -> Result<Ended> {
-    let words = [
-        context.slipway.as_path(),
-        Path::new("render"),
-        Path::new("--config"),
-        document,
-        Path::new("--asset-dir"),
-        assets,
-    ];
-    let line = words.map(|word| word.display().to_string());
-    let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
-    let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
-    ensure!(ended.status == 0, "render failed: {}", ended.status);
-    Ok(ended)
 }
 
 /// The example and 500 manifests of some size, which lie in `folder`: a document has at most 64 KiB.

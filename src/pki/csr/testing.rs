@@ -48,8 +48,8 @@ impl Parts {
         Self {
             version: value(INTEGER, &[&[0]]),
             subject: vec![
-                attribute(ORGANIZATION.0, PRINTABLE_STRING, organization),
-                attribute(COMMON_NAME.0, UTF8_STRING, common_name),
+                attribute(ORGANIZATION, PRINTABLE_STRING, organization),
+                attribute(COMMON_NAME, UTF8_STRING, common_name),
             ],
             attributes: vec![extensions(&[names_of(&names)])],
             rest: Vec::new(),
@@ -93,7 +93,7 @@ pub fn attribute(kind: &[u8], tag: u8, text: &str) -> Vec<u8> {
 /// The attribute that asks for extensions.
 pub fn extensions(extensions: &[Vec<u8>]) -> Vec<u8> {
     let list = value(SEQUENCE, &[&extensions.concat()]);
-    let kind = value(OID, &[EXTENSION_REQUEST.0]);
+    let kind = value(OID, &[EXTENSION_REQUEST]);
     value(SEQUENCE, &[&kind, &value(SET, &[&list])])
 }
 
@@ -106,5 +106,5 @@ pub fn extension(kind: &[u8], critical: &[u8], content: &[u8]) -> Vec<u8> {
 /// The extension with these names.
 pub fn names_of(names: &[Vec<u8>]) -> Vec<u8> {
     let names = value(SEQUENCE, &[&names.concat()]);
-    extension(SUBJECT_ALT_NAME.0, &[], &names)
+    extension(SUBJECT_ALT_NAME, &[], &names)
 }

@@ -50,11 +50,7 @@ fn what_openssl_rcgen_and_the_tests_write() {
     let mut critical = node();
     let content = value(SEQUENCE, &[&value(DNS, &[b"a"])]);
     let flag = value(BOOLEAN, &[&[0xff]]);
-    critical.attributes = vec![extensions(&[extension(
-        SUBJECT_ALT_NAME.0,
-        &flag,
-        &content,
-    )])];
+    critical.attributes = vec![extensions(&[extension(SUBJECT_ALT_NAME, &flag, &content)])];
     assert_eq!(parse(critical.pem().as_bytes()).unwrap().dns_names, ["a"]);
 }
 
@@ -95,7 +91,7 @@ fn what_no_kubelet_writes_is_refused_by_its_name() {
     let names = || names_of(&[value(DNS, &[b"node-a"])]);
     let other_extension = |flag: &[u8]| extension(&[0x55, 0x1d, 19], flag, &[0x30, 0]);
     let critical = value(BOOLEAN, &[&[0xff]]);
-    let cn = |text: &str| attribute(COMMON_NAME.0, UTF8_STRING, text);
+    let cn = |text: &str| attribute(COMMON_NAME, UTF8_STRING, text);
     let password = value(SEQUENCE, &[&value(OID, &[&[0x2a, 3]]), &value(SET, &[])]);
     let table = [
         (
@@ -105,7 +101,7 @@ fn what_no_kubelet_writes_is_refused_by_its_name() {
         (
             with(|p| {
                 p.subject
-                    .push(attribute(ORGANIZATION.0, UTF8_STRING, "system:masters"))
+                    .push(attribute(ORGANIZATION, UTF8_STRING, "system:masters"))
             }),
             "several common names or organizations",
         ),
@@ -126,7 +122,7 @@ fn what_no_kubelet_writes_is_refused_by_its_name() {
             "no organization",
         ),
         (
-            with(|p| p.subject[1] = attribute(COMMON_NAME.0, 0x1e, "\0a")),
+            with(|p| p.subject[1] = attribute(COMMON_NAME, 0x1e, "\0a")),
             "unusual kind 0x1e",
         ),
         (
@@ -166,14 +162,14 @@ fn what_no_kubelet_writes_is_refused_by_its_name() {
         ),
         (
             with_extensions(&[extension(
-                SUBJECT_ALT_NAME.0,
+                SUBJECT_ALT_NAME,
                 &value(BOOLEAN, &[&[1]]),
                 &[0x30, 0],
             )]),
             "unusual form",
         ),
         (
-            with_extensions(&[extension(SUBJECT_ALT_NAME.0, &[], &[0x30, 0, 5, 0])]),
+            with_extensions(&[extension(SUBJECT_ALT_NAME, &[], &[0x30, 0, 5, 0])]),
             "something stands behind",
         ),
         (
