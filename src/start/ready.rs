@@ -233,8 +233,12 @@ fn trouble(pod: &Value, running: &BTreeSet<String>, here: Here) -> Option<String
     if condition(pod, "Ready").is_none_or(|ready| ready["status"] != "True") {
         return Some("its pod runs but is not Ready yet".to_owned());
     }
-    let is_stale = older(pod, here).any(|id| !running.contains(id));
-    is_stale.then(|| "its status is from before this boot".to_owned())
+    is_stale(pod, here, running).then(|| "its status is from before this boot".to_owned())
+}
+
+/// Whether a pod's containers were started before this life of the machine, and none of today's is one of them.
+pub fn is_stale(pod: &Value, here: Here, running: &BTreeSet<String>) -> bool {
+    older(pod, here).any(|id| !running.contains(id))
 }
 
 /// What the kubelet says about containers that do not run.
