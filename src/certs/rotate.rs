@@ -88,34 +88,57 @@ fn finished(cluster: &Cluster<'_>, before: &Assets, step: Step) -> Result<()> {
     if step == Step::Trust {
         missing.extend(cluster.trusts_more()?);
     }
-    if step != Step::Reissue {
-        missing.extend(old_leaves(cluster, before)?);
+    let (here, elsewhere) = match step {
+        Step::Reissue => Default::default(),
+        _ => old_leaves(cluster, before)?,
+    };
+    missing.extend(here);
+    judge(what, again, missing, elsewhere)
+}
+
+/// Refuses if anything is missing, on this node or on others, and says who can mend it.
+fn judge(what: &str, again: &str, mut missing: Vec<String>, elsewhere: Vec<String>) -> Result<()> {
+    let mut next = Vec::new();
+    if !missing.is_empty() {
+        next.push(format!("run `slipway certs rotate {again}` again"));
     }
-    if missing.is_empty() {
+    if !elsewhere.is_empty() {
+        next.push(FOR_A_WORKER.to_owned());
+    }
+    if next.is_empty() {
         return Ok(());
     }
+    missing.extend(elsewhere);
     let error = anyhow!(
-        "{what}: {}\nnext step: run `slipway certs rotate {again}` again",
-        missing.join("; ")
+        "{what}: {}\nnext step: {}, then run this again",
+        missing.join("; "),
+        next.join(", ")
     );
     Err(fail(Exit::Refused, error))
 }
 
-/// Servers that show a certificate of another authority than the one that signs: the API server and every node's kubelet.
-fn old_leaves(cluster: &Cluster<'_>, before: &Assets) -> Result<Vec<String>> {
+/// What no step on this node does.
+const FOR_A_WORKER: &str =
+    "do on each of those other nodes what docs/certificates.md tells of workers";
+
+/// Servers that show a certificate of another authority than the one that signs: of this node (the API server and
+/// the kubelet), and the kubelets of others.
+fn old_leaves(cluster: &Cluster<'_>, before: &Assets) -> Result<(Vec<String>, Vec<String>)> {
     let roots = tls::authorities(file(before, &format!("{SIGNER}.crt"))?)?;
-    let mut old = Vec::new();
+    let (mut here, mut elsewhere) = (Vec::new(), Vec::new());
     if let Err(why) = shows_new(cluster.door(), &roots) {
-        old.push(format!("the API server: {why}"));
+        here.push(format!("the API server: {why}"));
     }
     for (name, address) in nodes(cluster)? {
         if let Err(why) = shows_new((address, KUBELET_PORT).into(), &roots) {
-            old.push(format!(
-                "the kubelet of {name}: {why} (docs/certificates.md tells what a worker needs)"
-            ));
+            let old = match name == cluster.options().machine.node.name {
+                true => &mut here,
+                false => &mut elsewhere,
+            };
+            old.push(format!("the kubelet of {name}: {why}"));
         }
     }
-    Ok(old)
+    Ok((here, elsewhere))
 }
 
 /// Whether a server's certificate is of these authorities. Who cannot be reached shows none that is wrong: a
@@ -207,6 +230,26 @@ fn next(step: Step) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refusal_says_who_can_mend_it() {
+        let text = |missing: &[&str], elsewhere: &[&str]| {
+            let all = |texts: &[&str]| texts.iter().map(|&text| text.to_owned()).collect();
+            let judged = judge("not over", "reissue", all(missing), all(elsewhere));
+            judged.err().map(|error| error.to_string())
+        };
+        let again = "run `slipway certs rotate reissue` again";
+        assert_eq!(text(&[], &[]), None);
+        let expected = format!("not over: a; b\nnext step: {again}, then run this again");
+        assert_eq!(text(&["a", "b"], &[]), Some(expected));
+        let expected = format!("not over: w\nnext step: {FOR_A_WORKER}, then run this again");
+        assert_eq!(text(&[], &["w"]), Some(expected));
+        let both = text(&["a"], &["w"]).unwrap();
+        assert!(
+            both.contains(again) && both.contains(FOR_A_WORKER),
+            "{both}"
+        );
+    }
 
     #[test]
     fn a_step_that_is_done_again_needs_nothing_of_the_one_before() {

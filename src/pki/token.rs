@@ -2,7 +2,7 @@
 //!
 //! Losing it harms nobody, so unlike a key it is simply made anew. Its end is counted from the day it
 //! was made and kept in the record, because a render must not prolong it. One that has ended is followed by
-//! another when certificates are renewed, once a day, and not when a node renders as it boots: a boot would
+//! another when certificates are renewed, once an hour, and not when a node renders as it boots: a boot would
 //! wait for the clock then. The document's is never dated anew; whoever wrote it down wanted it to end.
 
 use std::time::SystemTime;
