@@ -91,8 +91,15 @@ fn await_running(cluster: &Cluster<'_>, pod: &StaticPod, reporter: &mut Reporter
     };
     let mut answers = None;
     until(reporter, wait, |reporter| {
-        let Err(why) = works(cluster, pod) else {
-            return Ok(Look::There(()));
+        let why = match begun(cluster, pod) {
+            Err(why) => why,
+            Ok(since) => match leads(cluster, pod, since) {
+                Ok(()) => return Ok(Look::There(())),
+                Err(why) => {
+                    release(cluster, pod, since);
+                    why
+                }
+            },
         };
         if is_serving(&cluster.client).is_err() {
             answers = None;
@@ -112,6 +119,11 @@ fn await_running(cluster: &Cluster<'_>, pod: &StaticPod, reporter: &mut Reporter
 
 /// Whether a pod runs what its manifest says, and does what it is for; otherwise what is missing.
 fn works(cluster: &Cluster<'_>, pod: &StaticPod) -> Result<(), String> {
+    leads(cluster, pod, begun(cluster, pod)?)
+}
+
+/// Since when a pod runs what its manifest says, in seconds since 1970; otherwise what is missing.
+fn begun(cluster: &Cluster<'_>, pod: &StaticPod) -> Result<i64, String> {
     is_serving(&cluster.client)?;
     let node = cluster.options().machine.node.name.to_lowercase();
     let path = format!(
@@ -127,6 +139,11 @@ fn works(cluster: &Cluster<'_>, pod: &StaticPod) -> Result<(), String> {
     if is_stale(&mirror, here, &running(std::slice::from_ref(&mirror), here)) {
         return Err("its status is from before this boot".to_owned());
     }
+    Ok(since)
+}
+
+/// Whether a controller that began at `since` leads; whoever has no Lease does.
+fn leads(cluster: &Cluster<'_>, pod: &StaticPod, since: i64) -> Result<(), String> {
     if !lease::LEASES.contains(&pod.name.as_str()) {
         return Ok(());
     }
@@ -139,6 +156,32 @@ fn works(cluster: &Cluster<'_>, pod: &StaticPod) -> Result<(), String> {
         true => Ok(()),
         false => Err("its Lease is not its own yet".to_owned()),
     }
+}
+
+/// Releases the Lease of the process that was here before `since`. Otherwise nobody leads for the minute in which
+/// it ends; so it does if this fails.
+fn release(cluster: &Cluster<'_>, pod: &StaticPod, since: i64) {
+    let released =
+        cluster
+            .client
+            .get(&lease::path(&pod.name))
+            .and_then(|found| {
+                match of_this_node(&cluster.options().machine.node.name, &found, since) {
+                    Some(holder) => lease::release(&cluster.client, &pod.name, &holder),
+                    None => Ok(()),
+                }
+            });
+    if let Err(error) = released {
+        log::debug!("the Lease of {} is not released: {error}", pod.name);
+    }
+}
+
+/// The holder that is gone: a process of this node which took the Lease before the one that runs here began. They
+/// call themselves by their host (`HOST_UUID`); one of another host is not known to be gone.
+fn of_this_node(node: &str, found: &Value, since: i64) -> Option<String> {
+    let holder = lease::to_release(found, Some(since))?;
+    let (host, _) = holder.rsplit_once('_')?;
+    host.eq_ignore_ascii_case(node).then_some(holder)
 }
 
 /// Whether a mirror pod is of the pod that the manifest asks for, and all of that runs and is ready; since when
@@ -256,6 +299,17 @@ mod tests {
         let mut going = mirror("/nothing", json!(0));
         going["metadata"]["deletionTimestamp"] = json!("2026-11-29T09:00:00Z");
         assert!(look(&going).unwrap_err().contains("former pod"));
+    }
+
+    #[test]
+    fn only_a_former_process_of_this_node_loses_its_lease() {
+        let lease =
+            json!({"spec": {"holderIdentity": "node_a_9f", "acquireTime": "2026-11-29T09:00:00Z"}});
+        let taken = seconds(&lease["spec"]["acquireTime"]).unwrap();
+        let gone = |node: &str, since| of_this_node(node, &lease, since);
+        assert_eq!(gone("node_a", taken + 1), Some("node_a_9f".to_owned()));
+        assert_eq!(gone("node_a", taken), None);
+        assert_eq!(gone("node", taken + 1), None);
     }
 
     #[test]

@@ -109,16 +109,13 @@ pub fn rotate_unfinished(context: &Context) -> Result<()> {
     let mark =
         r#"{"spec":{"template":{"metadata":{"annotations":{"slipway.dev/trusts":"another"}}}}}"#;
     let patch = [
-        "-n",
-        "kube-system",
+        "--namespace=kube-system",
         "patch",
-        "deployment",
-        "coredns",
-        "-p",
+        "deployment/coredns",
+        "--patch",
         mark,
     ];
-    node.run(&Program::new([&["kubectl"], &patch[..]].concat()))?
-        .success()?;
+    node.kubectl(&patch, "")?;
     let early = slipway(&node, &["certs", "rotate", "trust"])?;
     is_refused(&early, &["coredns was not restarted", "certs rotate drop"])?;
     ensure!(
