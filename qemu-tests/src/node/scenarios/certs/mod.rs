@@ -56,6 +56,16 @@ fn launched(context: &Context) -> Result<Node> {
     Ok(node)
 }
 
+/// A node whose control plane is static pods.
+fn launched_static(context: &Context) -> Result<Node> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    let document = launch::document(node.spec(), &format!("{LIFETIMES}controlPlane: static\n"));
+    launch::up_to_start(&node, &document)?;
+    launch::start_to_the_end(&node)?;
+    Ok(node)
+}
+
 fn slipway(node: &Node, arguments: &[&str]) -> Result<Finished> {
     let program = Program::new([&["slipway"], arguments].concat());
     node.start(&program.log(&log(arguments)))?

@@ -6,9 +6,8 @@ use std::time::SystemTime;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::{LIFETIMES, launched, shown_everywhere, slipway, under_the_prober, unnoticed};
-use crate::node::launch;
-use crate::node::native::{Node, NodeSpec};
+use super::{launched, launched_static, shown_everywhere, slipway, under_the_prober, unnoticed};
+use crate::node::native::Node;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods};
 
@@ -37,11 +36,7 @@ pub fn renew(context: &Context) -> Result<()> {
 /// The same with static pods: who asks meanwhile notices, because there is one API server, but every one of
 /// them comes back with its new certificate.
 pub fn renew_static(context: &Context) -> Result<()> {
-    let mut node = Node::create(context, NodeSpec::default())?;
-    node.boot()?;
-    let document = launch::document(node.spec(), &format!("{LIFETIMES}controlPlane: static\n"));
-    launch::up_to_start(&node, &document)?;
-    launch::start_to_the_end(&node)?;
+    let node = launched_static(context)?;
     let before = shown_everywhere(&node)?;
     let renewed = slipway(&node, &["certs", "renew", "--all"])?.success()?;
     for pod in [

@@ -10,9 +10,9 @@ use serde_json::Value;
 
 use super::authority::step;
 use super::renew::second_renewal_changes_nothing;
-use super::{LIFETIMES, PATIENCE, is_refused, launched, shown_everywhere, slipway};
+use super::{PATIENCE, is_refused, launched, launched_static, shown_everywhere, slipway};
 use crate::node::launch::{self, MANIFESTS};
-use crate::node::native::{Node, NodeSpec};
+use crate::node::native::Node;
 use crate::node::process::Program;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster};
@@ -29,11 +29,7 @@ const SECRETS: &str = "slipway.dev/secrets";
 /// A renewal of static pods that is killed once a manifest is written: the next one ends only when the pod runs
 /// what that manifest says, though it has nothing to write itself.
 pub fn renew_static_killed(context: &Context) -> Result<()> {
-    let mut node = Node::create(context, NodeSpec::default())?;
-    node.boot()?;
-    let document = launch::document(node.spec(), &format!("{LIFETIMES}controlPlane: static\n"));
-    launch::up_to_start(&node, &document)?;
-    launch::start_to_the_end(&node)?;
+    let node = launched_static(context)?;
     for (pod, arguments) in [(PODS[0], "--all"), (PODS[1], "")] {
         kill_once_written(&node, pod, arguments)?;
         // Not into a log, which would have the runs before as well.
