@@ -259,9 +259,7 @@ impl<'a> Cluster<'a> {
         annotation: &str,
         value: &str,
     ) -> Result<Option<String>> {
-        let live = self.live(workload)?;
-        let lacks = live.is_some_and(|live| *marked(&live, annotation) != value);
-        Ok(lacks.then(|| format!("{} was not restarted", name_of(&workload.object))))
+        self.is_not(workload, annotation, |marked| *marked != value)
     }
 
     /// As [`Self::lacks`], but one that never had the annotation is all right.
@@ -271,11 +269,20 @@ impl<'a> Cluster<'a> {
         annotation: &str,
         value: &str,
     ) -> Result<Option<String>> {
+        self.is_not(workload, annotation, |marked| {
+            !marked.is_null() && *marked != value
+        })
+    }
+
+    fn is_not(
+        &self,
+        workload: &plane::Manifest,
+        annotation: &str,
+        is_wrong: impl FnOnce(&Value) -> bool,
+    ) -> Result<Option<String>> {
         let live = self.live(workload)?;
-        match live.is_some_and(|live| marked(&live, annotation).is_null()) {
-            true => Ok(None),
-            false => self.lacks(workload, annotation, value),
-        }
+        let wrong = live.is_some_and(|live| is_wrong(marked(&live, annotation)));
+        Ok(wrong.then(|| format!("{} was not restarted", name_of(&workload.object))))
     }
 
     fn live(&self, workload: &plane::Manifest) -> Result<Option<Value>> {

@@ -7,7 +7,9 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
-use super::certs::{body, second_renewal_changes_nothing, shown, under_the_prober, unnoticed};
+use super::certs::{
+    EXIT_REFUSED, body, second_renewal_changes_nothing, shown, under_the_prober, unnoticed,
+};
 use super::launch::launches;
 use crate::node::authority::{Request, Signer, place, requests};
 use crate::node::launch::{self, ASSETS};
@@ -32,8 +34,6 @@ const DOORS: [(u16, &str); 2] = [(6443, "tls/apiserver.crt"), (10250, "kubelet/s
 
 /// What a controller-manager without a key says at its start (cmd/kube-controller-manager/app/certificates.go).
 const SIGNS_NOTHING: &str = "Skipping CSR signer controller because no csr cert/key was specified";
-
-const EXIT_REFUSED: i32 = 6;
 
 /// As long as a command on a busy machine may take.
 const PATIENCE: Duration = Duration::from_secs(300);

@@ -7,11 +7,11 @@
 use std::fs;
 use std::path::Path;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use super::authority::{keep, refused, step, the_old_one_is_refused};
 use super::renew::{differ, second_renewal_changes_nothing};
-use super::{launched, log, shown_everywhere, slipway, under_the_prober, unnoticed};
+use super::{launched, log, shown_everywhere, slipway, under_the_prober, unnoticed, was_killed};
 use crate::node::launch::{self, ASSETS};
 use crate::node::native::Node;
 use crate::scenario::Context;
@@ -122,12 +122,7 @@ fn kill_at(node: &Node, arguments: &[&str], point: Point) -> Result<()> {
         Point::HalfInstalled => is_half_installed(node),
     })
     .with_context(|| format!("cannot kill {arguments:?} at {point:?}"))?;
-    let killed = command.wait()?;
-    ensure!(
-        killed.ended.code().is_none(),
-        "it was not killed: {killed:?}"
-    );
-    Ok(())
+    was_killed(&command.wait()?)
 }
 
 /// Whether the first of the files that a renewal installs is that of the asset directory, and the last is not.

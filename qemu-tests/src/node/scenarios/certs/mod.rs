@@ -34,7 +34,7 @@ const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 2h\n";
 /// A renewal takes a second; whoever notices it late is seen too.
 const AFTERWARDS: Duration = Duration::from_secs(15);
 
-const EXIT_REFUSED: i32 = 6;
+pub const EXIT_REFUSED: i32 = 6;
 
 /// Where the API server and etcd are reached, and the asset that each has to show.
 fn doors(node: &Node) -> [(String, &'static str, &'static str); 2] {
@@ -161,6 +161,15 @@ fn is_refused(finished: &Finished, words: &[&str]) -> Result<()> {
     ensure!(
         finished.ended.code() == Some(EXIT_REFUSED) && words.iter().all(|one| said.contains(one)),
         "it should refuse with {words:?}: {finished:?}"
+    );
+    Ok(())
+}
+
+/// It did not end by itself.
+fn was_killed(finished: &Finished) -> Result<()> {
+    ensure!(
+        finished.ended.code().is_none(),
+        "it was not killed: {finished:?}"
     );
     Ok(())
 }

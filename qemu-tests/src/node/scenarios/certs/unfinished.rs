@@ -10,7 +10,9 @@ use serde_json::Value;
 
 use super::authority::step;
 use super::renew::second_renewal_changes_nothing;
-use super::{PATIENCE, is_refused, launched, launched_static, shown_everywhere, slipway};
+use super::{
+    PATIENCE, is_refused, launched, launched_static, shown_everywhere, slipway, was_killed,
+};
 use crate::node::launch::{self, MANIFESTS};
 use crate::node::native::Node;
 use crate::node::process::Program;
@@ -30,7 +32,7 @@ const SECRETS: &str = "slipway.dev/secrets";
 /// what that manifest says, though it has nothing to write itself.
 pub fn renew_static_killed(context: &Context) -> Result<()> {
     let node = launched_static(context)?;
-    for (pod, arguments) in [(PODS[0], "--all"), (PODS[1], "")] {
+    for (pod, arguments) in [(PODS[0], &["--all"][..]), (PODS[1], &[])] {
         kill_once_written(&node, pod, arguments)?;
         // Not into a log, which would have the runs before as well.
         let again = node.start(&Program::new(["slipway", "certs", "renew"]))?;
@@ -52,19 +54,14 @@ pub fn renew_static_killed(context: &Context) -> Result<()> {
 }
 
 /// Kills a renewal at the first instant in which a static pod's manifest is another.
-fn kill_once_written(node: &Node, pod: &str, arguments: &str) -> Result<()> {
+fn kill_once_written(node: &Node, pod: &str, arguments: &[&str]) -> Result<()> {
     let path = node.path(MANIFESTS).join(format!("{pod}.yaml"));
     let before = fs::read(&path)?;
-    let held = format!("kill -STOP $$; exec slipway certs renew {arguments}");
-    let renewal = node.start(&Program::new(["sh", "-c", &held]).log("certs-killed"))?;
+    let program = launch::held(&[&["slipway", "certs", "renew"], arguments].concat());
+    let renewal = node.start(&program.log("certs-killed"))?;
     node.kill_when(&renewal, || fs::read(&path).is_ok_and(|now| now != before))
         .with_context(|| format!("cannot kill it at {pod}"))?;
-    let killed = renewal.wait()?;
-    ensure!(
-        killed.ended.code().is_none(),
-        "it was not killed: {killed:?}"
-    );
-    Ok(())
+    was_killed(&renewal.wait()?)
 }
 
 /// Makes the controller-manager's and the scheduler's certificates due, as time would.
