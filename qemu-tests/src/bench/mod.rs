@@ -3,6 +3,7 @@
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
 
+mod disk;
 mod fetch;
 mod launch;
 mod render;
