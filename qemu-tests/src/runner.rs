@@ -86,7 +86,7 @@ pub fn soak(repo: &Path, rounds: u32) -> Result<()> {
             total += run(scenario, &context)?;
         }
     }
-    for scenario in api::LONG {
+    for scenario in long() {
         total += run(scenario, &context)?;
     }
     total += unit::fuzz_at_length(repo)?;
@@ -115,7 +115,7 @@ fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
     let mut chosen = choose(scenarios(), tier, name);
     if chosen.is_empty() && name.is_some() {
         // One of those that only `soak` runs can be asked for by its name.
-        chosen = choose(api::LONG.iter(), tier, name);
+        chosen = choose(long(), tier, name);
     }
     if chosen.is_empty() {
         return Ok(tally);
@@ -132,6 +132,11 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
     [api::SCENARIOS, node::SCENARIOS, vm::SCENARIOS]
         .into_iter()
         .flatten()
+}
+
+/// What only `soak` runs.
+fn long() -> impl Iterator<Item = &'static Scenario> {
+    [api::LONG, node::LONG].into_iter().flatten()
 }
 
 fn choose<'a>(

@@ -23,4 +23,4 @@ mod tracer;
 mod usage;
 pub mod wire;
 
-pub use scenarios::SCENARIOS;
+pub use scenarios::{LONG, SCENARIOS};

@@ -52,12 +52,16 @@ pub const SCENARIOS: &[Scenario] = &[
     node("dns-and-service", running::dns_and_service),
     node("certs-renew", certs::renew),
     node("certs-renew-static", certs::renew_static),
-    node("certs-renew-static-killed", certs::renew_static_killed),
     node("certs-rotate", certs::rotate),
     node("certs-rotate-unfinished", certs::rotate_unfinished),
-    node("certs-rotate-worker", certs::rotate_worker),
-    node("certs-killed", certs::killed),
     node("join-worker", join::worker),
+];
+
+/// What takes too long for every change: `./x soak` runs them, and `./x test` by name.
+pub const LONG: &[Scenario] = &[
+    node("certs-killed", certs::killed),
+    node("certs-renew-static-killed", certs::renew_static_killed),
+    node("certs-rotate-worker", certs::rotate_worker),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
