@@ -5,6 +5,10 @@ use std::process::ExitCode;
 use slipway::cli;
 use slipway::exit::{Exit, exit_of};
 
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: dlmalloc::GlobalDlmalloc = dlmalloc::GlobalDlmalloc;
+
 fn main() -> ExitCode {
     let outcome = cli::parse(std::env::args_os().skip(1)).and_then(cli::run);
     let exit = match outcome {

@@ -2,7 +2,8 @@
 //!
 //! The folder itself cannot carry the lock, because a rename puts another in its place; a file beside it
 //! can. It goes when its holder is done, so that nothing stays beside a folder in rest; whoever locked a
-//! file that is gone by then tries again. The file says who holds it, for people: the kernel alone decides.
+//! file that is gone by then tries again. A long lock's file says who holds it, for people: the kernel alone
+//! decides.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
@@ -44,7 +45,8 @@ impl Drop for Lock {
 /// # Errors
 /// [`Exit::Refused`] if somebody else has it.
 pub fn take(folder: &Path) -> Result<Option<Lock>> {
-    match attempt(folder, "slipway")? {
+    // Not signed: nobody waits for so short a lock, and ext4 takes half a millisecond to forget the text.
+    match lock(folder, None)? {
         Attempt::Ours(lock) => Ok(lock),
         Attempt::Theirs(_) => {
             let error = anyhow!(
@@ -58,6 +60,10 @@ pub fn take(folder: &Path) -> Result<Option<Lock>> {
 
 /// As [`take`], but for the caller to judge; others are told that `who` has it.
 pub fn attempt(folder: &Path, who: &str) -> Result<Attempt> {
+    lock(folder, Some(who))
+}
+
+fn lock(folder: &Path, who: Option<&str>) -> Result<Attempt> {
     let (parent, path) = tree::beside(folder, "lock")?;
     make_folder(parent, 0o755)?;
     loop {
@@ -70,7 +76,9 @@ pub fn attempt(folder: &Path, who: &str) -> Result<Attempt> {
             locked => locked.with_context(|| format!("cannot lock {}", path.display()))?,
         }
         if is_at(&file, &path)? {
-            sign(&file, who);
+            if let Some(who) = who {
+                sign(&file, who);
+            }
             return Ok(Attempt::Ours(Some(Lock { path, _file: file })));
         }
     }

@@ -6,7 +6,7 @@
 
 use std::ffi::CString;
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -50,18 +50,14 @@ fn read_below(
             bail!("{} has no UTF-8 name", path.display())
         };
         let name = format!("{prefix}{name}");
-        let meta = fs::symlink_metadata(&path)
-            .with_context(|| format!("cannot look at {}", path.display()))?;
-        if meta.is_dir() {
+        let kind = entry.file_type();
+        let kind = kind.with_context(|| format!("cannot look at {}", path.display()))?;
+        if kind.is_dir() {
             read_below(&path, &format!("{name}/"), owner, assets)?;
-        } else if meta.is_file() {
-            let bytes =
-                fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-            let asset = Asset {
-                mode: meta.mode() & 0o7777,
-                owner: owner(&name),
-                bytes: Secret::new(bytes),
-            };
+        } else if kind.is_file() {
+            let owner = owner(&name);
+            let asset = read_one(&path, owner)
+                .with_context(|| format!("cannot read {}", path.display()))?;
             assets.insert(name, asset);
         } else {
             bail!(
@@ -71,6 +67,23 @@ fn read_below(
         }
     }
     Ok(())
+}
+
+fn read_one(path: &Path, owner: u32) -> io::Result<Asset> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .read(true)
+        .custom_flags(libc::O_NOFOLLOW)
+        .open(path)?;
+    let meta = file.metadata()?;
+    // Nobody writes into a file that is in place, so its length is known: one read, none for the end.
+    let mut bytes = vec![0; meta.len() as usize];
+    file.read_exact(&mut bytes)?;
+    Ok(Asset {
+        mode: meta.mode() & 0o7777,
+        owner,
+        bytes: Secret::new(bytes),
+    })
 }
 
 /// Makes `folder` hold exactly `assets`, all folders readable by their owner only.

@@ -9,18 +9,22 @@ use serde_json::{Map, Value};
 /// One document with a leading comment of one or more lines (without `#`), ending in a newline.
 pub fn text(comment: &str, value: &Value) -> Vec<u8> {
     // Most manifests fit while they grow; what is kept is packed, and the next one grows in the same room.
-    let mut out = String::with_capacity(4096);
+    let mut out = Vec::with_capacity(4096);
     for line in comment.lines() {
-        out.push_str("# ");
-        out.push_str(line);
-        out.push('\n');
+        write(&mut out, "# ");
+        write(&mut out, line);
+        out.push(b'\n');
     }
     match value {
         Value::Object(map) if !map.is_empty() => mapping(&mut out, map, 0),
         other => inline(&mut out, other, 0),
     }
     out.shrink_to_fit();
-    out.into_bytes()
+    out
+}
+
+fn write(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(text.as_bytes());
 }
 
 /// The keys that come first, in this order; the others follow by name.
@@ -33,46 +37,57 @@ const FIRST: [&str; 6] = [
     "labels",
 ];
 
-fn ordered(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
-    let first = FIRST.iter().filter_map(|key| map.get_key_value(*key));
-    first.chain(map.iter().filter(|(key, _)| !FIRST.contains(&key.as_str())))
+fn rank(key: &str) -> Option<usize> {
+    FIRST.iter().position(|first| *first == key)
 }
 
-fn mapping(out: &mut String, map: &Map<String, Value>, indent: usize) {
+/// Two passes, because to look for each of the first ones would take longer: most mappings have none.
+fn ordered(map: &Map<String, Value>) -> impl Iterator<Item = (&String, &Value)> {
+    let mut first = [None; FIRST.len()];
+    for (key, value) in map {
+        if let Some(rank) = rank(key) {
+            first[rank] = Some((key, value));
+        }
+    }
+    let others = map.iter().filter(|(key, _)| rank(key).is_none());
+    first.into_iter().flatten().chain(others)
+}
+
+fn mapping(out: &mut Vec<u8>, map: &Map<String, Value>, indent: usize) {
     for (index, (key, value)) in ordered(map).enumerate() {
         // The first line of a mapping inside a list stands behind its dash.
-        if index > 0 || out.ends_with('\n') || out.is_empty() {
+        if index > 0 || out.ends_with(b"\n") || out.is_empty() {
             pad(out, indent);
         }
         scalar(out, key);
-        out.push(':');
+        out.push(b':');
         match value {
             Value::Object(inner) if !inner.is_empty() => {
-                out.push('\n');
+                out.push(b'\n');
                 mapping(out, inner, indent + 2);
             }
             Value::Array(items) if !items.is_empty() => {
-                out.push('\n');
+                out.push(b'\n');
                 sequence(out, items, indent);
             }
             other => {
-                out.push(' ');
+                out.push(b' ');
                 inline(out, other, indent + 2);
             }
         }
     }
 }
 
-fn sequence(out: &mut String, items: &[Value], indent: usize) {
+fn sequence(out: &mut Vec<u8>, items: &[Value], indent: usize) {
     for item in items {
         pad(out, indent);
-        out.push_str("- ");
+        write(out, "- ");
         match item {
             Value::Object(inner) if !inner.is_empty() => mapping(out, inner, indent + 2),
             // A list in a list would need its first dash on this line; flow style is as clear.
             Value::Array(_) => {
-                out.push_str(&item.to_string());
-                out.push('\n');
+                write(out, &item.to_string());
+                out.push(b'\n');
             }
             other => inline(out, other, indent + 2),
         }
@@ -80,23 +95,22 @@ fn sequence(out: &mut String, items: &[Value], indent: usize) {
 }
 
 /// What fits behind a key or a dash; `indent` is that of a block literal's lines.
-fn inline(out: &mut String, value: &Value, indent: usize) {
+fn inline(out: &mut Vec<u8>, value: &Value, indent: usize) {
     match value {
         Value::String(text) if is_block(text) => block(out, text, indent),
         Value::String(text) => {
             scalar(out, text);
-            out.push('\n');
+            out.push(b'\n');
         }
         other => {
-            out.push_str(&other.to_string());
-            out.push('\n');
+            write(out, &other.to_string());
+            out.push(b'\n');
         }
     }
 }
 
-fn pad(out: &mut String, indent: usize) {
-    // One level at a time, not one character: this is most of what is written.
-    (0..indent / 2).for_each(|_| out.push_str("  "));
+fn pad(out: &mut Vec<u8>, indent: usize) {
+    out.resize(out.len() + indent, b' ');
 }
 
 /// Whether a text is written as a block literal: several lines, nothing that needs an escape, and
@@ -109,19 +123,20 @@ fn is_block(text: &str) -> bool {
             .all(|c| c == '\n' || c == '\t' || is_printable(c))
 }
 
-fn block(out: &mut String, text: &str, indent: usize) {
+fn block(out: &mut Vec<u8>, text: &str, indent: usize) {
     let body = text.trim_end_matches('\n');
-    out.push_str(match text.len() - body.len() {
+    let head = match text.len() - body.len() {
         0 => "|-\n",
         1 => "|\n",
         _ => "|+\n",
-    });
+    };
+    write(out, head);
     for line in text.strip_suffix('\n').unwrap_or(text).split('\n') {
         if !line.is_empty() {
             pad(out, indent);
-            out.push_str(line);
+            write(out, line);
         }
-        out.push('\n');
+        out.push(b'\n');
     }
 }
 
@@ -131,27 +146,27 @@ fn is_printable(c: char) -> bool {
 }
 
 /// A scalar on one line: plain if nobody could misread it, else double-quoted.
-fn scalar(out: &mut String, text: &str) {
+fn scalar(out: &mut Vec<u8>, text: &str) {
     if is_plain(text) {
-        return out.push_str(text);
+        return write(out, text);
     }
-    out.push('"');
+    out.push(b'"');
     for c in text.chars() {
         match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\t' => out.push_str("\\t"),
-            c if is_printable(c) => out.push(c),
-            c if (c as u32) < 0x100 => out.push_str(&format!("\\x{:02x}", c as u32)),
-            c => out.push_str(&format!("\\u{:04x}", c as u32)),
+            '"' => write(out, "\\\""),
+            '\\' => write(out, "\\\\"),
+            '\n' => write(out, "\\n"),
+            '\t' => write(out, "\\t"),
+            c if is_printable(c) => write(out, c.encode_utf8(&mut [0; 4])),
+            c if (c as u32) < 0x100 => write(out, &format!("\\x{:02x}", c as u32)),
+            c => write(out, &format!("\\u{:04x}", c as u32)),
         }
     }
-    out.push('"');
+    out.push(b'"');
 }
 
 /// What means nothing to YAML behind the first character; a space is looked at besides.
-fn is_harmless(byte: u8) -> bool {
+const fn is_harmless(byte: u8) -> bool {
     // From the bracket to the slash: ()*+,-./
     let mark = matches!(
         byte,
@@ -159,6 +174,17 @@ fn is_harmless(byte: u8) -> bool {
     );
     mark || byte.is_ascii_alphanumeric()
 }
+
+/// The same to look up: every byte of a manifest is asked about.
+const HARMLESS: [bool; 256] = {
+    let mut harmless = [false; 256];
+    let mut byte = 0;
+    while byte < harmless.len() {
+        harmless[byte] = is_harmless(byte as u8);
+        byte += 1;
+    }
+    harmless
+};
 
 /// Words that YAML 1.1 or 1.2 resolves to something other than text, in lower case.
 const RESERVED: [&str; 9] = ["true", "false", "null", "yes", "no", "on", "off", "y", "n"];
@@ -169,14 +195,10 @@ fn is_plain(text: &str) -> bool {
     let bytes = text.as_bytes();
     let starts = bytes.strip_prefix(b"--").unwrap_or(bytes);
     let first = starts.first();
-    // What a space may not follow; the end of the text counts as one.
-    let mut before = b' ';
     first.is_some_and(|b| b.is_ascii_alphabetic() || matches!(b, b'/' | b'_'))
-        && bytes.iter().chain(b" ").all(|&b| {
-            let apart = b != b' ' || !matches!(before, b' ' | b':');
-            before = b;
-            apart && is_harmless(b)
-        })
+        && bytes.iter().all(|&b| HARMLESS[usize::from(b)])
+        // What a space may not follow; the end of the text counts as one.
+        && !text.split(' ').any(|word| word.is_empty() || word.ends_with(':'))
         && !RESERVED.iter().any(|word| text.eq_ignore_ascii_case(word))
 }
 

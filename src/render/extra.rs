@@ -128,7 +128,7 @@ fn judge(
         complete(object).with_context(|| format!("object {count} in it"))?;
         let key = identity(object);
         if let Some(other) = taken.get(&key) {
-            let [_, kind, namespace, name] = key;
+            let [name, namespace, kind, _] = key;
             bail!("{kind} {namespace}/{name} is in {other} already");
         }
         taken.insert(key, path.to_owned());
@@ -161,7 +161,7 @@ fn complete(object: &Value) -> Result<()> {
     }
 }
 
-/// What tells objects apart: group, kind, namespace and name.
+/// What tells objects apart: name, namespace, kind and group, the most different first.
 fn identity(object: &Value) -> [String; 4] {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let metadata = &object["metadata"];
@@ -169,10 +169,10 @@ fn identity(object: &Value) -> [String; 4] {
     let group = api_version.split_once('/').map_or("", |(group, _)| group);
     let namespace = metadata["namespace"].as_str().unwrap_or("default");
     [
-        group.to_owned(),
-        text(&object["kind"]),
-        namespace.to_owned(),
         text(&metadata["name"]),
+        namespace.to_owned(),
+        text(&object["kind"]),
+        group.to_owned(),
     ]
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Whether a patch's target is rendered, and what a file holds, is for the rooms that know.
 
+use std::collections::BTreeSet;
+
 use serde_json::Value;
 
 use crate::config::machine::{Content, Manifest, Patch, PatchKind};
@@ -135,7 +137,7 @@ fn is_pointer(text: &str) -> bool {
 }
 
 pub fn manifests(reader: &mut Reader) -> Vec<Manifest> {
-    let mut names: Vec<String> = Vec::new();
+    let mut names = BTreeSet::new();
     reader.each("manifests", |reader, _| {
         let name = reader.required(NAME, "the file's name, e.g. storage.yaml", |text| {
             manifest_name(text, &names)
@@ -155,7 +157,7 @@ pub fn manifests(reader: &mut Reader) -> Vec<Manifest> {
     })
 }
 
-fn manifest_name(text: &str, earlier: &[String]) -> Result<String, String> {
+fn manifest_name(text: &str, earlier: &BTreeSet<String>) -> Result<String, String> {
     let name = file_name(text)?;
     if !ENDINGS
         .iter()
@@ -167,7 +169,7 @@ fn manifest_name(text: &str, earlier: &[String]) -> Result<String, String> {
             ENDINGS.join(", ")
         ));
     }
-    match earlier.iter().any(|earlier| earlier == name) {
+    match earlier.contains(name) {
         true => Err(format!(
             "{} is another manifest's name already",
             quote(name)
