@@ -242,13 +242,10 @@ impl<'a> Cluster<'a> {
         if !lease::LEASES.contains(&name) {
             return Ok(());
         }
-        // Without an answer it ends by itself.
-        let Ok(found) = self.client.get(&lease::path(name)) else {
-            return Ok(());
-        };
-        match lease::to_release(&found, since) {
-            Some(holder) => Ok(lease::release(&self.client, name, &holder)?),
-            None => Ok(()),
+        match lease::former_holder(&self.client, name, since) {
+            Ok(Some(holder)) => Ok(lease::release(&self.client, name, &holder)?),
+            // Without an answer it ends by itself.
+            Ok(None) | Err(_) => Ok(()),
         }
     }
 

@@ -91,15 +91,11 @@ fn await_running(cluster: &Cluster<'_>, pod: &StaticPod, reporter: &mut Reporter
     };
     let mut answers = None;
     until(reporter, wait, |reporter| {
-        let why = match begun(cluster, pod) {
-            Err(why) => why,
-            Ok(since) => match leads(cluster, pod, since) {
-                Ok(()) => return Ok(Look::There(())),
-                Err(why) => {
-                    release(cluster, pod, since);
-                    why
-                }
-            },
+        let worked = begun(cluster, pod).and_then(|since| {
+            leads(cluster, pod, since).inspect_err(|_| release(cluster, pod, since))
+        });
+        let Err(why) = worked else {
+            return Ok(Look::There(()));
         };
         if is_serving(&cluster.client).is_err() {
             answers = None;
@@ -159,29 +155,24 @@ fn leads(cluster: &Cluster<'_>, pod: &StaticPod, since: i64) -> Result<(), Strin
 }
 
 /// Releases the Lease of the process that was here before `since`. Otherwise nobody leads for the minute in which
-/// it ends; so it does if this fails.
+/// it ends; so it does if this fails. A holder on another host is not known to be gone.
 fn release(cluster: &Cluster<'_>, pod: &StaticPod, since: i64) {
-    let released =
-        cluster
-            .client
-            .get(&lease::path(&pod.name))
-            .and_then(|found| {
-                match of_this_node(&cluster.options().machine.node.name, &found, since) {
-                    Some(holder) => lease::release(&cluster.client, &pod.name, &holder),
-                    None => Ok(()),
-                }
-            });
+    let node = &cluster.options().machine.node.name;
+    let released = lease::former_holder(&cluster.client, &pod.name, Some(since)).and_then(
+        |holder| match holder.filter(|holder| is_of(node, holder)) {
+            Some(holder) => lease::release(&cluster.client, &pod.name, &holder),
+            None => Ok(()),
+        },
+    );
     if let Err(error) = released {
         log::debug!("the Lease of {} is not released: {error}", pod.name);
     }
 }
 
-/// The holder that is gone: a process of this node which took the Lease before the one that runs here began. They
-/// call themselves by their host (`HOST_UUID`); one of another host is not known to be gone.
-fn of_this_node(node: &str, found: &Value, since: i64) -> Option<String> {
-    let holder = lease::to_release(found, Some(since))?;
-    let (host, _) = holder.rsplit_once('_')?;
-    host.eq_ignore_ascii_case(node).then_some(holder)
+/// Whether a holder is a process of this node: they call themselves by their host (`HOST_UUID`).
+fn is_of(node: &str, holder: &str) -> bool {
+    let parts = holder.rsplit_once('_');
+    parts.is_some_and(|(host, _)| host.eq_ignore_ascii_case(node))
 }
 
 /// Whether a mirror pod is of the pod that the manifest asks for, and all of that runs and is ready; since when
@@ -306,7 +297,9 @@ mod tests {
         let lease =
             json!({"spec": {"holderIdentity": "node_a_9f", "acquireTime": "2026-11-29T09:00:00Z"}});
         let taken = seconds(&lease["spec"]["acquireTime"]).unwrap();
-        let gone = |node: &str, since| of_this_node(node, &lease, since);
+        let gone = |node: &str, since| {
+            lease::to_release(&lease, Some(since)).filter(|holder| is_of(node, holder))
+        };
         assert_eq!(gone("node_a", taken + 1), Some("node_a_9f".to_owned()));
         assert_eq!(gone("node_a", taken), None);
         assert_eq!(gone("node", taken + 1), None);

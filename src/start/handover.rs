@@ -71,13 +71,8 @@ impl Launch<'_> {
         for name in LEASES {
             let rival = judged.iter().find(|(workload, _)| workload.name == name);
             let since = rival.and_then(|(_, verdict)| verdict.since);
-            match self.loopback.get(&lease::path(name)) {
-                Ok(found) => noted.extend(
-                    lease::to_release(&found, since).map(|holder| (name.to_owned(), json!(holder))),
-                ),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error.into()),
-            }
+            let holder = lease::former_holder(&self.loopback, name, since)?;
+            noted.extend(holder.map(|holder| (name.to_owned(), json!(holder))));
         }
         Ok(noted)
     }

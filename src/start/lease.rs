@@ -32,6 +32,16 @@ pub fn to_release(lease: &Value, rival_since: Option<i64>) -> Option<String> {
     ours.then(|| holder(lease).to_owned())
 }
 
+/// As [`to_release`], of the Lease `name` as it is now; one that is not there has no holder.
+pub fn former_holder(
+    client: &Client,
+    name: &str,
+    rival_since: Option<i64>,
+) -> Result<Option<String>, Error> {
+    let found = client.find(&path(name))?;
+    Ok(found.and_then(|found| to_release(&found, rival_since)))
+}
+
 /// Whether its holder lives at `now`: it renewed the Lease in this life of the machine, which began at `since`,
 /// and for longer than until now (all in seconds since the epoch). A dead one's Lease outlives a power cut.
 pub fn is_live(lease: &Value, since: i64, now: i64) -> bool {
