@@ -9,9 +9,11 @@ pub fn sha256(bytes: &[u8]) -> String {
 
 /// Two small digits a byte.
 pub fn hex(bytes: &[u8]) -> String {
-    let digit = |nibble: u8| b"0123456789abcdef"[usize::from(nibble)];
-    let digits: Vec<u8> = (bytes.iter())
-        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
-        .collect();
-    String::from_utf8_lossy(&digits).into_owned()
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    let mut text = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        text.push(digit(byte >> 4));
+        text.push(digit(byte & 15));
+    }
+    text
 }
