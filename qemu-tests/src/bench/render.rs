@@ -10,8 +10,8 @@ use std::time::Instant;
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::disk::Disk;
-use super::{Figures, Results, measured, repeated, summary};
+use super::{Figures, Results, disk, measured, repeated, summary};
+use crate::cache;
 use crate::scenario::Context;
 
 /// What a figure may be; the median is held against it.
@@ -28,15 +28,16 @@ const MANIFESTS: usize = 500;
 /// Five times everything, judged.
 pub fn run(context: &Context) -> Result<Results> {
     let work = context.work.join("render");
-    let disk = Disk::new(&work)?;
+    cache::empty(&work)?;
+    let disk = disk::mount(&work)?;
     let small = work.join("small.yaml");
     fs::write(&small, context.example()?)?;
     let large = work.join("large.yaml");
     let manifests = tempfile::tempdir()?;
     fs::write(&large, large_document(context, manifests.path())?)?;
     let runs = repeated("render", |number| {
-        let small_assets = disk.folder().join(format!("small-{number}"));
-        let large_assets = disk.folder().join(format!("large-{number}"));
+        let small_assets = disk.join(format!("small-{number}"));
+        let large_assets = disk.join(format!("large-{number}"));
         let mut figures = Figures::new();
         for (name, document, assets) in [
             ("fresh", &small, &small_assets),
@@ -54,7 +55,7 @@ pub fn run(context: &Context) -> Result<Results> {
             fs::read_dir(large_assets.join("manifests"))?.count() > MANIFESTS,
             "the manifests were not written"
         );
-        figures.insert("render_sync_alone_ms".to_owned(), sync(disk.folder())?);
+        figures.insert("render_sync_alone_ms".to_owned(), sync(&disk)?);
         Ok(figures)
     })?;
     Ok(judged(summary(&runs)))

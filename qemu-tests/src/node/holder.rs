@@ -9,9 +9,7 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use nix::mount::MsFlags;
-use nix::sched::{CloneFlags, unshare};
+use anyhow::Result;
 use serde::{Deserialize, Serialize};
 
 use super::cgroup::Cgroups;
@@ -42,8 +40,7 @@ impl Disk {
 
 /// Runs the holder until its standard input closes.
 pub fn run(disk: &Disk) -> Result<()> {
-    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace; are you root?")?;
-    mounts::propagate(MsFlags::MS_PRIVATE)?;
+    mounts::apart()?;
     make(disk)?;
     let mut out = std::io::stdout();
     writeln!(out, "{READY}").and_then(|()| out.flush())?;

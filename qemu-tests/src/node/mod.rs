@@ -11,7 +11,7 @@ mod holder;
 mod init;
 pub mod launch;
 mod life;
-mod mounts;
+pub mod mounts;
 pub mod native;
 pub mod network;
 pub mod process;

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
 
 /// No options beside the type.
 pub const PLAIN: MsFlags = MsFlags::empty();
@@ -31,6 +32,13 @@ pub fn bind_read_only(source: &Path, target: &Path) -> Result<()> {
     let flags = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
     mount(None::<&str>, target, None::<&str>, flags, None::<&str>)
         .with_context(|| format!("cannot make {} read-only", target.display()))
+}
+
+/// Gives this process mounts of its own: what it mounts from here on, only it and its children see, and it goes
+/// with the last of them.
+pub fn apart() -> Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).context("cannot make a mount namespace; are you root?")?;
+    propagate(MsFlags::MS_PRIVATE)
 }
 
 /// Changes how all mounts of this namespace propagate, e.g. `MS_PRIVATE`.
