@@ -1,73 +1,13 @@
-//! What runs in the cluster for the nodes it stands on: `slipway checkpoint`, the DaemonSet
-//! kube-system/pod-checkpointer.
+//! Checkpoints: what brings a self-hosted control plane back that nobody is left to bring back.
 //!
-//! In this first form it keeps no checkpoints. It approves the requests of kubelets for serving
-//! certificates, and of nodes that join for their first client certificate, which Kubernetes leaves to
-//! the cluster's builder: [`approve`] judges (pure), [`watch`]
-//! looks and acts. Every control-plane node runs one; they agree, because they judge alike, and the
-//! second to act meets a conflict.
+//! Two processes share the work. On the node a unit of the image takes copies of the control plane's pods
+//! and puts them in the kubelet's way when the API stays away; it stands outside the cluster, so nothing that
+//! happens to the cluster's objects can take it along. In the cluster the DaemonSet kube-system/pod-checkpointer
+//! ([`cluster`]) does what needs the API. The road not taken is the original's: one program in a DaemonSet and in a
+//! static twin of its pod, which lost every checkpoint when its own DaemonSet was rolled.
 
-mod approve;
-mod health;
-mod policy;
-mod watch;
+pub mod cluster;
+pub mod copy;
+pub mod workload;
 
-use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
-use std::thread;
-use std::time::Duration;
-
-use anyhow::{Context, Result};
-
-use crate::node::signals;
-use crate::report::Reporter;
-use health::Health;
-pub use policy::{Lists, Policy};
-
-/// What `slipway checkpoint` was asked to do.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// Where the API server is, and who we are; read anew for every watch, because tokens are renewed.
-    pub kubeconfig: PathBuf,
-    /// Whose requests are approved.
-    pub policy: Policy,
-    /// Where /readyz is answered.
-    pub health: SocketAddr,
-}
-
-/// The pause between two watches; each failure doubles it.
-const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// Approves and denies until it is told to end. It survives an API server that does not answer:
-/// then it is not ready, says why, and asks again.
-pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
-    signals::end_when_told()?;
-    let door = TcpListener::bind(options.health).with_context(|| {
-        let address = options.health;
-        format!("cannot serve /readyz at {address}; name another with --health-address")
-    })?;
-    let health = Health::serve(door, "the API server was not asked yet");
-    let policy = &options.policy;
-    reporter.title(&format!(
-        "slipway {} · keeps no checkpoints yet · lets in nodes {} and approves their serving certificates at {}",
-        env!("CARGO_PKG_VERSION"),
-        policy.names(),
-        policy.networks()
-    ));
-    reporter.stage("approve");
-    let mut pause = SHORTEST_PAUSE;
-    loop {
-        pause = match watch::once(options, &health, reporter) {
-            Ok(()) => SHORTEST_PAUSE,
-            Err(error) => {
-                let error = format!("{error:#}");
-                health.set(&error);
-                reporter.line(format!("not approving now; asking again\n{error}"));
-                (pause * 2).min(LONGEST_PAUSE)
-            }
-        };
-        thread::sleep(pause);
-    }
-}
+pub use workload::Workload;

@@ -4,8 +4,8 @@ use anyhow::{Context, Result, anyhow};
 
 use super::parse::Words;
 use super::run::output;
-use crate::checkpoint::{self, Lists, Options, Policy};
-use crate::exit::{Exit, WithExit};
+use crate::checkpoint::cluster::{self, Lists, Options, Policy};
+use crate::exit::{Exit, WithExit, fail};
 use crate::report::Reporter;
 
 /// Where pods of the control plane have their kubeconfig.
@@ -13,11 +13,24 @@ const KUBECONFIG: &str = "/etc/kubernetes/kubeconfig-in-cluster/kubeconfig";
 /// Where the probe asks.
 const HEALTH: &str = "127.0.0.1:10260";
 
-/// Serves until it is told to end.
+/// Works in one of its two places until it is told to end.
 pub fn run(words: &Words) -> Result<()> {
+    match words.arguments()?.as_slice() {
+        ["cluster"] => in_cluster(words),
+        other => Err(fail(
+            Exit::Usage,
+            anyhow!(
+                "checkpoint works in a node or in the cluster, not {:?}; see slipway checkpoint --help",
+                other.join(" ")
+            ),
+        )),
+    }
+}
+
+fn in_cluster(words: &Words) -> Result<()> {
     let options = options(words).exit(Exit::Usage)?;
     let mut reporter = Reporter::new("checkpoint", output(words)?, None);
-    checkpoint::run(&options, &mut reporter)
+    cluster::run(&options, &mut reporter)
 }
 
 fn options(words: &Words) -> Result<Options> {
@@ -49,7 +62,7 @@ mod tests {
     use super::*;
 
     fn asked(line: &str) -> Result<Options> {
-        let words = format!("checkpoint {line}");
+        let words = format!("checkpoint cluster {line}");
         match parse(words.split_whitespace().map(Into::into))? {
             Invocation::Run(words) => options(&words),
             other => panic!("{other:?}"),

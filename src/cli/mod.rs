@@ -266,11 +266,11 @@ pub const COMMANDS: &[Command] = &[
     },
     Command {
         name: "checkpoint",
-        argument: "",
-        summary: "approve kubelets' certificates (a pod of the cluster)",
-        details: "Runs as DaemonSet kube-system/pod-checkpointer until it is told to end. It keeps no checkpoints yet. \
-                  Requests of kubelets for serving certificates, and of token holders to join, are approved if they \
-                  fit, and else denied with the reason.",
+        argument: "node | cluster",
+        summary: "keep checkpoints on this node, or approve certificates (a pod)",
+        details: "cluster runs as DaemonSet kube-system/pod-checkpointer until it is told to end: \
+                  requests of kubelets for serving certificates, and of token holders to join, are approved if they \
+                  fit, and else denied with the reason. The options are its own.",
         options: &[
             Flag {
                 name: "kubeconfig",

@@ -76,7 +76,7 @@ fn container(machine: &Machine) -> Container {
         name: NAME.into(),
         image: Some(images::of(machine, "slipway")),
         image_pull_policy: Some("IfNotPresent".into()),
-        command: Some(strings(&["/usr/bin/slipway", "checkpoint"])),
+        command: Some(strings(&["/usr/bin/slipway", "checkpoint", "cluster"])),
         args: Some(arguments(machine)),
         // Not ready is told, not punished: it asks an API server that is away again by itself.
         readiness_probe: Some(probe(DOOR, "/readyz", 10, 3)),

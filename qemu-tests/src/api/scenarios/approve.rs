@@ -183,6 +183,7 @@ fn start(context: &Context, cluster: &Cluster, token: &Path, port: u16) -> Resul
     fs::write(&kubeconfig, config.to_string())?;
     let arguments = [
         "checkpoint".to_owned(),
+        "cluster".to_owned(),
         format!("--kubeconfig={}", kubeconfig.display()),
         "--node-names=node-a,worker-*".to_owned(),
         "--node-addresses=10.0.2.0/24".to_owned(),

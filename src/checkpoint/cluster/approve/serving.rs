@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{
     Finding, check, check_known, is_control_plane, is_in, name_of, node_of, read, usages_fit,
 };
-use crate::checkpoint::policy::Policy;
+use crate::checkpoint::cluster::policy::Policy;
 use crate::config::quote;
 use crate::pki::csr::Request;
 

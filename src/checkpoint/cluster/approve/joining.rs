@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::{Finding, check, check_known, is_control_plane, node_of, read, usages_fit};
-use crate::checkpoint::policy::Policy;
+use crate::checkpoint::cluster::policy::Policy;
 use crate::config::quote;
 
 /// The reason of a refusal that passes.

@@ -2,7 +2,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::json;
 
 use super::*;
-use crate::checkpoint::policy::testing::{LISTS, policy_of};
+use crate::checkpoint::cluster::policy::testing::{LISTS, policy_of};
 use crate::pki::csr::testing::Parts;
 
 const USER: &str = "system:node:worker-1";
