@@ -8,6 +8,7 @@
 
 pub mod cluster;
 pub mod copy;
+pub mod decide;
 pub mod workload;
 
 pub use workload::Workload;

@@ -1,0 +1,275 @@
+//! What to do about one workload's checkpoint: a pure function of what was observed and for how long.
+//!
+//! It is level-triggered: it looks at what is there, never at what it said before, so whatever failed or was
+//! undone is said again at the next look. What is not known is no reason to act. docs/checkpoints.md holds the state table, and
+//! the test reads it there. The road not taken is the original's machine of seven states, which remembered; one bad answer of the API
+//! server led it into a state that it never left.
+
+use std::fmt;
+use std::time::Duration;
+
+/// The API server restarts in its container within this time when it ends by itself; no checkpoint is quicker.
+const SILENT: Duration = Duration::from_secs(5);
+/// A process that runs and is not heard for this long will not be heard any more.
+const MUTE: Duration = Duration::from_secs(60);
+/// A leader that is well renews its Lease long before.
+const LEADERLESS: Duration = Duration::from_secs(20);
+/// What any process may take until it works.
+const STARTING: Duration = Duration::from_secs(10);
+/// Without its own word of Ready, a workload has been away long enough.
+const AWAY: Duration = Duration::from_secs(30);
+/// An answer at the node's address that was no last gasp.
+const STEADY: Duration = Duration::from_secs(3);
+/// The node's address will not be closed or open in a moment.
+const SETTLED: Duration = Duration::from_secs(30);
+/// Longer than any process of the control plane drains; what runs then was forgotten by its kubelet.
+const ENDING: Duration = Duration::from_secs(90);
+
+/// Whether somebody answers at a door, and for how long it has been so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Door {
+    /// Nobody asked.
+    Unknown,
+    /// Somebody does.
+    Answers(Duration),
+    /// Nobody does.
+    Silent(Duration),
+}
+
+/// What the container runtime says of the workload's own containers, and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Runs {
+    /// It cannot be asked.
+    Unknown,
+    /// None ran since this unit began to look.
+    Never(Duration),
+    /// One has a process.
+    Running(Duration),
+    /// One had.
+    Stopped(Duration),
+}
+
+/// Whether a leader holds the workload's Lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// It could not be read, or it has none.
+    Unknown,
+    /// Somebody renews it.
+    Live,
+    /// Nobody did for as long as it lasts, and that was so long ago.
+    Dead(Duration),
+}
+
+/// Whether the cluster wants a pod of the workload on this node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// The API server did not say.
+    Unknown,
+    /// It does.
+    Yes,
+    /// It does not, says every answer for this long.
+    No(Duration),
+}
+
+/// What a workload does for the cluster; it decides when a checkpoint must stand in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// It is the API.
+    Apiserver,
+    /// It works while it holds a Lease.
+    Leader,
+    /// Neither.
+    Other,
+}
+
+/// Which form of a checkpoint is in the kubelet's folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Active {
+    /// None.
+    No,
+    /// The one for as long as the node's address answers; the only one of most workloads.
+    Open,
+    /// The one for as long as it does not.
+    Closed,
+    /// One of an earlier copy.
+    Earlier,
+}
+
+/// What is true of the node as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Whether the launch is over.
+    pub launched: bool,
+    /// 127.0.0.1.
+    pub api: Door,
+    /// The node's address.
+    pub address: Door,
+    /// Whether this kubelet has read its pods from the API since it started. Before, it ends no static pod.
+    pub informed: Option<bool>,
+    /// How long the API must say that a workload is gone.
+    pub grace: Duration,
+}
+
+/// What is true of one workload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// What it does.
+    pub role: Role,
+    /// Whether its checkpoint is kept, undamaged.
+    pub kept: bool,
+    /// What is in the kubelet's folder.
+    pub active: Active,
+    /// For how long a checkpoint has run that is in the kubelet's folder no longer.
+    pub forgotten: Option<Duration>,
+    /// Its own containers, without the checkpoint's.
+    pub runs: Runs,
+    /// Whether a pod of its own is Ready.
+    pub ready: Option<bool>,
+    /// Its Lease.
+    pub lease: Lease,
+    /// Whether it should be here at all.
+    pub wanted: Wanted,
+}
+
+/// What is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// The form for an open or a closed address goes into the kubelet's folder.
+    Activate(Form),
+    /// What is there is taken out.
+    Deactivate,
+    /// What runs is ended by the container runtime.
+    End,
+    /// The checkpoint and its data are deleted.
+    Remove,
+}
+
+/// Which form of a checkpoint is meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// [`Active::Open`]
+    Open,
+    /// [`Active::Closed`]
+    Closed,
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Activate(Form::Open) => "activate",
+            Self::Activate(Form::Closed) => "activate closed",
+            Self::Deactivate => "deactivate",
+            Self::End => "end",
+            Self::Remove => "remove",
+        })
+    }
+}
+
+/// What to do, and why.
+pub fn decide(node: &Node, seen: &Seen) -> Option<(Action, &'static str)> {
+    if !node.launched {
+        return None;
+    }
+    if let Wanted::No(since) = seen.wanted {
+        return match since >= node.grace && is_answering(node.api, Duration::ZERO) {
+            true => let_go(node, seen),
+            // What runs may run on, but nothing starts that is not wanted.
+            false => None,
+        };
+    }
+    match (seen.active, seen.forgotten) {
+        (Active::No, _) if seen.kept && must_stand_in(node, seen).is_some() => {
+            let form = match (seen.role, node.address) {
+                (Role::Leader, Door::Silent(_)) => Form::Closed,
+                _ => Form::Open,
+            };
+            must_stand_in(node, seen).map(|why| (Action::Activate(form), why))
+        }
+        (Active::No, Some(since)) if since >= ENDING => {
+            Some((Action::End, "its kubelet does not end it"))
+        }
+        (Active::No, _) => None,
+        // A kubelet that has not read the API ends no static pod: to take the file away would only hide it.
+        _ if node.informed != Some(true) => None,
+        _ => may_go(node, seen).map(|why| (Action::Deactivate, why)),
+    }
+}
+
+/// A workload that the cluster does not want here any more.
+fn let_go(node: &Node, seen: &Seen) -> Option<(Action, &'static str)> {
+    let why = "the API has no such workload for this node";
+    let is_all_there_is =
+        seen.role == Role::Apiserver && !is_answering(node.address, Duration::ZERO);
+    match (seen.active, seen.forgotten) {
+        (Active::No, Some(since)) if since >= ENDING => {
+            Some((Action::End, "its kubelet does not end it"))
+        }
+        (Active::No, Some(_)) => None,
+        (Active::No, None) => seen.kept.then_some((Action::Remove, why)),
+        // It is the API that said so.
+        _ if is_all_there_is || node.informed != Some(true) => None,
+        _ => Some((Action::Deactivate, why)),
+    }
+}
+
+/// Why a checkpoint is needed, if it is.
+fn must_stand_in(node: &Node, seen: &Seen) -> Option<&'static str> {
+    match (seen.role, node.api) {
+        (Role::Apiserver, Door::Silent(silent)) => match seen.runs {
+            Runs::Never(_) => Some("no API server answers, and none has run since the start"),
+            Runs::Stopped(stopped) if silent >= SILENT && stopped >= SILENT => {
+                Some("no API server answers, and none runs")
+            }
+            Runs::Running(_) if silent >= MUTE => Some("an API server runs but does not answer"),
+            _ => None,
+        },
+        (Role::Leader, Door::Answers(answering)) => {
+            let Lease::Dead(dead) = seen.lease else {
+                return None;
+            };
+            let is_starting = matches!(seen.runs, Runs::Running(since) if since < STARTING);
+            let is_time = answering >= LEADERLESS && dead >= LEADERLESS && !is_starting;
+            (is_time && seen.wanted == Wanted::Yes).then_some("nobody holds its Lease")
+        }
+        (Role::Other, Door::Answers(_) | Door::Silent(_)) => match seen.runs {
+            Runs::Never(away) | Runs::Stopped(away) => {
+                (away >= AWAY && seen.ready != Some(true)).then_some("it does not run")
+            }
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Why an active checkpoint is not needed any more, if it is not.
+fn may_go(node: &Node, seen: &Seen) -> Option<&'static str> {
+    let is_open = is_answering(node.address, STEADY);
+    let runs = matches!(seen.runs, Runs::Running(_));
+    match seen.role {
+        Role::Apiserver => (is_open && runs).then_some("its own pod answers at the node's address"),
+        Role::Leader if is_open && seen.ready == Some(true) => Some("its own pod is Ready"),
+        Role::Leader => changed_form(node, seen),
+        Role::Other => runs.then_some("its own pod runs"),
+    }
+}
+
+/// Whether a leader's checkpoint is of the wrong form. The right one follows once it is gone.
+fn changed_form(node: &Node, seen: &Seen) -> Option<&'static str> {
+    let is_shut = matches!(node.address, Door::Silent(since) if since >= STARTING);
+    match seen.active {
+        Active::Closed if is_answering(node.address, SETTLED) => {
+            Some("the node's address answers: the other form follows")
+        }
+        Active::Open if is_shut => {
+            Some("the node's address does not answer: the other form follows")
+        }
+        _ => None,
+    }
+}
+
+fn is_answering(door: Door, long: Duration) -> bool {
+    matches!(door, Door::Answers(since) if since >= long)
+}
+
+#[cfg(test)]
+mod tests;
