@@ -54,7 +54,7 @@ fn a_second_render_writes_nothing() {
     let first = render(&folder, "", false);
     assert_eq!(first.changes.len(), first.files);
     let expected = format!(
-        "{} files, 14 certificates (P-256, CA until 2036-11-19), kubelet config",
+        "{} files, 17 certificates (P-256, CA until 2036-11-19), kubelet config",
         first.files
     );
     assert_eq!(first.summary(), expected);
@@ -416,6 +416,31 @@ fn a_renewed_client_changes_the_static_pod_whose_kubeconfig_names_it() {
         "tls/kube-scheduler.key",
     ];
     assert_eq!(changes(&second), expected.map(|path| (path, What::Changed)));
+}
+
+/// No Secret holds it, so nothing of the cluster rolls for it.
+#[test]
+fn a_renewed_certificate_of_a_checkpoint_changes_no_manifest() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("assets");
+    render(&folder, "", false);
+    let name = "tls/checkpoint/kube-system/kube-scheduler";
+    let order = Order {
+        renew: vec![name.to_owned()],
+        ..Order::default()
+    };
+    let dated = || Ok(now());
+    let (machine, given) = (machine(""), Given::default());
+    let second = to_directory_with(&machine, &given, &folder, dated, false, &order).unwrap();
+    let expected = [
+        "tls/.inventory.json".to_owned(),
+        format!("{name}.crt"),
+        format!("{name}.key"),
+    ];
+    let expected = expected
+        .each_ref()
+        .map(|path| (path.as_str(), What::Changed));
+    assert_eq!(changes(&second), expected);
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub struct Machine {
     pub images: Images,
     /// The pod network.
     pub network: Network,
+    /// What is kept on the node to bring a self-hosted control plane back.
+    pub checkpoints: Checkpoints,
     /// What the kubelet's configuration says beside slipway's own.
     pub kubelet: Kubelet,
     /// Who else proves people to the API server: JWTAuthenticators of apiserver.config.k8s.io/v1.
@@ -291,6 +293,38 @@ pub enum Network {
     Flannel,
     /// The document's own manifests bring one.
     None,
+}
+
+/// `checkpoints:`; heeded with `controlPlane: self-hosted` only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// Namespaces whose annotated pods are checkpointed, kube-system among them; default: only that.
+    pub namespaces: Vec<String>,
+    /// Workloads of slipway's that are checkpointed beside the control plane.
+    pub also: Vec<AddOn>,
+    /// How long the API must say that a workload is gone before its checkpoint goes; default 1 min.
+    pub grace_period: Duration,
+}
+
+impl Default for Checkpoints {
+    fn default() -> Self {
+        Self {
+            namespaces: vec!["kube-system".to_owned()],
+            also: Vec::new(),
+            grace_period: Duration::from_secs(60),
+        }
+    }
+}
+
+/// A workload of slipway's that is no part of the control plane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddOn {
+    /// Services' addresses.
+    KubeProxy,
+    /// The pod network.
+    Flannel,
+    /// Services' names.
+    CoreDns,
 }
 
 /// `kubelet:`

@@ -15,6 +15,17 @@ pub fn node(text: &str) -> Result<String, String> {
     subdomain(text, MAX_NODE_NAME).map(str::to_owned)
 }
 
+/// A namespace's name: a DNS-1123 label.
+pub fn label(text: &str) -> Result<String, String> {
+    match text.contains('.') {
+        true => Err(format!(
+            "{} has a dot in it; a namespace's name has none",
+            quote(text)
+        )),
+        false => node(text),
+    }
+}
+
 /// A DNS domain: a DNS-1123 subdomain of at most 253 bytes.
 pub fn domain(text: &str) -> Result<String, String> {
     subdomain(text, MAX_DOMAIN).map(str::to_owned)

@@ -1,10 +1,15 @@
 //! Which certificates a control-plane node needs: one line each.
+//!
+//! A checkpoint cannot have a token: it starts when there is no API to ask for one. In its place it has a
+//! certificate whose common name is the user name of its ServiceAccount. RBAC finds an account by that name
+//! (`rbac.authorization.k8s.io`, `serviceaccount.MatchesUsername`), so a checkpoint may do what its pod may, by the same
+//! bindings, and nobody keeps a map from accounts to users. It is in no group, not even that of all accounts.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use crate::config::Machine;
-use crate::config::machine::{AltName, ControlPlane, Etcd, KeyType, Role};
+use crate::config::machine::{AddOn, AltName, ControlPlane, Etcd, KeyType, Role};
 
 /// The cluster's certificate authority.
 pub const CA: &str = "tls/ca";
@@ -26,6 +31,16 @@ pub const CONTROLLER_MANAGER: &str = "tls/kube-controller-manager";
 
 /// The API server's user at kubelets.
 pub const KUBELET_CLIENT: &str = "kube-apiserver-kubelet-client";
+
+/// Below it, what checkpoints show: a folder for each namespace, in it a certificate for each ServiceAccount.
+pub const CHECKPOINTS: &str = "tls/checkpoint/";
+/// Of the unit that keeps them, which shares the DaemonSet's account, and of the control plane's own
+/// (the API server's pod has none).
+const OF_CHECKPOINTS: [&str; 3] = [
+    "tls/checkpoint/kube-system/pod-checkpointer",
+    "tls/checkpoint/kube-system/kube-controller-manager",
+    "tls/checkpoint/kube-system/kube-scheduler",
+];
 
 /// What a certificate is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +91,7 @@ pub fn wanted(machine: &Machine) -> Vec<Wanted> {
     }
     let mut table = authorities(machine);
     table.extend(users(machine));
+    table.extend(checkpoints(machine));
     table.extend(servers(machine));
     if machine.etcd != Etcd::Local {
         table.retain(|wanted| !OF_ETCD.contains(&wanted.name));
@@ -154,6 +170,28 @@ fn users(machine: &Machine) -> Vec<Wanted> {
             None,
         ),
     ]
+}
+
+/// Static pods have users of their own and no checkpoints.
+fn checkpoints(machine: &Machine) -> Vec<Wanted> {
+    if machine.control_plane == ControlPlane::Static {
+        return Vec::new();
+    }
+    let also = machine.checkpoints.also.iter().map(|add_on| match add_on {
+        AddOn::KubeProxy => "tls/checkpoint/kube-system/kube-proxy",
+        AddOn::Flannel => "tls/checkpoint/kube-system/flannel",
+        AddOn::CoreDns => "tls/checkpoint/kube-system/coredns",
+    });
+    let names = OF_CHECKPOINTS.into_iter().chain(also);
+    names
+        .map(|name| line(name, &account_user(name), Use::Client, Some(CA)))
+        .collect()
+}
+
+/// The user name of the ServiceAccount that a certificate is named after.
+fn account_user(name: &str) -> String {
+    let account = name.strip_prefix(CHECKPOINTS).unwrap_or(name);
+    format!("system:serviceaccount:{}", account.replace('/', ":"))
 }
 
 fn servers(machine: &Machine) -> Vec<Wanted> {

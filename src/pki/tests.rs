@@ -60,7 +60,7 @@ fn first() -> (Machine, Secrets, Assets) {
     let machine = machine("");
     let (secrets, issued) = ensure(&machine, &Given::default(), &Assets::default(), at(0)).unwrap();
     assert!(issued.iter().all(|issued| issued.reason == "new"));
-    assert_eq!(issued.len(), 14);
+    assert_eq!(issued.len(), 17);
     let assets = rendered(&machine, &secrets);
     (machine, secrets, assets)
 }
@@ -102,7 +102,7 @@ fn a_new_name_renews_only_the_certificate_that_shows_it() {
 #[test]
 fn leaves_are_renewed_in_the_last_third_of_their_life_and_authorities_never() {
     let (machine, _, assets) = first();
-    for (day, renewed) in [(243, 0), (244, 11), (400, 11), (3600, 11)] {
+    for (day, renewed) in [(243, 0), (244, 14), (400, 14), (3600, 14)] {
         let (secrets, issued) = ensure(&machine, &Given::default(), &assets, at(day)).unwrap();
         assert_eq!(issued.len(), renewed, "day {day}");
         assert_eq!(secrets.ca_until(), "2036-11-15", "day {day}");
@@ -128,7 +128,7 @@ fn what_ends_with_its_authority_is_not_renewed_before_its_own_last_third() {
     let (machine, _, assets) = first();
     let (secrets, _) = ensure(&machine, &Given::default(), &assets, at(3600)).unwrap();
     let assets = rendered(&machine, &secrets);
-    for (day, renewed) in [(3600, 0), (3633, 0), (3634, 11)] {
+    for (day, renewed) in [(3600, 0), (3633, 0), (3634, 14)] {
         let (_, issued) = ensure(&machine, &Given::default(), &assets, at(day)).unwrap();
         assert_eq!(issued.len(), renewed, "day {day}");
     }
@@ -154,13 +154,13 @@ fn lifetimes_and_key_types_are_the_documents() {
     }
     machine.certificates.lifetimes.authority = day(100);
     let assets = rendered(&machine, &secrets);
-    for (day, renewed) in [(5, 0), (6, 11)] {
+    for (day, renewed) in [(5, 0), (6, 14)] {
         let (_, issued) = ensure(&machine, &Given::default(), &assets, at(day)).unwrap();
         assert_eq!(issued.len(), renewed, "day {day}");
     }
     machine.certificates.key_type = KeyType::P384;
     let (again, issued) = ensure(&machine, &Given::default(), &assets, at(1)).unwrap();
-    assert_eq!(issued.len(), 11);
+    assert_eq!(issued.len(), 14);
     assert!(
         issued
             .iter()
@@ -202,7 +202,7 @@ fn an_old_record_serves_on() {
     let due = ensure(&machine, &Given::default(), &assets, at(244))
         .unwrap()
         .1;
-    assert_eq!(due.len(), 11);
+    assert_eq!(due.len(), 14);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn leaves_are_renewed_when_that_is_ordered() {
         ..Order::default()
     };
     let (_, issued) = ensure_with(&machine, &given, &assets, at(1), &all).unwrap();
-    assert_eq!(issued.len(), 11);
+    assert_eq!(issued.len(), 14);
     for name in ["tls/ca", "tls/nobody"] {
         let order = Order {
             renew: vec![name.to_owned()],
@@ -388,4 +388,29 @@ fn a_date_is_due_exactly_when_something_is_issued() {
         )
         .is_err()
     );
+}
+
+/// RBAC finds an account by this name; a group would be a right that the pod does not have.
+#[test]
+fn a_checkpoint_shows_the_user_of_its_account_and_no_group() {
+    let also = "checkpoints: {also: [coredns, kube-proxy, flannel]}";
+    let accounts = |sections: &str| {
+        let table = table::wanted(&machine(sections)).into_iter();
+        let checkpoints = table.filter(|wanted| wanted.name.starts_with(table::CHECKPOINTS));
+        let user = |wanted: Wanted| {
+            let facts = (wanted.usage, wanted.issuer, wanted.organization);
+            assert_eq!(facts, (Use::Client, Some(table::CA), None));
+            let account = wanted.name.strip_prefix(table::CHECKPOINTS).unwrap();
+            let (namespace, name) = account.split_once('/').unwrap();
+            let user = format!("system:serviceaccount:{namespace}:{name}");
+            assert_eq!(wanted.common_name, user);
+            account.to_owned()
+        };
+        checkpoints.map(user).collect::<Vec<_>>().join(" ")
+    };
+    let own = "kube-system/pod-checkpointer kube-system/kube-controller-manager kube-system/kube-scheduler";
+    assert_eq!(accounts(""), own);
+    let more = "kube-system/coredns kube-system/kube-proxy kube-system/flannel";
+    assert_eq!(accounts(also), format!("{own} {more}"));
+    assert_eq!(accounts("controlPlane: static"), "");
 }

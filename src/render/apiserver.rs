@@ -18,7 +18,7 @@ use super::objects::{
     secret_volume, strings, tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
-use super::{Output, configuration, etcd, static_pods, tls};
+use super::{Output, checkpoints, configuration, etcd, static_pods, tls};
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
@@ -59,6 +59,18 @@ const READ_AGAIN: [&str; 5] = [
     "ca.crt",
     "etcd-client.crt",
     "front-proxy-client.crt",
+];
+
+/// How one serves the node alone. On loopback of IPv4, which a node of IPv6 has too.
+const ON_LOOPBACK: [&str; 2] = [
+    "--bind-address=127.0.0.1",
+    "--endpoint-reconciler-type=none",
+];
+/// A checkpoint does, too. It ends at once: nobody outside has to notice.
+const AS_CHECKPOINT: [&str; 3] = [
+    ON_LOOPBACK[0],
+    ON_LOOPBACK[1],
+    "--shutdown-delay-duration=0s",
 ];
 
 /// Which of them.
@@ -174,11 +186,10 @@ fn common(machine: &Machine) -> Vec<String> {
 /// The bootstrap one never appears in default/kubernetes: a stopping API server takes its address
 /// out of it, and the self-hosted one has the same.
 fn bootstrap_only(machine: &Machine) -> Vec<String> {
-    vec![
-        format!("--advertise-address={}", machine.node.address),
-        "--bind-address=127.0.0.1".into(),
-        "--endpoint-reconciler-type=none".into(),
-    ]
+    let advertised = format!("--advertise-address={}", machine.node.address);
+    let mut arguments = strings(&ON_LOOPBACK);
+    arguments.push(advertised);
+    arguments
 }
 
 /// The delay lets load balancers notice that /readyz fails before the port closes.
@@ -268,6 +279,7 @@ pub fn control_plane_nodes() -> BTreeMap<String, String> {
 fn daemon_set(machine: &Machine, secret: &Secret) -> DaemonSet {
     let mut set = workload::daemon_set(NAME, NAME, self_hosted_pod(machine));
     workload::roll_with(&mut set.spec.template, secret, &READ_AGAIN);
+    checkpoints::mark(&mut set.spec.template, &AS_CHECKPOINT);
     set.spec.update_strategy = Some(DaemonSetUpdateStrategy {
         type_: Some("RollingUpdate".into()),
         rolling_update: Some(RollingUpdateDaemonSet {

@@ -1,24 +1,28 @@
-//! The pod checkpointer in its first form: it lets nodes in and approves their serving certificates. Checkpoints
-//! are not written yet, so unlike the original it needs no host folder, no root and no Secrets.
+//! The pod checkpointer's half in the cluster: it lets nodes in and approves their serving certificates. The
+//! checkpoints are kept by a unit of the node, outside the cluster, where no roll-out and no deletion takes them
+//! along; so unlike the original's, this pod needs no host folder, no root and no Secrets. The unit shows this
+//! pod's user to the API, so what that may do is said here for both.
 
 use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec};
-use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule};
+use k8s_openapi::api::rbac::v1::{ClusterRole, PolicyRule, Role, RoleBinding};
 
 use super::apiserver::{Stage, control_plane_nodes};
 use super::kubeconfig::{self, IN_CLUSTER};
 use super::objects::{
-    Door, bind, cluster_meta, config_map_volume, confined, networks, probe, requests, rule,
-    service_account, strings, tolerate_everything, unprivileged,
+    Door, account_subject, bind, cluster_meta, config_map_volume, confined, meta, networks, probe,
+    requests, role_ref, rule, service_account, strings, tolerate_everything, unprivileged,
 };
 use super::{Output, images, workload};
 use crate::config::Machine;
-use crate::config::machine::AltName;
+use crate::config::machine::{AltName, ControlPlane};
 use crate::pki;
 
 /// Its workload, and its user.
 pub const NAME: &str = "pod-checkpointer";
+/// The role for Leases, in their namespace: a ClusterRole would be for those of every namespace.
+const LEASES: &str = "pod-checkpointer-leases";
 /// A user of its own: on the host network, the control plane's could share the API server's port.
 const UID: i64 = 65531;
 /// Where it tells whether it is ready; nobody else can reach it there.
@@ -33,8 +37,7 @@ const GROUP: &str = "certificates.k8s.io";
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
         "manifests/pod-checkpointer.yaml",
-        "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
-         original: no root, no host folders and no Secrets, because it writes no checkpoints yet.",
+        about(machine),
         &daemon_set(machine),
     )?;
     out.manifest(
@@ -46,13 +49,45 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "manifests/pod-checkpointer-role.yaml",
         "What the checkpointer may do. Changed from the original: requests of kubelets instead of every\n\
          Secret and ConfigMap of kube-system; a ClusterRole, because requests lie in no namespace.",
-        &role(),
+        &role(machine),
     )?;
     out.manifest(
         "manifests/pod-checkpointer-role-binding.yaml",
         "Gives it that role.",
         &bind(NAME, NAME, NAME),
+    )?;
+    if machine.control_plane == ControlPlane::Static {
+        return Ok(());
+    }
+    out.manifest(
+        "manifests/pod-checkpointer-lease-role.yaml",
+        "What of Leases the node's unit may do: take those of the control plane from a checkpoint that has ended.",
+        &lease_role(),
+    )?;
+    out.manifest(
+        "manifests/pod-checkpointer-lease-role-binding.yaml",
+        "Gives it that role.",
+        &RoleBinding {
+            metadata: meta(LEASES, NAME),
+            role_ref: role_ref::<Role>(LEASES),
+            subjects: Some(vec![account_subject(NAME)]),
+        },
     )
+}
+
+fn about(machine: &Machine) -> &'static str {
+    match machine.control_plane {
+        ControlPlane::SelfHosted => {
+            "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
+             original: no root, no host folders and no Secrets, because the checkpoints are kept by\n\
+             slipway-checkpoint.service of the node. It stands outside the cluster, so that no roll-out and\n\
+             no deletion takes it or them along."
+        }
+        ControlPlane::Static => {
+            "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
+             original: no root, no host folders and no Secrets, because static pods need no checkpoints."
+        }
+    }
 }
 
 fn daemon_set(machine: &Machine) -> DaemonSet {
@@ -109,24 +144,47 @@ fn arguments(machine: &Machine) -> Vec<String> {
     ]
 }
 
-fn role() -> ClusterRole {
+fn role(machine: &Machine) -> ClusterRole {
     let signer = PolicyRule {
         resource_names: Some(strings(&["kubernetes.io/kubelet-serving"])),
         ..rule(GROUP, &["signers"], &["approve"])
     };
+    let mut rules = vec![
+        rule(
+            GROUP,
+            &["certificatesigningrequests"],
+            &["get", "list", "watch"],
+        ),
+        rule(GROUP, &["certificatesigningrequests/approval"], &["update"]),
+        signer,
+    ];
+    match machine.control_plane {
+        // Whose address is whose.
+        ControlPlane::Static => rules.push(rule("", &["nodes"], &["list"])),
+        // And what a node is to have checkpoints of.
+        ControlPlane::SelfHosted => rules.extend([
+            rule("", &["nodes"], &["get", "list"]),
+            rule("apps", &["daemonsets", "deployments"], &["get", "list"]),
+        ]),
+    }
     ClusterRole {
         metadata: cluster_meta(NAME, NAME),
-        rules: Some(vec![
-            rule(
-                GROUP,
-                &["certificatesigningrequests"],
-                &["get", "list", "watch"],
-            ),
-            rule(GROUP, &["certificatesigningrequests/approval"], &["update"]),
-            signer,
-            // Whose address is whose.
-            rule("", &["nodes"], &["list"]),
-        ]),
+        rules: Some(rules),
         ..Default::default()
+    }
+}
+
+fn lease_role() -> Role {
+    let leases = PolicyRule {
+        resource_names: Some(strings(&["kube-controller-manager", "kube-scheduler"])),
+        ..rule(
+            "coordination.k8s.io",
+            &["leases"],
+            &["get", "patch", "update"],
+        )
+    };
+    Role {
+        metadata: meta(LEASES, NAME),
+        rules: Some(vec![leases]),
     }
 }

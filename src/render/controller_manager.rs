@@ -10,13 +10,15 @@ use super::objects::{
     service_account, strings, with_probes,
 };
 use super::workload::{self, component, deployment, leader_arguments};
-use super::{Output, kubeconfig, static_pods, tls};
+use super::{Output, checkpoints, kubeconfig, static_pods, tls};
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 
 const NAME: &str = "kube-controller-manager";
 const PORT: u16 = 10257;
+/// A checkpoint's own, beside the self-hosted one's.
+const CHECKPOINT_PORT: &str = "--secure-port=10357";
 const FILES: [&str; 2] = ["ca.crt", "service-account.key"];
 /// The certificate that signs, alone, and its key.
 const SIGNER: [&str; 2] = ["ca-signer.crt", "ca.key"];
@@ -38,6 +40,7 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
     };
     let mut self_hosted = deployment(NAME, self_hosted_pod(machine, signs));
     workload::roll_with(&mut self_hosted.spec.template, &secret, &[]);
+    checkpoints::mark(&mut self_hosted.spec.template, &[CHECKPOINT_PORT]);
     out.manifest(
         "bootstrap-manifests/bootstrap-controller-manager.yaml",
         "The temporary controller-manager; it talks to the temporary API server on loopback.",

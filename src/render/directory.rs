@@ -45,7 +45,7 @@ pub struct Rendered {
 }
 
 impl Rendered {
-    /// One line, e.g. `57 files, 14 certificates (P-256, CA until 2036-11-20), kubelet config`.
+    /// One line, e.g. `57 files, 17 certificates (P-256, CA until 2036-11-20), kubelet config`.
     pub fn summary(&self) -> String {
         let Self {
             files,

@@ -14,9 +14,9 @@ use super::objects::{
     with_probes,
 };
 use super::workload;
-use super::{Output, images, kubeconfig};
+use super::{Output, checkpoints, images, kubeconfig};
 use crate::config::Machine;
-use crate::config::machine::Network;
+use crate::config::machine::{AddOn, Network};
 
 const NAME: &str = "flannel";
 const CONFIG: &str = "kube-flannel-cfg";
@@ -113,7 +113,9 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
         ]),
         ..Default::default()
     };
-    workload::daemon_set("kube-flannel", NAME, pod)
+    let mut set = workload::daemon_set("kube-flannel", NAME, pod);
+    checkpoints::mark_add_on(&mut set.spec.template, machine, AddOn::Flannel);
+    set
 }
 
 fn install_cni(machine: &Machine) -> Container {

@@ -8,6 +8,7 @@
 
 mod apiserver;
 mod checkpointer;
+mod checkpoints;
 mod configuration;
 mod controller_manager;
 pub mod directory;
@@ -151,6 +152,7 @@ impl Output {
     /// Lets the document change the manifests, writes them out, and adds the document's own.
     fn finish(mut self, machine: &Machine) -> Result<Assets> {
         edit::apply(machine, &mut self.manifests).exit(Exit::Invalid)?;
+        checkpoints::close(&mut self.manifests);
         let own = extra::render(&machine.manifests, &self.manifests).exit(Exit::Invalid)?;
         // Static pods last: what they read is hashed, kubeconfigs among it.
         let (mut pods, others) = std::mem::take(&mut self.manifests)

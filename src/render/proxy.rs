@@ -5,7 +5,6 @@ use anyhow::Result;
 use k8s_openapi::api::apps::v1::DaemonSet;
 use k8s_openapi::api::core::v1::{Container, PodSpec, SecurityContext};
 
-use super::Output;
 use super::apiserver::Stage;
 use super::kubeconfig::{self, IN_CLUSTER};
 use super::objects::{
@@ -13,7 +12,9 @@ use super::objects::{
     with_probes,
 };
 use super::workload::{self, component};
+use super::{Output, checkpoints};
 use crate::config::Machine;
+use crate::config::machine::AddOn;
 
 const NAME: &str = "kube-proxy";
 
@@ -46,7 +47,9 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
         volumes: Some(vec![config_map_volume(IN_CLUSTER, IN_CLUSTER)]),
         ..Default::default()
     };
-    workload::daemon_set(NAME, NAME, pod)
+    let mut set = workload::daemon_set(NAME, NAME, pod);
+    checkpoints::mark_add_on(&mut set.spec.template, machine, AddOn::KubeProxy);
+    set
 }
 
 fn container(machine: &Machine) -> Container {

@@ -8,17 +8,21 @@ use super::objects::{
     Door, bind, config_map_volume, disruption_budget, mount, service_account, with_probes,
 };
 use super::workload::{component, deployment, leader_arguments};
-use super::{Output, kubeconfig, static_pods};
+use super::{Output, checkpoints, kubeconfig, static_pods};
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
 
 const NAME: &str = "kube-scheduler";
 const PORT: u16 = 10259;
+/// A checkpoint's own, beside the self-hosted one's.
+const CHECKPOINT_PORT: &str = "--secure-port=10359";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     if machine.control_plane == ControlPlane::Static {
         return static_pods::render(out, NAME, container(machine, Stage::Static));
     }
+    let mut self_hosted = deployment(NAME, self_hosted_pod(machine));
+    checkpoints::mark(&mut self_hosted.spec.template, &[CHECKPOINT_PORT]);
     out.manifest(
         "bootstrap-manifests/bootstrap-scheduler.yaml",
         "The temporary scheduler; it talks to the temporary API server on loopback.",
@@ -29,7 +33,7 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
         "The self-hosted scheduler. Changed from the original: an account of its own instead of the\n\
          namespace's default, which was cluster-admin; control-plane nodes instead of master, an image of\n\
          its own instead of hyperkube, and probes over TLS, because the port without is gone.",
-        &deployment(NAME, self_hosted_pod(machine)),
+        &self_hosted,
     )?;
     out.manifest(
         "manifests/kube-scheduler-service-account.yaml",

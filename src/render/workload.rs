@@ -77,8 +77,14 @@ pub fn roll_with(template: &mut PodTemplateSpec, secret: &Secret, again: &[&str]
             all.extend([name.as_bytes(), b"\0", &bytes.0, b"\0"].concat());
         }
     }
-    let annotations = [(SECRETS_ANNOTATION.to_owned(), sha256(&all))];
-    template.metadata.get_or_insert_default().annotations = Some(annotations.into());
+    annotate(template, SECRETS_ANNOTATION, &sha256(&all));
+}
+
+/// Writes an annotation on the pods of a template.
+pub fn annotate(template: &mut PodTemplateSpec, name: &str, value: &str) {
+    let metadata = template.metadata.get_or_insert_default();
+    let annotations = metadata.annotations.get_or_insert_default();
+    annotations.insert(name.to_owned(), value.to_owned());
 }
 
 /// A DaemonSet of an application.

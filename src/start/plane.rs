@@ -283,8 +283,15 @@ mod tests {
             "etcd/server.key",
             "kubeconfig",
             ".inventory.json",
+            "checkpoint/kube-system/kube-controller-manager.key",
+            "checkpoint/kube-system/kube-scheduler.key",
         ] {
             assert!(!has(not_read), "{not_read}");
         }
+        assert!(
+            !secrets
+                .iter()
+                .any(|(path, _)| path.starts_with("checkpoint/"))
+        );
     }
 }

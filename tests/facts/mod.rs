@@ -1,5 +1,6 @@
 //! Facts that safety depends on, asserted apart from the trees so that nobody updates them away.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 use serde_json::Value;
@@ -70,13 +71,88 @@ fn the_two_doors_hold_in_every_tree() {
         };
         assert!(bootstrap.contains("--bind-address=127.0.0.1\n"));
         assert!(bootstrap.contains("--endpoint-reconciler-type=none\n"));
-        assert!(!hosted.contains("--endpoint-reconciler-type"));
+        let hosted_set = &yaml::documents(hosted).unwrap()[0];
+        let arguments = pod(hosted_set)["containers"][0]["args"].to_string();
+        assert!(arguments.contains("--advertise-address=$(HOST_IP)"));
+        assert!(!arguments.contains("--endpoint-reconciler-type"));
         assert!(hosted.contains("maxSurge: 1\n      maxUnavailable: 0\n"));
         assert!(
             !hosted.contains("host: "),
             "its probes must use the node's address"
         );
     }
+}
+
+/// The annotations of a workload's pods, and the arguments that one of them gives.
+fn checkpoint(object: &Value, name: &str) -> Vec<String> {
+    let annotations = &object["spec"]["template"]["metadata"]["annotations"];
+    let list = annotations[format!("slipway.dev/{name}")].as_str();
+    list.map_or_else(Vec::new, |list| serde_json::from_str(list).unwrap())
+}
+
+/// A checkpoint takes the temporary one's door, and its fellows ports that nobody has.
+#[test]
+fn a_checkpoint_stands_in_nobodys_way() {
+    let mut marked = BTreeMap::new();
+    for (path, object) in objects() {
+        let annotations = &object["spec"]["template"]["metadata"]["annotations"];
+        let mark = &annotations["checkpointer.alpha.coreos.com/checkpoint"];
+        if mark == "true" {
+            let arguments = checkpoint(object, "checkpoint-arguments");
+            let name = object["metadata"]["name"].as_str().unwrap();
+            marked.entry(name).or_insert_with(Vec::new).push(arguments);
+        }
+        assert!(mark == "true" || mark.is_null(), "{path}");
+    }
+    let planes = self_hosted().count();
+    for (name, expected) in [
+        (
+            "kube-apiserver",
+            &[
+                "--bind-address=127.0.0.1",
+                "--endpoint-reconciler-type=none",
+                "--shutdown-delay-duration=0s",
+            ][..],
+        ),
+        ("kube-controller-manager", &["--secure-port=10357"]),
+        ("kube-scheduler", &["--secure-port=10359"]),
+    ] {
+        assert_eq!(
+            marked.remove(name).unwrap(),
+            vec![expected; planes],
+            "{name}"
+        );
+    }
+    // Of the one document that wants them.
+    let add_ons: Vec<_> = marked.into_iter().collect();
+    let of = |name| (name, vec![Vec::<String>::new()]);
+    assert_eq!(add_ons, ["coredns", "kube-flannel", "kube-proxy"].map(of));
+}
+
+/// Workers that nobody hears are not evicted for it, whatever else the document has the controllers do.
+#[test]
+fn a_checkpoint_evicts_nobody_while_the_door_is_closed() {
+    let name = "kube-controller-manager";
+    let mut found = 0;
+    for (path, object) in objects() {
+        if object["metadata"]["name"] != name || object["kind"] != "Deployment" {
+            continue;
+        }
+        let arguments = pod(object)["containers"][0]["args"].as_array().unwrap();
+        let lists: Vec<_> = arguments
+            .iter()
+            .filter_map(|argument| argument.as_str().unwrap().strip_prefix("--controllers="))
+            .collect();
+        let off = "-node-lifecycle-controller,-taint-eviction-controller";
+        let expected = format!("--controllers={},{off}", lists.join(","));
+        assert_eq!(
+            checkpoint(object, "checkpoint-arguments-closed"),
+            [expected],
+            "{path}"
+        );
+        found += 1;
+    }
+    assert_eq!(found, self_hosted().count());
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod api;
 mod arguments;
 mod certificates;
+mod checkpoints;
 mod cluster;
 mod flags;
 mod images;
@@ -117,6 +118,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
         reader.optional("kubernetes.version", KUBERNETES_VERSION.to_owned(), version);
     let images = images::images(reader);
     let network = network(reader);
+    let checkpoints = checkpoints::checkpoints(reader, control_plane, network);
     let kubelet = kubelet::kubelet(reader, place.api.as_ref());
     let jwt = jwt::authenticators(reader);
     let encryption = policy::encryption(reader);
@@ -143,6 +145,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
         kubernetes_version: kubernetes_version?,
         images,
         network: network?,
+        checkpoints: checkpoints?,
         kubelet,
         jwt,
         encryption: encryption?,

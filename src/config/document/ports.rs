@@ -3,7 +3,7 @@
 
 /// What listens on every address, on the node's or on loopback, and who. The API server is not among
 /// them: its port is the document's.
-const TAKEN: [(u16, &str); 11] = [
+const TAKEN: [(u16, &str); 14] = [
     (2379, "etcd"),
     (2380, "etcd"),
     (2381, "etcd's metrics"),
@@ -15,6 +15,9 @@ const TAKEN: [(u16, &str); 11] = [
     (10257, "kube-controller-manager"),
     (10259, "kube-scheduler"),
     (10260, "pod-checkpointer"),
+    (10261, "slipway-checkpoint.service"),
+    (10357, "kube-controller-manager's checkpoint"),
+    (10359, "kube-scheduler's checkpoint"),
 ];
 /// The kubelet's own, unless the document moves it.
 pub const KUBELET_HEALTH: u16 = 10248;

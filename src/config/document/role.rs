@@ -6,7 +6,7 @@ use crate::config::machine::{Network, Role};
 use crate::config::reader::{Reader, choice};
 
 /// What only a node with a control plane heeds.
-const OF_CONTROL_PLANES: [&str; 16] = [
+const OF_CONTROL_PLANES: [&str; 17] = [
     "controlPlane",
     "nodes",
     "api",
@@ -14,6 +14,7 @@ const OF_CONTROL_PLANES: [&str; 16] = [
     "certificates",
     "images",
     "network",
+    "checkpoints",
     "encryption",
     "audit",
     "podSecurity",
@@ -77,7 +78,8 @@ pub fn of_components_that_run(reader: &mut Reader, network: Option<Network>) {
     }
 }
 
-fn refuse(reader: &mut Reader, path: &str, role: &str) {
+/// Refuses a field that has no effect on a node or cluster of this kind.
+pub fn refuse(reader: &mut Reader, path: &str, role: &str) {
     if reader.says(path) {
         reader.refuse(path, format!("has no effect on {role}; remove it"));
     }

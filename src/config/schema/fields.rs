@@ -3,6 +3,7 @@
 use super::super::{API_VERSION, KIND, KUBERNETES_VERSION};
 
 const NAME: &str = "^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$";
+const LABEL: &str = "^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$";
 const NODE_NAMES: &str = "^[-.a-z0-9]*\\*?[-.a-z0-9]*$";
 const ALT_NAME: &str = "^(\\*\\.)?[0-9A-Za-z:.-]+$";
 const ENDPOINT: &str = "^[0-9A-Za-z.:\\[\\]-]+$";
@@ -71,7 +72,7 @@ const fn field(path: &'static str, shape: Shape, need: Need, about: &'static str
 
 /// What a field is on its first line, what it is for on its second.
 #[rustfmt::skip]
-pub const FIELDS: [Field; 54] = [
+pub const FIELDS: [Field; 57] = [
     field("apiVersion", Const(API_VERSION), Required,
         "The version of this format."),
     field("kind", Const(KIND), Required,
@@ -136,6 +137,12 @@ pub const FIELDS: [Field; 54] = [
         "Where container images come from."),
     field("network.provider", Choice(&["flannel", "none"]), Default("flannel"),
         "The pod network; with none, manifests have to bring one."),
+    field("checkpoints.namespaces", Texts(LABEL), Default("[\"kube-system\"]"),
+        "Namespaces whose annotated pods are checkpointed; kube-system is among them."),
+    field("checkpoints.also", Texts("^(kube-proxy|flannel|coredns)$"), Optional,
+        "What is checkpointed beside the control plane: kube-proxy, flannel, coredns."),
+    field("checkpoints.gracePeriod", Text(DURATION, 32), Default("1m"),
+        "How long the API must say that a workload is gone before its checkpoint is removed."),
     field("kubelet.config", Mapping, Optional,
         "Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1), e.g. maxPods."),
     field("authentication.jwt", Authenticators, Optional,
@@ -183,7 +190,7 @@ pub const FIELDS: [Field; 54] = [
 ];
 
 /// What the sections of the document are about.
-pub const SECTIONS: [(&str, &str); 18] = [
+pub const SECTIONS: [(&str, &str); 19] = [
     ("node", "This machine."),
     ("cluster", "The cluster that it belongs to."),
     ("nodes", "Which nodes may be part of the cluster."),
@@ -202,6 +209,10 @@ pub const SECTIONS: [(&str, &str); 18] = [
     ("join", "How nodes join; of a worker, how it joins."),
     ("kubernetes", "What is launched."),
     ("network", "The pod network."),
+    (
+        "checkpoints",
+        "Copies of a self-hosted control plane's pods, which a node starts when no API answers.",
+    ),
     ("kubelet", "What the kubelet is told."),
     (
         "authentication",

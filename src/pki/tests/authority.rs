@@ -164,7 +164,7 @@ fn what_is_wrong_with_a_key_is_said() {
 fn an_authority_stays_and_another_one_is_refused() {
     let (openssl, machine, given) = rsa_intermediate();
     let (secrets, issued) = ensure(&machine, &given, &Assets::default(), at(1)).unwrap();
-    assert_eq!((issued[0].name, issued.len()), ("tls/ca", 14));
+    assert_eq!((issued[0].name, issued.len()), ("tls/ca", 17));
     assert!(secrets.can_sign());
     let assets = rendered(&machine, &secrets);
     // The same key in another form, and one that was lost here: the document has it.

@@ -20,12 +20,15 @@ fn outside() -> (Openssl, Machine) {
     (openssl, machine)
 }
 
-const NAMES: [&str; 7] = [
+const NAMES: [&str; 10] = [
     "tls/admin",
     "tls/apiserver-kubelet-client",
     "tls/kube-controller-manager",
     "tls/kube-scheduler",
     "kubelet/client",
+    "tls/checkpoint/kube-system/pod-checkpointer",
+    "tls/checkpoint/kube-system/kube-controller-manager",
+    "tls/checkpoint/kube-system/kube-scheduler",
     "tls/apiserver",
     "kubelet/serving",
 ];

@@ -44,7 +44,7 @@ fn rotate(before: (&Machine, &Given), after: (&Machine, &Given)) -> [Secrets; 4]
         let leaves = issued
             .iter()
             .filter(|issued| issued.reason == "its authority changed");
-        assert_eq!(leaves.count(), [0, 7, 0][number], "{one:?}");
+        assert_eq!(leaves.count(), [0, 10, 0][number], "{one:?}");
         let assets = rendered(machine, &secrets);
         // Done again, and rendered as on any other day, it changes nothing.
         let again = step(machine, given, &assets, one).unwrap();
@@ -215,7 +215,7 @@ fn an_authority_without_a_key_takes_over_when_all_is_signed() {
     let (both, _) = step(&machine, &given, &rendered(&plain, &old), Step::Trust).unwrap();
     let assets = rendered(&machine, &both);
     let (new, _) = step(&machine, &given, &assets, Step::Reissue).unwrap();
-    assert_eq!(new.missing.len(), 7);
+    assert_eq!(new.missing.len(), 10);
     let mut assets = without(&assets, &["tls/ca-next.crt", "tls/ca.key"]);
     for (path, pair) in new.requests() {
         assets.add(format!("{path}.csr"), pair.cert.as_bytes());

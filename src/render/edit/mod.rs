@@ -14,6 +14,8 @@ use std::collections::BTreeSet;
 use anyhow::{Result, anyhow};
 use serde_json::Value;
 
+pub(super) use arguments::values;
+
 use super::Pending;
 use crate::config::Machine;
 use crate::config::machine::{Arguments, Patch, PatchKind};
@@ -115,7 +117,7 @@ impl Pending {
 }
 
 /// The pod that an object is or makes.
-fn pod_spec(object: &Value) -> Option<&Value> {
+pub(super) fn pod_spec(object: &Value) -> Option<&Value> {
     object.pointer(pod_path(object))
 }
 
@@ -131,7 +133,7 @@ fn pod_path(object: &Value) -> &'static str {
     }
 }
 
-fn container_of<'a>(pod: &'a Value, component: &str) -> Option<&'a Value> {
+pub(super) fn container_of<'a>(pod: &'a Value, component: &str) -> Option<&'a Value> {
     let mut containers = pod["containers"].as_array()?.iter();
     containers.find(|container| is_of(container, component))
 }
