@@ -39,7 +39,7 @@ impl Reboot {
     /// What a prober saw that began no later than the kubelet, which was started at `since`; or what it
     /// did not see.
     pub fn of(report: &Report, since: f64) -> Result<Self, &'static str> {
-        let after = |at: Option<f64>, what| at.map(|at| at - since).ok_or(what);
+        let after = |at: Option<f64>, what| at.map(|at| hundredths(at - since)).ok_or(what);
         let is_loopback = |series: &Series| series.door.starts_with(LOOPBACK);
         let door = |loopback| {
             report
@@ -84,11 +84,16 @@ fn temporary(report: &Report, since: f64) -> Vec<Temporary> {
     let gone = report.manifests.iter().filter_map(|manifest| {
         Some(Temporary {
             file: manifest.name.clone(),
-            from_s: manifest.seen - since,
-            to_s: manifest.removed? - since,
+            from_s: hundredths(manifest.seen - since),
+            to_s: hundredths(manifest.removed? - since),
         })
     });
     gone.collect()
+}
+
+/// No moment is known better.
+fn hundredths(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
 }
 
 #[cfg(test)]
