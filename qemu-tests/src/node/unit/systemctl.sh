@@ -14,7 +14,7 @@ pid() { cat "$run/$unit.pid" 2>/dev/null; }
 
 if [ "$verb" != daemon-reload ]; then
   case $unit in
-    kubelet.service | containerd.service) ;;
+    kubelet.service | containerd.service | slipway-checkpoint.service) ;;
     *)
       echo "systemctl: the harness has no unit '$unit'" >&2
       exit 4
