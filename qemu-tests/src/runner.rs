@@ -1,6 +1,6 @@
 //! Running the tests: which tiers, what they need built, one line each, one count a tier.
 
-use crate::scenario::{Context, Scenario, Tier};
+use crate::scenario::{Context, RESULT, Scenario, Tier};
 use crate::{api, bench, build, cache, image, node, payload, prereq, unit, vm};
 use anyhow::{Context as _, Result, anyhow, bail};
 use std::fmt;
@@ -162,16 +162,19 @@ fn prepare(repo: &Path, tier: Tier) -> Result<Context> {
             repo.join("target/payload")
         }
     };
+    let left = repo.join("target/test/left");
+    cache::empty(&left)?;
     Ok(Context {
         repo: repo.to_path_buf(),
         work: PathBuf::new(),
+        left,
         payload,
         image: repo.join("target/image"),
         slipway: build::slipway(repo)?,
     })
 }
 
-/// Runs one scenario in an empty folder of its own, which is kept if it fails. Where the emulator broke
+/// Runs one scenario in an empty folder of its own, which is kept if it fails, or has figures. Where the emulator broke
 /// down under it, it is run a second time, and that counts.
 fn run(scenario: &Scenario, context: &Context) -> Result<Tally> {
     let folder = context.repo.join("target/test").join(scenario.tier.name());
@@ -193,8 +196,7 @@ fn run(scenario: &Scenario, context: &Context) -> Result<Tally> {
         Ok(()) => {
             println!("ok {} {seconds:.1}s", scenario.name);
             tally.passed = 1;
-            fs::remove_dir_all(&work)
-                .with_context(|| format!("cannot remove {}", work.display()))?;
+            tidy(&work).with_context(|| format!("cannot remove {}", work.display()))?;
         }
         Err(error) => {
             println!("FAILED {} {seconds:.1}s: {error:#}", scenario.name);
@@ -203,6 +205,19 @@ fn run(scenario: &Scenario, context: &Context) -> Result<Tally> {
         }
     }
     Ok(tally)
+}
+
+/// Removes a scenario's folder but for its figures, if it has some.
+fn tidy(work: &Path) -> Result<()> {
+    let path = work.join(RESULT);
+    let figures = fs::read(&path).ok();
+    fs::remove_dir_all(work)?;
+    if let Some(figures) = figures {
+        fs::create_dir(work)?;
+        fs::write(&path, figures)?;
+        println!("  its figures: {}", path.display());
+    }
+    Ok(())
 }
 
 /// One run of it, and the seconds that took.

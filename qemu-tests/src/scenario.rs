@@ -4,6 +4,10 @@ use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+/// A scenario's figures in its folder; they stay there when it passes.
+pub const RESULT: &str = "result.json";
 
 /// Where that document is in the repository.
 pub const EXAMPLE: &str = "examples/single-node.yaml";
@@ -54,6 +58,8 @@ pub struct Context {
     pub repo: PathBuf,
     /// An empty folder of its own for logs and state; shown and kept when it fails.
     pub work: PathBuf,
+    /// What the scenarios of one run leave for each other; empty at first.
+    pub left: PathBuf,
     /// `target/payload` (bin/, cni/, images/, store/), built and ready.
     pub payload: PathBuf,
     /// `target/image` (rootfs/, root.erofs, vmlinuz, initrd.img, …), built and ready (node and VM).
@@ -63,6 +69,13 @@ pub struct Context {
 }
 
 impl Context {
+    /// Writes the scenario's figures.
+    pub fn keep_result(&self, figures: &Value) -> Result<()> {
+        let path = self.work.join(RESULT);
+        fs::write(&path, format!("{figures:#}\n"))
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+
     /// The document that README.md starts with.
     pub fn example(&self) -> Result<Vec<u8>> {
         let path = self.repo.join(EXAMPLE);

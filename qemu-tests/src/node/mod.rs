@@ -15,6 +15,7 @@ pub mod mounts;
 pub mod native;
 pub mod network;
 pub mod process;
+pub mod reboot;
 pub mod reexec;
 mod scenarios;
 mod services;

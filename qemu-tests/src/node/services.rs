@@ -1,4 +1,4 @@
-//! containerd and the kubelet, started as the image's units start them.
+//! containerd, the kubelet and the unit of checkpoints, started as the image's units start them.
 //!
 //! What differs from the image stands in files that the image could have too: containerd's own
 //! configuration and a kubelet drop-in that comes after slipway's. Both exist because the harness
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail, ensure};
 use slipway::render::images;
 
+use super::launch::ASSETS;
 use super::native::Node;
 use super::process::{Process, Program};
 
@@ -30,6 +31,9 @@ evictionHard:
   imagefs.inodesFree: "0%"
 "#;
 
+/// What slipway-checkpoint.service runs.
+const CHECKPOINT: [&str; 3] = ["slipway", "checkpoint", "node"];
+
 /// containerd's configuration but for the sandbox image.
 const CONTAINERD: &str = r#"version = 3
 root = "/var/lib/containerd"
@@ -43,10 +47,20 @@ runtime_type = "io.containerd.runc.v2"
 SystemdCgroup = false
 "#;
 
-/// Starts both, after the stage `render` has written the kubelet's configuration.
+/// Starts all of them, after the stage `render` has written the kubelet's configuration.
 pub fn start(node: &Node) -> Result<()> {
-    start_containerd(node)?;
+    start_before_kubelet(node)?;
     start_kubelet(node)?;
+    Ok(())
+}
+
+/// Starts what the image's units start before the kubelet, or beside it.
+pub fn start_before_kubelet(node: &Node) -> Result<()> {
+    start_containerd(node)?;
+    // The condition of slipway-checkpoint.service.
+    if node.path(ASSETS).join("bootstrap-manifests").exists() {
+        supervise(node, "slipway-checkpoint", "checkpoint", 2, &CHECKPOINT)?;
+    }
     Ok(())
 }
 
@@ -61,7 +75,7 @@ pub fn start_containerd(node: &Node) -> Result<Process> {
         "/etc/containerd/config.toml",
         &format!("{CONTAINERD}{pinned}"),
     )?;
-    let mut containerd = node.start(&Program::new(["containerd"]).log("containerd"))?;
+    let mut containerd = supervise(node, "containerd", "containerd", 5, &["containerd"])?;
     let deadline = Instant::now() + Duration::from_secs(60);
     while node
         .run(&Program::new(["ctr", "version"]))?
@@ -78,8 +92,7 @@ pub fn start_containerd(node: &Node) -> Result<Process> {
     Ok(containerd)
 }
 
-/// Starts the kubelet with the flags of the image's unit, and whatever supervises it: it comes
-/// again when it ends, and `systemctl restart kubelet.service` works inside.
+/// Starts the kubelet with the flags of the image's unit.
 pub fn start_kubelet(node: &Node) -> Result<Process> {
     write(
         node,
@@ -92,11 +105,20 @@ pub fn start_kubelet(node: &Node) -> Result<Process> {
         "{} is not there; was it rendered?",
         file.display()
     );
-    node.start(&Program::new([KUBELET]).log("kubelet"))
+    supervise(node, "kubelet", "kubelet", 1, &[KUBELET])
+}
+
+/// Starts `command` as a service that comes again when it ends, after `pause` seconds, and that
+/// `systemctl` inside restarts, stops and starts.
+fn supervise(node: &Node, name: &str, log: &str, pause: u32, command: &[&str]) -> Result<Process> {
+    let (unit, pause) = (format!("{name}.service"), pause.to_string());
+    let line = [&[UNIT, &unit, &pause], command].concat();
+    node.start(&Program::new(line).log(log))
 }
 
 /// What stands in for systemd, relative to the repository, and where it is shown in a node.
-pub const UNITS: [(&str, &str); 2] = [
+pub const UNITS: [(&str, &str); 3] = [
+    ("qemu-tests/src/node/unit/unit.sh", UNIT),
     ("qemu-tests/src/node/unit/kubelet.sh", KUBELET),
     (
         "qemu-tests/src/node/unit/systemctl.sh",
@@ -104,7 +126,9 @@ pub const UNITS: [(&str, &str); 2] = [
     ),
 ];
 
-/// Runs the kubelet and supervises it.
+/// Supervises a service.
+const UNIT: &str = "/usr/libexec/harness-unit";
+/// Runs the kubelet.
 const KUBELET: &str = "/usr/libexec/harness-kubelet";
 
 fn write(node: &Node, inside: &str, text: &str) -> Result<()> {

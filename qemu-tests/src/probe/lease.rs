@@ -26,6 +26,9 @@ pub struct Holding {
     pub since: f64,
     /// `holderIdentity`.
     pub holder: String,
+    /// When it took the Lease by its own word (`acquireTime`).
+    #[serde(default)]
+    pub acquired: Option<f64>,
 }
 
 impl Lease {
@@ -37,16 +40,16 @@ impl Lease {
         }
     }
 
-    /// Notes what the Lease says: its holder, empty if released, and when it expires unless
-    /// renewed.
-    pub fn see(&mut self, at: f64, holder: &str, expires: f64) {
+    /// Notes what the Lease says: its holder, empty if released, since when that one has it, and when
+    /// it expires unless renewed.
+    pub fn see(&mut self, at: f64, holder: &str, acquired: Option<f64>, expires: f64) {
         let Some(last) = self.holders.last() else {
-            return self.take(at, holder);
+            return self.take(at, holder, acquired);
         };
         if holder.is_empty() {
             self.vacate(at);
         } else if last.holder != holder {
-            self.take(at, holder);
+            self.take(at, holder, acquired);
         } else if expires < at {
             self.vacate(expires);
         }
@@ -60,7 +63,13 @@ impl Lease {
         }
     }
 
-    fn take(&mut self, at: f64, holder: &str) {
+    /// When somebody first took it after `moment`.
+    pub fn taken_after(&self, moment: f64) -> Option<f64> {
+        let times = self.holders.iter().filter_map(|one| one.acquired);
+        times.filter(|&at| at >= moment).reduce(f64::min)
+    }
+
+    fn take(&mut self, at: f64, holder: &str, acquired: Option<f64>) {
         if holder.is_empty() {
             return;
         }
@@ -70,6 +79,7 @@ impl Lease {
         self.holders.push(Holding {
             since: at,
             holder: holder.to_owned(),
+            acquired,
         });
     }
 
@@ -86,11 +96,11 @@ mod tests {
     #[test]
     fn released_after_its_process_ended() {
         let mut lease = Lease::new("kube-scheduler");
-        lease.see(1.0, "a", 60.0);
+        lease.see(1.0, "a", None, 60.0);
         lease.process_ended(0.5, 10.0);
-        lease.see(10.5, "a", 60.0);
-        lease.see(11.0, "", 12.0);
-        lease.see(12.5, "b", 70.0);
+        lease.see(10.5, "a", None, 60.0);
+        lease.see(11.0, "", None, 12.0);
+        lease.see(12.5, "b", None, 70.0);
         assert_eq!(lease.longest_vacancy_ms, 2500.0);
         assert_eq!(lease.holders.len(), 2);
         assert_eq!(lease.vacant_since, None);
@@ -99,17 +109,27 @@ mod tests {
     #[test]
     fn the_end_of_a_process_that_waited_is_no_vacancy() {
         let mut lease = Lease::new("kube-scheduler");
-        lease.see(1.0, "a", 60.0);
+        lease.see(1.0, "a", None, 60.0);
         lease.process_ended(5.0, 10.0);
         assert_eq!(lease.vacant_since, None);
     }
 
     #[test]
+    fn whoever_holds_it_since_before_has_not_taken_it_again() {
+        let mut lease = Lease::new("kube-scheduler");
+        lease.see(20.0, "a", Some(1.0), 60.0);
+        assert_eq!(lease.taken_after(10.0), None);
+        lease.see(21.0, "b", Some(20.5), 80.0);
+        lease.see(30.0, "c", Some(29.5), 90.0);
+        assert_eq!(lease.taken_after(10.0), Some(20.5));
+    }
+
+    #[test]
     fn expired_without_a_word() {
         let mut lease = Lease::new("kube-scheduler");
-        lease.see(1.0, "a", 16.0);
-        lease.see(20.0, "a", 16.0);
-        lease.see(21.0, "b", 36.0);
+        lease.see(1.0, "a", None, 16.0);
+        lease.see(20.0, "a", None, 16.0);
+        lease.see(21.0, "b", None, 36.0);
         assert_eq!(lease.longest_vacancy_ms, 5000.0);
     }
 }

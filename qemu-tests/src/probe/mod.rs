@@ -5,12 +5,14 @@
 //! since 1970 with fractions, as in slipway's journal, so that both can be laid side by side.
 
 mod lease;
+mod reboot;
 mod series;
 
 use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use lease::{Holding, Lease};
+pub use reboot::Reboot;
 pub use series::{Failure, Kind, Request, Series};
 
 /// Everything that one prober saw.
@@ -24,6 +26,9 @@ pub struct Report {
     pub endpoints: Endpoints,
     /// Moments at which the last of the self-hosted control plane's workloads became Ready.
     pub ready: Vec<f64>,
+    /// Their pods that were seen Ready, one entry a start of a pod's container.
+    #[serde(default)]
+    pub ready_pods: Vec<ReadyPod>,
     /// Control-plane processes of this machine.
     pub processes: Vec<Process>,
     /// Files of the manifest folder.
@@ -53,6 +58,19 @@ impl Endpoints {
         }
         self.full = full;
     }
+}
+
+/// A pod of the self-hosted control plane that was seen Ready.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ReadyPod {
+    /// Its workload, e.g. `kube-apiserver`.
+    pub workload: String,
+    /// `metadata.uid`.
+    pub uid: String,
+    /// When its container was started, to the second: after a reboot the API has the old word at first.
+    pub started: f64,
+    /// When the prober first saw it Ready with that container.
+    pub ready: f64,
 }
 
 /// A control-plane process.

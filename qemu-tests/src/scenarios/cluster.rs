@@ -17,6 +17,31 @@ pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
     })
 }
 
+/// As [`wait_until_ready`], where only containers count that were started at `moment` or later, a time in the
+/// API's form: after a reboot the API has the old word at first.
+pub fn wait_until_ready_since(cluster: &dyn Kubectl, moment: &str) -> Result<()> {
+    until(cluster, "readiness of everything", SETTLING, || {
+        all_ready(cluster)?;
+        let pods = cluster.list("/api/v1/pods")?;
+        pods.iter()
+            .try_for_each(|pod| is_started_since(pod, moment))
+    })
+}
+
+fn is_started_since(pod: &Value, moment: &str) -> Result<()> {
+    let containers = pod["status"]["containerStatuses"].as_array();
+    for container in containers.into_iter().flatten() {
+        let started = container["state"]["running"]["startedAt"].as_str();
+        if started.is_none_or(|started| started < moment) {
+            bail!(
+                "{}: a container was not started since {moment}: {container}",
+                name(pod)
+            );
+        }
+    }
+    Ok(())
+}
+
 /// Waits until no mirror pod of a static pod other than etcd is left: the kubelet deletes them in its own
 /// time once the static pod has gone.
 pub fn no_mirror_pod_but_etcd(cluster: &dyn Kubectl) -> Result<()> {
@@ -27,12 +52,16 @@ pub fn no_mirror_pod_but_etcd(cluster: &dyn Kubectl) -> Result<()> {
 
 fn only_etcd_is_mirrored(cluster: &dyn Kubectl) -> Result<()> {
     for pod in cluster.list("/api/v1/namespaces/kube-system/pods")? {
-        let is_mirror = !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_null();
-        if is_mirror && !name(&pod).starts_with("etcd") {
+        if is_mirror(&pod) && !name(&pod).starts_with("etcd") {
             bail!("static pod {} is left", name(&pod));
         }
     }
     Ok(())
+}
+
+/// Whether a pod in the API is the kubelet's word of a static one.
+pub fn is_mirror(pod: &Value) -> bool {
+    !pod["metadata"]["annotations"]["kubernetes.io/config.mirror"].is_null()
 }
 
 fn all_ready(cluster: &dyn Kubectl) -> Result<()> {

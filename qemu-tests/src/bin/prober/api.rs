@@ -8,7 +8,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
-use qemu_tests::probe::{Lease, Report, now};
+use qemu_tests::probe::{Lease, ReadyPod, Report, now};
 use serde_json::Value;
 use slipway::kube::{Client, Error, Options, kubeconfig};
 
@@ -50,11 +50,8 @@ pub fn start(
             // A request that fails says nothing about what it asked for; the series count failures.
             let _ = leases(&client, &notes);
             let _ = endpoints(&client, &notes);
-            if let Ok(now_ready) = all_ready(&client) {
-                if now_ready && !ready {
-                    notes.lock().ready.push(now());
-                }
-                ready = now_ready;
+            if let Ok(pods) = client.list(PODS) {
+                ready = see_pods(&mut notes.lock(), &pods.items, ready);
             }
             std::thread::sleep(pause);
         }
@@ -75,6 +72,7 @@ fn leases(client: &Client, notes: &Notes) -> Result<(), Error> {
             lease.see(
                 now(),
                 spec["holderIdentity"].as_str().unwrap_or_default(),
+                spec["acquireTime"].as_str().and_then(seconds),
                 expires(spec),
             );
         }
@@ -111,12 +109,42 @@ fn endpoints(client: &Client, notes: &Notes) -> Result<(), Error> {
     Ok(())
 }
 
-fn all_ready(client: &Client) -> Result<bool, Error> {
-    let pods = client.list(PODS)?.items;
-    Ok(REQUIRED.iter().all(|owner| {
-        pods.iter()
-            .any(|pod| is_owned(pod, *owner) && is_ready(pod))
-    }))
+/// Notes which pods of the control plane are Ready, and whether all workloads are, as they were before.
+fn see_pods(report: &mut Report, pods: &[Value], were_ready: bool) -> bool {
+    let at = now();
+    let found = REQUIRED.map(|owner| {
+        let ready = pods
+            .iter()
+            .filter(|pod| is_owned(pod, owner) && is_ready(pod));
+        let ready: Vec<_> = ready.map(|pod| ready_pod(pod, owner.1, at)).collect();
+        let is_one = !ready.is_empty();
+        for pod in ready.into_iter().flatten() {
+            let known = &mut report.ready_pods;
+            if !known
+                .iter()
+                .any(|one| (&one.uid, one.started) == (&pod.uid, pod.started))
+            {
+                known.push(pod);
+            }
+        }
+        is_one
+    });
+    let are_ready = found.into_iter().all(|is_one| is_one);
+    if are_ready && !were_ready {
+        report.ready.push(at);
+    }
+    are_ready
+}
+
+/// A Ready pod whose container runs by the API's word.
+fn ready_pod(pod: &Value, owner: &str, ready: f64) -> Option<ReadyPod> {
+    let started = &pod["status"]["containerStatuses"][0]["state"]["running"]["startedAt"];
+    Some(ReadyPod {
+        workload: owner.trim_end_matches('-').to_owned(),
+        uid: pod["metadata"]["uid"].as_str()?.to_owned(),
+        started: started.as_str().and_then(seconds)?,
+        ready,
+    })
 }
 
 fn is_owned(pod: &Value, (kind, name): (&str, &str)) -> bool {
@@ -174,6 +202,32 @@ mod tests {
         assert_eq!(seconds("2026-11-23T06:48:22.25Z"), Some(1_795_416_502.25));
         assert_eq!(seconds("2024-02-29T00:00:00Z"), Some(1_709_164_800.0));
         assert_eq!(seconds("yesterday"), None);
+    }
+
+    #[test]
+    fn a_pod_is_noted_once_for_every_start_of_its_container() {
+        let pod = |owner: (&str, &str), started: &str| {
+            serde_json::json!({
+                "metadata": {"uid": owner.1, "ownerReferences": [{"kind": owner.0, "name": owner.1}]},
+                "status": {
+                    "conditions": [{"type": "Ready", "status": "True"}],
+                    "containerStatuses": [{"state": {"running": {"startedAt": started}}}]
+                }
+            })
+        };
+        let mut report = Report::default();
+        let first = REQUIRED.map(|owner| pod(owner, "1970-01-01T00:00:05Z"));
+        let ready = see_pods(&mut report, &first[..2], false);
+        assert!(!ready);
+        assert!(see_pods(&mut report, &first, false) && see_pods(&mut report, &first, true));
+        assert_eq!((report.ready.len(), report.ready_pods.len()), (1, 3));
+        see_pods(
+            &mut report,
+            &[pod(REQUIRED[0], "1970-01-01T00:00:09Z")],
+            true,
+        );
+        let last = report.ready_pods.last().unwrap();
+        assert_eq!((&*last.workload, last.started), ("kube-apiserver", 9.0));
     }
 
     #[test]

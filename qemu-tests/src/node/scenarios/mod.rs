@@ -8,6 +8,7 @@ mod launch;
 mod own;
 mod permanent;
 mod power_cut;
+mod reboot;
 mod running;
 mod switch;
 mod variants;
@@ -55,6 +56,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("certs-rotate", certs::rotate),
     node("certs-rotate-unfinished", certs::rotate_unfinished),
     node("join-worker", join::worker),
+    node("reboot-three-cuts", reboot::cuts::<3>),
 ];
 
 /// What takes too long for every change: `./x soak` runs them, and `./x test` by name.
@@ -62,6 +64,7 @@ pub const LONG: &[Scenario] = &[
     node("certs-killed", certs::killed),
     node("certs-renew-static-killed", certs::renew_static_killed),
     node("certs-rotate-worker", certs::rotate_worker),
+    node("reboot-ten-cuts", reboot::cuts::<10>),
 ];
 
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {

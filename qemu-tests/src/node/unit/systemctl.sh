@@ -1,33 +1,50 @@
 #!/bin/sh
-# Stands in for systemctl, which has no systemd to talk to here: enough for a kubelet that kubelet.sh,
-# beside this file, supervises. Whatever else is asked is refused, so that nobody takes it for done.
+# Stands in for systemctl, which has no systemd to talk to here: enough for what unit.sh, beside this file,
+# supervises. Whatever else is asked is refused, so that nobody takes it for done.
 run=/run/harness
 verb=
 unit=
 for word; do
   case $word in
     -*) ;;
-    *) if [ -z "$verb" ]; then verb=$word; else unit=${word%.service}; fi ;;
+    *) if [ -z "$verb" ]; then verb=$word; else unit=${word%.service}.service; fi ;;
   esac
 done
-pid() { cat "$run/$unit.service.pid" 2>/dev/null; }
+pid() { cat "$run/$unit.pid" 2>/dev/null; }
 
-if [ "$verb" != daemon-reload ] && [ "$unit" != kubelet ]; then
-  echo "systemctl: the harness has no unit '$unit'" >&2
-  exit 4
+if [ "$verb" != daemon-reload ]; then
+  case $unit in
+    kubelet.service | containerd.service | slipway-checkpoint.service) ;;
+    *)
+      echo "systemctl: the harness has no unit '$unit'" >&2
+      exit 4
+      ;;
+  esac
+  if [ "$verb" != is-active ] && [ "$verb" != try-restart ] && [ ! -e "$run/$unit" ]; then
+    echo "systemctl: the harness does not supervise $unit yet" >&2
+    exit 5
+  fi
 fi
-if [ "$verb" = restart ] && [ ! -d $run ]; then
-  echo "systemctl: the harness does not supervise $unit.service yet" >&2
-  exit 5
-fi
+before=$(pid)
 case $verb in
   daemon-reload) ;;
-  is-active) if [ -n "$(pid)" ]; then echo active; else echo inactive && exit 3; fi ;;
-  try-restart | restart)
-    before=$(pid)
-    [ -n "$before" ] || [ "$verb" = restart ] || exit 0
-    : >"$run/kubelet.service.now"
+  is-active) if [ -n "$before" ]; then echo active; else echo inactive && exit 3; fi ;;
+  stop)
+    : >"$run/$unit.now"
+    : >"$run/$unit.stopped"
     [ -z "$before" ] || kill "$before"
+    # As systemctl: it returns when the process is gone.
+    while [ -n "$(pid)" ]; do sleep 0.05; done
+    ;;
+  start | try-restart | restart)
+    [ -n "$before" ] || [ "$verb" != try-restart ] || exit 0
+    rm -f "$run/$unit.stopped"
+    if [ "$verb" = start ]; then
+      before=
+    elif [ -n "$before" ]; then
+      : >"$run/$unit.now"
+      kill "$before"
+    fi
     # As systemctl: it returns when the new one has been started.
     while [ -z "$(pid)" ] || [ "$(pid)" = "$before" ]; do sleep 0.05; done
     ;;
