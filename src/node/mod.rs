@@ -2,6 +2,7 @@
 
 pub mod boot;
 pub mod clock;
+pub mod cri;
 pub mod files;
 pub mod kmsg;
 pub mod lock;

@@ -1,0 +1,323 @@
+//! What runs on this node, on the word of those who know with the API down: the container runtime, by CRI
+//! v1, and the kubelet, by PodResources v1. Both are gRPC on a Unix socket.
+//!
+//! Whether a pod runs decides whether another may start in its place, so a failed read is an error, which
+//! means "unknown"; there is no empty answer that stands for it. Everything here blocks, and every call has
+//! a deadline.
+//!
+//! Roads not taken: the kubelet's read-only port is off, its HTTPS port wants a certificate of the cluster's
+//! authority and an API server that reviews access; pods' folders below /var/lib/kubelet outlive the pods;
+//! cgroups (`processes.rs`) know a pod's UID but neither its name nor its containers'; crictl is not in the
+//! image.
+
+mod call;
+mod kubelet;
+mod messages;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use call::{Caller, Server};
+use messages::{
+    CONTAINER_RUNNING, CONTAINER_UNKNOWN, ContainerFilter, ListContainersRequest,
+    ListPodSandboxRequest, PodSandbox, SANDBOX_READY, StopContainerRequest, StopPodSandboxRequest,
+};
+
+pub use kubelet::kubelet_pods;
+
+/// Where containerd listens.
+pub const CONTAINERD: &str = "/run/containerd/containerd.sock";
+/// Where the kubelet answers [`kubelet_pods`].
+pub const KUBELET: &str = "/var/lib/kubelet/pod-resources/kubelet.sock";
+
+/// How long a list may take.
+const LIST: Duration = Duration::from_secs(5);
+/// What ending something may take beyond its grace: the kill itself, and taking its network down.
+const END: Duration = Duration::from_secs(30);
+
+const RUNTIME: Server = Server {
+    name: "the container runtime",
+    next_step: "does containerd run? see `journalctl -u containerd`",
+};
+
+/// A pod's sandbox: the pod as the runtime knows it. One pod may have several, of which at most one is
+/// ready: a sandbox that ended stays listed until it is collected.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sandbox {
+    /// The runtime's name for it.
+    pub id: String,
+    /// The pod's namespace.
+    pub namespace: String,
+    /// The pod's name.
+    pub name: String,
+    /// The pod's UID, as the kubelet has it: a static pod's is not its mirror pod's.
+    pub uid: String,
+    /// Whether its namespaces stand. Not the pod's condition Ready.
+    pub ready: bool,
+    /// Its containers, the newest last; those that ended are among them until they are collected.
+    pub containers: Vec<Container>,
+}
+
+/// A container of a sandbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Container {
+    /// The runtime's name for it.
+    pub id: String,
+    /// Its name in the pod.
+    pub name: String,
+    /// Whether its process runs. One that the runtime has lost track of counts: it may run.
+    pub running: bool,
+    /// How many came before it under that name, in this sandbox's pod.
+    pub attempt: u32,
+    /// When it was made, nanoseconds since 1970.
+    pub created_at: i64,
+}
+
+impl Sandbox {
+    /// Whether any of its containers runs.
+    pub fn runs(&self) -> bool {
+        self.containers.iter().any(|container| container.running)
+    }
+}
+
+/// The container runtime.
+#[derive(Debug)]
+pub struct Runtime(Caller);
+
+impl Runtime {
+    /// Connects with the first call, and again with the next one after a failure.
+    pub fn new(socket: &Path) -> Self {
+        Self(Caller::new(&RUNTIME, socket))
+    }
+
+    /// Everything that the runtime has, running or not.
+    ///
+    /// # Errors
+    /// If either list could not be read: what runs is unknown then.
+    pub fn sandboxes(&mut self) -> Result<Vec<Sandbox>> {
+        // In this order: a listed container that has no sandbox afterwards was removed with it, whereas
+        // a sandbox without its containers is only a moment old.
+        let containers = self.0.call(ListContainersRequest { filter: None }, LIST)?;
+        let sandboxes = self.0.call(ListPodSandboxRequest {}, LIST)?;
+        Ok(join(sandboxes.items, containers.containers))
+    }
+
+    /// Ends a sandbox: its containers get SIGTERM, after `grace` SIGKILL, all at the same time; then the
+    /// sandbox itself goes. One that has ended already, or is not there, is fine.
+    ///
+    /// The kubelet, where it wants the pod, starts it again: this is for pods that it has forgotten.
+    ///
+    /// # Errors
+    /// If the runtime refuses or takes too long; the sandbox may run then.
+    pub fn end(&mut self, sandbox: &str, grace: Duration) -> Result<()> {
+        let cannot = || format!("cannot end the sandbox {sandbox}");
+        let filter = Some(ContainerFilter {
+            pod_sandbox_id: sandbox.to_owned(),
+        });
+        let listed = self.0.call(ListContainersRequest { filter }, LIST);
+        let containers = listed.with_context(cannot)?.containers;
+        let orders = orders_to_stop(containers, grace);
+        match self.0.calls(&orders, grace + END) {
+            Err(failure) if !failure.is_not_found() => return Err(failure).with_context(cannot),
+            _ => {}
+        }
+        let pod_sandbox_id = sandbox.to_owned();
+        match self.0.call(StopPodSandboxRequest { pod_sandbox_id }, END) {
+            Err(failure) if !failure.is_not_found() => Err(failure).with_context(cannot),
+            _ => Ok(()),
+        }
+    }
+}
+
+fn may_run(state: i32) -> bool {
+    matches!(state, CONTAINER_RUNNING | CONTAINER_UNKNOWN)
+}
+
+fn orders_to_stop(
+    containers: Vec<messages::Container>,
+    grace: Duration,
+) -> Vec<StopContainerRequest> {
+    let seconds = grace.as_millis().div_ceil(1000);
+    let timeout = i64::try_from(seconds).unwrap_or(i64::MAX);
+    let running = containers.into_iter().filter(|one| may_run(one.state));
+    running
+        .map(|container| StopContainerRequest {
+            container_id: container.id,
+            timeout,
+        })
+        .collect()
+}
+
+/// Gives every sandbox its containers.
+fn join(sandboxes: Vec<PodSandbox>, containers: Vec<messages::Container>) -> Vec<Sandbox> {
+    let mut of: BTreeMap<String, Vec<Container>> = BTreeMap::new();
+    for container in containers {
+        let metadata = container.metadata.unwrap_or_default();
+        of.entry(container.pod_sandbox_id)
+            .or_default()
+            .push(Container {
+                id: container.id,
+                name: metadata.name,
+                running: may_run(container.state),
+                attempt: metadata.attempt,
+                created_at: container.created_at,
+            });
+    }
+    let joined = sandboxes.into_iter().map(|sandbox| {
+        let metadata = sandbox.metadata.unwrap_or_default();
+        let mut containers = of.remove(&sandbox.id).unwrap_or_default();
+        containers.sort_by_key(|container| container.created_at);
+        Sandbox {
+            id: sandbox.id,
+            namespace: metadata.namespace,
+            name: metadata.name,
+            uid: metadata.uid,
+            ready: sandbox.state == SANDBOX_READY,
+            containers,
+        }
+    });
+    joined.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::net::UnixListener;
+    use std::thread;
+
+    use prost::Message;
+
+    use super::*;
+    use messages::{ListContainersResponse, ListPodResourcesResponse, ListPodSandboxResponse};
+
+    /// As containerd sends it: a sandbox with its state left out, which is READY, with labels (5) and a
+    /// runtime handler (7) that nobody here reads; then one with state 1 and nothing else.
+    const SANDBOXES: &[u8] = b"\
+        \x0a\x32\
+          \x0a\x02s1\
+          \x12\x1c\x0a\x06etcd-a\x12\x03u-1\x1a\x0bkube-system\x20\x02\
+          \x20\x95\x9a\xef\x3a\
+          \x2a\x06\x0a\x01k\x12\x01v\
+          \x3a\x01r\
+        \x0a\x06\x0a\x02s2\x18\x01";
+    /// One that runs, one that has ended (2), one whose state is unknown (3), one only made, and one whose
+    /// sandbox was removed meanwhile.
+    const CONTAINERS: &[u8] = b"\
+        \x0a\x16\x0a\x02c2\x12\x02s1\x1a\x08\x0a\x04etcd\x10\x01\x30\x01\x38\x07\
+        \x0a\x14\x0a\x02c1\x12\x02s1\x1a\x06\x0a\x04etcd\x30\x02\x38\x05\
+        \x0a\x0a\x0a\x02c3\x12\x02s2\x30\x03\
+        \x0a\x08\x0a\x02c4\x12\x02s2\
+        \x0a\x0a\x0a\x02c5\x12\x02s9\x30\x01";
+
+    fn container(id: &str, name: &str, running: bool, attempt: u32, created_at: i64) -> Container {
+        Container {
+            id: id.into(),
+            name: name.into(),
+            running,
+            attempt,
+            created_at,
+        }
+    }
+
+    #[test]
+    fn decodes_and_joins_what_the_runtime_lists() {
+        let sandboxes = ListPodSandboxResponse::decode(SANDBOXES).unwrap().items;
+        assert_eq!(sandboxes[0].created_at, 123_456_789);
+        let containers = ListContainersResponse::decode(CONTAINERS).unwrap();
+        let joined = join(sandboxes, containers.containers);
+        let first = Sandbox {
+            id: "s1".into(),
+            namespace: "kube-system".into(),
+            name: "etcd-a".into(),
+            uid: "u-1".into(),
+            ready: true,
+            containers: vec![
+                container("c1", "etcd", false, 0, 5),
+                container("c2", "etcd", true, 1, 7),
+            ],
+        };
+        let second = Sandbox {
+            id: "s2".into(),
+            namespace: String::new(),
+            name: String::new(),
+            uid: String::new(),
+            ready: false,
+            containers: vec![
+                container("c3", "", true, 0, 0),
+                container("c4", "", false, 0, 0),
+            ],
+        };
+        assert_eq!(joined, [first, second]);
+        assert!(joined[0].runs());
+    }
+
+    #[test]
+    fn stops_what_may_run_with_its_grace_in_whole_seconds() {
+        let listed = ListContainersResponse::decode(CONTAINERS).unwrap();
+        let of_s2 = listed.containers.into_iter().skip(1).take(3).collect();
+        let orders = orders_to_stop(of_s2, Duration::from_millis(1500));
+        assert_eq!(orders.len(), 1);
+        assert_eq!(orders[0].encode_to_vec(), b"\x0a\x02c3\x10\x02");
+        let all = ContainerFilter {
+            pod_sandbox_id: "s1".into(),
+        };
+        assert_eq!(all.encode_to_vec(), b"\x1a\x02s1");
+    }
+
+    #[test]
+    fn decodes_the_pods_that_the_kubelet_knows() {
+        let bytes = b"\x0a\x17\x0a\x03dns\x12\x0bkube-system\x1a\x03\x0a\x01c";
+        let known = ListPodResourcesResponse::decode(&bytes[..]).unwrap();
+        assert_eq!(known.pod_resources[0].name, "dns");
+        assert_eq!(known.pod_resources[0].namespace, "kube-system");
+    }
+
+    #[test]
+    fn nobody_there_is_an_error_that_says_where() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("none.sock");
+        let error = Runtime::new(&socket).sandboxes().unwrap_err().to_string();
+        let expected = format!(
+            "cannot connect to the container runtime at {}: No such file or directory (os error 2); does \
+             containerd run? see `journalctl -u containerd`",
+            socket.display()
+        );
+        assert_eq!(error, expected);
+        let error = kubelet_pods(&socket).unwrap_err().to_string();
+        assert!(
+            error.starts_with("cannot connect to the kubelet at "),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_server_that_is_silent_or_goes_away_has_not_answered() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("some.sock");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let server = thread::spawn(move || {
+            let (silent, _) = listener.accept().unwrap();
+            let (mut leaving, _) = listener.accept().unwrap();
+            // The client's first words are there; what comes after them meets nobody.
+            leaving.read_exact(&mut [0; 24]).unwrap();
+            drop(leaving);
+            drop(silent);
+        });
+        let mut caller = Caller::new(&RUNTIME, &socket);
+        let mut list = |limit| {
+            let answer = caller.call(ListPodSandboxRequest {}, limit);
+            answer.unwrap_err().to_string()
+        };
+        let late = list(Duration::from_millis(200));
+        assert!(
+            late.contains("did not answer ListPodSandbox within 0.2 s; does"),
+            "{late}"
+        );
+        let lost = list(LIST);
+        assert!(lost.contains("broke off ListPodSandbox: "), "{lost}");
+        server.join().unwrap();
+    }
+}
