@@ -6,9 +6,20 @@
 //! ([`cluster`]) does what needs the API. The road not taken is the original's: one program in a DaemonSet and in a
 //! static twin of its pod, which lost every checkpoint when its own DaemonSet was rolled.
 
+mod asked;
 pub mod cluster;
 pub mod copy;
-pub mod decide;
+mod decide;
+mod form;
+pub mod keeper;
+mod memory;
+mod observe;
+mod pods;
+mod releases;
+mod shelf;
+mod since;
+mod take;
+mod wanted;
 pub mod workload;
 
 pub use workload::Workload;

@@ -96,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    fn pod(owner: Value, labels: Value) -> Value {
+    fn pod(owner: &Value, labels: &Value) -> Value {
         json!({ "metadata": {
             "namespace": "kube-system", "name": "a-1", "labels": labels, "ownerReferences": owner,
             "annotations": { PARENT: "true" },
@@ -119,7 +119,7 @@ mod tests {
             (owner("ReplicaSet", "a-b"), hash, "ReplicaSet", "a-b"),
             (json!([]), json!({}), "Pod", "a-1"),
         ] {
-            let found = workload_of(&pod(owner, labels));
+            let found = workload_of(&pod(&owner, &labels));
             assert_eq!((&*found.kind, &*found.name), (kind, name));
         }
     }
@@ -128,7 +128,7 @@ mod tests {
     fn whose_checkpoint_is_taken() {
         let namespaces = ["kube-system".to_owned()];
         let with = |pointer: &str, value: Value| {
-            let mut pod = pod(json!([]), json!({}));
+            let mut pod = pod(&json!([]), &json!({}));
             let (parent, key) = pointer.rsplit_once('|').unwrap();
             pod.pointer_mut(parent).unwrap()[key] = value;
             pod

@@ -1,21 +1,29 @@
 //! `slipway checkpoint`: from its options to its room.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::Words;
-use super::run::output;
+use super::run::{asset_dir, below_root, output, root};
 use crate::checkpoint::cluster::{self, Lists, Options, Policy};
+use crate::checkpoint::keeper;
 use crate::exit::{Exit, WithExit, fail};
+use crate::metadata;
 use crate::report::Reporter;
 
 /// Where pods of the control plane have their kubeconfig.
 const KUBECONFIG: &str = "/etc/kubernetes/kubeconfig-in-cluster/kubeconfig";
-/// Where the probe asks.
+/// Where the probe asks, and where the pod asks the node.
 const HEALTH: &str = "127.0.0.1:10260";
+const NODE_HEALTH: &str = "127.0.0.1:10261";
+/// Where containerd listens.
+const RUNTIME: &str = "/run/containerd/containerd.sock";
 
 /// Works in one of its two places until it is told to end.
 pub fn run(words: &Words) -> Result<()> {
     match words.arguments()?.as_slice() {
+        ["node"] => on_node(words),
         ["cluster"] => in_cluster(words),
         other => Err(fail(
             Exit::Usage,
@@ -25,6 +33,31 @@ pub fn run(words: &Words) -> Result<()> {
             ),
         )),
     }
+}
+
+fn on_node(words: &Words) -> Result<()> {
+    let kept = below_root(words, metadata::KEPT);
+    let machine = metadata::document(&kept)?.machine;
+    let options = keeper::Options {
+        root: root(words),
+        asset_dir: asset_dir(words),
+        node: machine.node.name.clone(),
+        loopback: (Ipv4Addr::LOCALHOST, machine.api.port).into(),
+        address: (machine.node.address, machine.api.port).into(),
+        namespaces: machine.checkpoints.namespaces,
+        grace: machine.checkpoints.grace_period,
+        runtime: words.path("runtime").unwrap_or_else(|| RUNTIME.into()),
+        health: health(words, NODE_HEALTH).exit(Exit::Usage)?,
+    };
+    let mut reporter = Reporter::new("checkpoint", output(words)?, None);
+    keeper::run(&options, &mut reporter)
+}
+
+fn health(words: &Words, default: &str) -> Result<SocketAddr> {
+    let health = words.text("health-address")?.unwrap_or(default);
+    health
+        .parse()
+        .map_err(|_| anyhow!("--health-address is ADDRESS:PORT, not {health:?}"))
 }
 
 fn in_cluster(words: &Words) -> Result<()> {
@@ -38,7 +71,6 @@ fn options(words: &Words) -> Result<Options> {
         let value = words.text(name)?;
         value.with_context(|| format!("checkpoint needs --{name}; see slipway checkpoint --help"))
     };
-    let health = words.text("health-address")?.unwrap_or(HEALTH);
     Ok(Options {
         kubeconfig: words
             .path("kubeconfig")
@@ -50,9 +82,7 @@ fn options(words: &Words) -> Result<Options> {
             reserved_names: required("forbidden-names")?,
             reserved_addresses: required("forbidden-addresses")?,
         })?,
-        health: health
-            .parse()
-            .map_err(|_| anyhow!("--health-address is ADDRESS:PORT, not {health:?}"))?,
+        health: health(words, HEALTH)?,
     })
 }
 

@@ -268,9 +268,9 @@ pub const COMMANDS: &[Command] = &[
         name: "checkpoint",
         argument: "node | cluster",
         summary: "keep checkpoints on this node, or approve certificates (a pod)",
-        details: "cluster runs as DaemonSet kube-system/pod-checkpointer until it is told to end: \
-                  requests of kubelets for serving certificates, and of token holders to join, are approved if they \
-                  fit, and else denied with the reason. The options are its own.",
+        details: "node runs as slipway-checkpoint.service: it copies this node's annotated pods, and lets the kubelet start a copy \
+                  when nobody else brings the control plane back. cluster runs as DaemonSet kube-system/pod-checkpointer: requests of kubelets for serving certificates, and of token holders to join, are approved if they \
+                  fit, and else denied with the reason.",
         options: &[
             Flag {
                 name: "kubeconfig",
@@ -305,8 +305,15 @@ pub const COMMANDS: &[Command] = &[
             Flag {
                 name: "health-address",
                 value: "ADDRESS",
-                help: "where GET /readyz is answered; default 127.0.0.1:10260",
+                help: "where GET /readyz is answered; default 127.0.0.1:10260, on a node 10261",
             },
+            Flag {
+                name: "runtime",
+                value: "SOCKET",
+                help: "a node's container runtime; default /run/containerd/containerd.sock",
+            },
+            ASSET_DIR,
+            ROOT,
             OUTPUT,
         ],
     },

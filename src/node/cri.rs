@@ -55,6 +55,8 @@ pub struct Sandbox {
     pub name: String,
     /// The pod's UID, as the kubelet has it: a static pod's is not its mirror pod's.
     pub uid: String,
+    /// The pod's annotations, as the kubelet passed them on.
+    pub annotations: BTreeMap<String, String>,
     /// Whether its namespaces stand. Not the pod's condition Ready.
     pub ready: bool,
     /// Its containers, the newest last; those that ended are among them until they are collected.
@@ -175,6 +177,7 @@ fn join(sandboxes: Vec<PodSandbox>, containers: Vec<messages::Container>) -> Vec
             namespace: metadata.namespace,
             name: metadata.name,
             uid: metadata.uid,
+            annotations: sandbox.annotations,
             ready: sandbox.state == SANDBOX_READY,
             containers,
         }
@@ -229,6 +232,7 @@ mod tests {
         let containers = ListContainersResponse::decode(CONTAINERS).unwrap();
         let joined = join(sandboxes, containers.containers);
         let first = Sandbox {
+            annotations: BTreeMap::new(),
             id: "s1".into(),
             namespace: "kube-system".into(),
             name: "etcd-a".into(),
@@ -240,6 +244,7 @@ mod tests {
             ],
         };
         let second = Sandbox {
+            annotations: BTreeMap::new(),
             id: "s2".into(),
             namespace: String::new(),
             name: String::new(),

@@ -11,6 +11,7 @@ pub mod podlog;
 pub mod processes;
 pub mod resolver;
 pub mod secrets;
+pub mod selinux;
 pub mod signals;
 pub mod static_pods;
 pub mod tree;

@@ -56,17 +56,16 @@ pub fn is_live(lease: &Value, since: i64, now: i64) -> bool {
 /// Releases the Lease `name` if `noted` still holds it. Another or no holder is success; so is a write
 /// that lost a race, because whoever won it is alive.
 pub fn release(client: &Client, name: &str, noted: &str) -> Result<(), Error> {
-    let Some(lease) = client.find(&path(name))? else {
+    let Some(mut lease) = client.find(&path(name))? else {
         return Ok(());
     };
     if holder(&lease) != noted {
         return Ok(());
     }
-    let patch = json!({
-        "metadata": { "resourceVersion": lease["metadata"]["resourceVersion"] },
-        "spec": { "holderIdentity": "", "leaseDurationSeconds": 1 },
-    });
-    match client.merge_patch(&path(name), &patch) {
+    lease["spec"]["holderIdentity"] = json!("");
+    lease["spec"]["leaseDurationSeconds"] = json!(1);
+    // With the resourceVersion that was read.
+    match client.replace(&path(name), &lease) {
         Err(error) if !error.is_conflict() => Err(error),
         _ => Ok(()),
     }

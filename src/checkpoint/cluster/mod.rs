@@ -8,7 +8,7 @@
 //! second to act meets a conflict.
 
 mod approve;
-mod health;
+pub(super) mod health;
 mod policy;
 mod watch;
 

@@ -7,6 +7,8 @@
 //! would bring hundreds of messages for these few. Enumerations are plain numbers: that is how they travel,
 //! and a value that nobody knew when this was written stays one.
 
+use std::collections::BTreeMap;
+
 use prost::Message;
 
 use super::call::Call;
@@ -60,6 +62,8 @@ pub struct PodSandbox {
     /// Nanoseconds since 1970.
     #[prost(int64, tag = "4")]
     pub created_at: i64,
+    #[prost(btree_map = "string, string", tag = "6")]
+    pub annotations: BTreeMap<String, String>,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -1,0 +1,192 @@
+//! What the unit asks for itself, beside the watch: doors, Leases, workloads, the kubelet.
+//!
+//! It asks as the checkpointer's own user, whom its certificate in the asset directory names; the kubelet's user may not ask about
+//! workloads and Leases. Where that certificate is missing (a hand-made asset directory), all of this is unknown.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::decide::{Door, Lease, Wanted};
+use super::keeper::Options;
+use super::pods::{KUBECONFIG, Source};
+use super::since::Since;
+use super::take::account;
+use super::wanted;
+use super::workload::{Workload, workload_of};
+use crate::kube::{self, Client, kubeconfig};
+use crate::node::{cri, files};
+use crate::start::{is_serving, lease};
+
+/// The checkpointer's ServiceAccount.
+const ACCOUNT: (&str, &str) = ("kube-system", "pod-checkpointer");
+/// Where the kubelet tells which pods it knows.
+const KUBELET: &str = "/var/lib/kubelet/pod-resources/kubelet.sock";
+/// A door that does not answer in this time is shut.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The API server's answers are waited for a little longer.
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Whom to ask, and what the answers were before.
+pub struct Asked {
+    root: PathBuf,
+    accounts: PathBuf,
+    address: SocketAddr,
+    source: Source,
+    door: Since<Option<bool>>,
+    wanted: BTreeMap<Workload, Since<bool>>,
+    dead: BTreeMap<String, Since<bool>>,
+}
+
+impl Asked {
+    /// On a node that was asked nothing yet.
+    pub fn new(options: &Options, source: Source) -> Self {
+        Self {
+            root: options.root.clone(),
+            accounts: options.asset_dir.join("tls/checkpoint"),
+            address: options.address,
+            source,
+            door: Since::new(None),
+            wanted: BTreeMap::new(),
+            dead: BTreeMap::new(),
+        }
+    }
+
+    /// The API through loopback as the checkpointer's user.
+    pub fn account(&self) -> Option<Client> {
+        let client = || -> Result<Option<Client>> {
+            let mut config = kubeconfig::load(&files::below(&self.root, KUBECONFIG))?;
+            let (namespace, name) = ACCOUNT;
+            let Some(account) = account(&self.accounts, namespace, name)? else {
+                return Ok(None);
+            };
+            config.certificate = Some((account.certificate, account.key));
+            let options = kube::Options {
+                timeout: TIMEOUT,
+                ..kube::Options::default()
+            };
+            Ok(Some(Client::new(&config, options)?))
+        };
+        client().unwrap_or_else(|error| {
+            log::debug!("no client for the checkpointer's user: {error:#}");
+            None
+        })
+    }
+
+    /// Whether an API server is ready at the node's address.
+    pub fn address(&mut self, ask: bool) -> Door {
+        let answers = ask.then(|| self.knock().is_ok());
+        self.door.set(answers);
+        match self.door.get() {
+            (None, _) => Door::Unknown,
+            (Some(true), long) => Door::Answers(long),
+            (Some(false), long) => Door::Silent(long),
+        }
+    }
+
+    fn knock(&self) -> Result<(), String> {
+        let config = kubeconfig::load(&files::below(&self.root, KUBECONFIG));
+        let config = config.map_err(|error| format!("{error:#}"))?;
+        let options = kube::Options {
+            connect_to: Some(self.address),
+            timeout: PATIENCE,
+            ..kube::Options::probe()
+        };
+        is_serving(&Client::new(&config, options).map_err(|error| error.to_string())?)
+    }
+
+    /// Whether the cluster wants a pod here of a workload, of which there is one (`is_here`) or not.
+    pub fn wanted(
+        &mut self,
+        client: Option<&Client>,
+        workload: &Workload,
+        is_here: bool,
+    ) -> Wanted {
+        let wants = match (is_here, client) {
+            (true, Some(_)) => Some(true),
+            (false, Some(client)) => self.is_wanted(client, workload).unwrap_or_else(|error| {
+                log::debug!("whether {workload} is wanted here: {error:#}");
+                None
+            }),
+            (_, None) => None,
+        };
+        let Some(wants) = wants else {
+            // An answer that is missing is none that counts.
+            self.wanted.remove(workload);
+            return Wanted::Unknown;
+        };
+        let known = self
+            .wanted
+            .entry(workload.clone())
+            .or_insert_with(|| Since::new(wants));
+        known.set(wants);
+        match known.get() {
+            (true, _) => Wanted::Yes,
+            (false, long) => Wanted::No(long),
+        }
+    }
+
+    fn is_wanted(&self, client: &Client, workload: &Workload) -> Result<Option<bool>> {
+        // The watch says that no pod is here; what takes a checkpoint away is the API server's word, not its cache's.
+        let kubelet = super::pods::client(&files::below(&self.root, KUBECONFIG))?;
+        let pods = self.source.list(&kubelet)?.items;
+        let is_one = |pod: &Value| {
+            super::workload::is_parent(pod, &self.source.namespaces)
+                && workload_of(pod) == *workload
+        };
+        if pods.iter().any(is_one) {
+            return Ok(Some(true));
+        }
+        let Some(path) = wanted::path(workload) else {
+            return Ok(Some(false));
+        };
+        let owner = client.find(&path)?;
+        let node = client.find(&format!("/api/v1/nodes/{}", self.source.node))?;
+        Ok(Some(wanted::is_wanted(
+            workload,
+            owner.as_ref(),
+            node.as_ref(),
+        )))
+    }
+
+    /// Whether somebody holds a Lease, in this life of the machine (since `booted`) and at `now`; and the Lease, if there is one.
+    pub fn lease(&mut self, client: &Client, name: &str, booted: i64, now: i64) -> (Lease, Value) {
+        let found = match client.find(&lease::path(name)) {
+            Ok(found) => found.unwrap_or(Value::Null),
+            Err(error) => {
+                log::debug!("the Lease {name}: {error}");
+                self.dead.remove(name);
+                return (Lease::Unknown, Value::Null);
+            }
+        };
+        let is_dead = !lease::is_live(&found, booted, now);
+        let known = self
+            .dead
+            .entry(name.to_owned())
+            .or_insert_with(|| Since::new(is_dead));
+        known.set(is_dead);
+        let judged = match known.get() {
+            (true, long) => Lease::Dead(long),
+            (false, _) => Lease::Live,
+        };
+        (judged, found)
+    }
+
+    /// Whether this kubelet knows one of these pods, which only the API can have told it of.
+    pub fn informed<'a>(
+        &self,
+        mut pods: impl Iterator<Item = &'a (String, String)>,
+    ) -> Option<bool> {
+        match cri::kubelet_pods(Path::new(&files::below(&self.root, KUBELET))) {
+            Ok(known) => Some(pods.any(|pod| known.contains(pod))),
+            Err(error) => {
+                log::debug!("the kubelet: {error:#}");
+                None
+            }
+        }
+    }
+}

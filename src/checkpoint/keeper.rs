@@ -1,0 +1,213 @@
+//! The node's part: `slipway checkpoint node`, slipway-checkpoint.service.
+//!
+//! A loop of three steps: look ([`super::observe`]), decide ([`super::decide`]), act. It looks when the watch tells of a
+//! change, every second while anything is out of order, and else seldom. It runs as root on the host beside the
+//! kubelet, not in a pod: what must bring pods back cannot be one of them.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+
+use super::cluster::health::Health;
+use super::decide::{Action, Form, decide};
+use super::observe::{Eyes, View};
+use super::pods::{News, Source};
+use super::releases::Releases;
+use super::shelf::Shelf;
+use super::take::Taker;
+use super::workload::Workload;
+use crate::exit::{Exit, fail};
+use crate::node::lock::{self, Attempt};
+use crate::node::{files, notify, signals};
+use crate::report::Reporter;
+
+/// What the node's part needs to know.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// The prefix of every path; `/` on a machine.
+    pub root: PathBuf,
+    /// The asset directory, whose `tls/checkpoint/` has the certificates of accounts.
+    pub asset_dir: PathBuf,
+    /// The node's name in the API.
+    pub node: String,
+    /// Where the API server listens that only this node reaches.
+    pub loopback: SocketAddr,
+    /// The node's address and the API server's port.
+    pub address: SocketAddr,
+    /// Where parents are looked for.
+    pub namespaces: Vec<String>,
+    /// How long the API must say that a workload is gone before its checkpoint goes.
+    pub grace: Duration,
+    /// The container runtime's socket.
+    pub runtime: PathBuf,
+    /// Where GET /readyz is answered.
+    pub health: SocketAddr,
+}
+
+/// Of which there may be one on a node.
+const LOCK: &str = "/run/slipway/checkpoint";
+/// Between two looks while anything is out of order, and else.
+const RESTLESS: Duration = Duration::from_secs(1);
+const RESTFUL: Duration = Duration::from_secs(60);
+/// A burst of changes is one change.
+const BURST: Duration = Duration::from_millis(100);
+
+/// Keeps checkpoints until it is told to end.
+pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
+    signals::end_when_told()?;
+    let _alone = alone(options)?;
+    let door = TcpListener::bind(options.health).with_context(|| {
+        let address = options.health;
+        format!("cannot serve /readyz at {address}; name another with --health-address")
+    })?;
+    let health = Health::serve(door, "it has not looked yet");
+    reporter.title(&format!(
+        "slipway {} · keeps checkpoints of {} on {}",
+        env!("CARGO_PKG_VERSION"),
+        options.namespaces.join(", "),
+        options.node
+    ));
+    reporter.stage("checkpoint");
+    let source = Source {
+        kubeconfig: files::below(&options.root, "/etc/kubernetes/kubeconfig"),
+        node: options.node.clone(),
+        namespaces: options.namespaces.clone(),
+    };
+    let news = source.clone().follow();
+    let mut keeper = Keeper {
+        shelf: Shelf::new(&options.root),
+        eyes: Eyes::new(options, source)?,
+        taker: Taker::new(options),
+        releases: Releases::default(),
+        reporter,
+    };
+    loop {
+        let trouble = match keeper.turn() {
+            Ok(trouble) => trouble,
+            Err(error) => format!("{error:#}"),
+        };
+        if health.set(&trouble) {
+            let text = if trouble.is_empty() {
+                "all checkpoints are kept"
+            } else {
+                &trouble
+            };
+            keeper.reporter.line(text);
+        }
+        notify::ready();
+        keeper.wait(&news)?;
+    }
+}
+
+/// Two at work on the same folders would undo each other's.
+fn alone(options: &Options) -> Result<Option<lock::Lock>> {
+    let place = files::below(&options.root, LOCK);
+    match lock::attempt(&place, "slipway checkpoint node")? {
+        Attempt::Ours(lock) => Ok(lock),
+        Attempt::Theirs(who) => {
+            let error = anyhow!("{who} keeps the checkpoints of this node; stop it first");
+            Err(fail(Exit::Refused, error))
+        }
+    }
+}
+
+struct Keeper<'a> {
+    shelf: Shelf,
+    eyes: Eyes,
+    taker: Taker,
+    releases: Releases,
+    reporter: &'a mut Reporter,
+}
+
+impl Keeper<'_> {
+    /// One look and what follows from it. Returns what is wrong, for the door.
+    fn turn(&mut self) -> Result<String> {
+        let view = self.eyes.look(&self.shelf)?;
+        let mut trouble = Vec::new();
+        for (workload, parent) in self.eyes.parents() {
+            match self.taker.take(&workload, &parent, &self.shelf) {
+                Ok(said) => self.say(&said),
+                Err(error) => trouble.push(format!("no checkpoint of {workload}: {error:#}")),
+            }
+        }
+        let mended = self.taker.mend(&self.shelf)?;
+        self.say(&mended);
+        for (workload, seen) in &view.workloads {
+            if let Some((action, why)) = decide(&view.node, seen) {
+                self.reporter.line(format!("{action}: {workload}\n{why}"));
+                self.act(&view, workload, action)
+                    .with_context(|| format!("cannot {action} the checkpoint of {workload}"))?;
+            }
+        }
+        if let Some(client) = self.eyes.account() {
+            let released = self.releases.settle(&client, &view)?;
+            self.say(&released);
+        }
+        trouble.extend(view.trouble().iter().cloned());
+        Ok(trouble.join("\n"))
+    }
+
+    /// What was changed here is looked at again soon.
+    fn say(&mut self, lines: &[String]) {
+        for line in lines {
+            self.reporter.line(line);
+            self.eyes.stir();
+        }
+    }
+
+    fn act(&mut self, view: &View, workload: &Workload, action: Action) -> Result<()> {
+        match action {
+            Action::Activate(form) => {
+                let kept = view.kept(workload).context("it is not kept")?;
+                self.shelf.activate(kept, form == Form::Closed)
+            }
+            Action::Deactivate => {
+                if let Some(client) = self.eyes.account() {
+                    self.releases.note(&client, view, workload);
+                }
+                view.active(workload)
+                    .try_for_each(|active| self.shelf.deactivate(active))
+            }
+            Action::End => self.eyes.end(workload),
+            Action::Remove => {
+                let kept = view.kept(workload).context("it is not kept")?;
+                self.shelf.remove(kept)?;
+                self.taker.forget(workload);
+                self.tidy()
+            }
+        }
+    }
+
+    fn tidy(&self) -> Result<()> {
+        let (kept, active) = (self.shelf.kept()?, self.shelf.active()?);
+        let all: Vec<_> = kept.iter().chain(&active).collect();
+        self.shelf.tidy(&all).map(drop)
+    }
+
+    /// Until something changes or it is time to look again.
+    fn wait(&mut self, news: &Receiver<News>) -> Result<()> {
+        let pause = match self.eyes.is_restless() {
+            true => RESTLESS,
+            false => RESTFUL,
+        };
+        let mut until = Instant::now() + pause;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match news.recv_timeout(left) {
+                Ok(told) => {
+                    if self.eyes.hear(told) {
+                        until = until.min(Instant::now() + BURST);
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(()),
+                Err(RecvTimeoutError::Disconnected) => {
+                    let error = anyhow!("the watch of pods ended; the service manager starts anew");
+                    return Err(error);
+                }
+            }
+        }
+    }
+}

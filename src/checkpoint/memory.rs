@@ -1,0 +1,99 @@
+//! What the container runtime says of a workload, and since when it says so.
+
+use std::time::Duration;
+
+use super::decide::Runs;
+use super::since::Since;
+use super::workload::{CHECKPOINT_OF, WORKLOAD, Workload};
+use crate::node::cri::Sandbox;
+
+/// What is remembered of a workload between two looks.
+#[derive(Debug)]
+pub struct Memory {
+    ever_ran: bool,
+    runs: Since<Option<bool>>,
+    left: Since<bool>,
+}
+
+impl Memory {
+    /// Of a workload that is looked at for the first time.
+    pub fn new() -> Self {
+        Self {
+            ever_ran: false,
+            runs: Since::new(None),
+            left: Since::new(false),
+        }
+    }
+
+    /// What the runtime answered; `None` if it did not.
+    pub fn hear(&mut self, workload: &Workload, sandboxes: Option<&[Sandbox]>) {
+        let Some(sandboxes) = sandboxes else {
+            self.runs.set(None);
+            return;
+        };
+        let runs = |sandbox: &Sandbox| is_own(sandbox, workload) && has_process(sandbox);
+        let left = |sandbox: &Sandbox| is_left_of(sandbox, workload);
+        self.hear_that(sandboxes.iter().any(runs));
+        self.left.set(sandboxes.iter().any(left));
+    }
+
+    /// It runs or it does not, whoever said so.
+    pub fn hear_that(&mut self, runs: bool) {
+        self.ever_ran |= runs;
+        self.runs.set(Some(runs));
+    }
+
+    /// Its own containers.
+    pub fn runs(&self) -> Runs {
+        match (self.runs.get(), self.ever_ran) {
+            ((None, _), _) => Runs::Unknown,
+            ((Some(true), long), _) => Runs::Running(long),
+            ((Some(false), long), false) => Runs::Never(long),
+            ((Some(false), long), true) => Runs::Stopped(long),
+        }
+    }
+
+    /// For how long something of a checkpoint of it has been there.
+    pub fn left(&self) -> Option<Duration> {
+        let (left, long) = self.left.get();
+        left.then_some(long)
+    }
+
+    /// The clock for what is left begins when its manifest goes.
+    pub fn in_place(&mut self) {
+        self.left.set(false);
+    }
+}
+
+/// Whether something of a workload's checkpoint is still there.
+pub fn is_left_of(sandbox: &Sandbox, workload: &Workload) -> bool {
+    let of = format!("{}/{}", workload.kind, workload.name);
+    sandbox.namespace == workload.namespace
+        && sandbox.annotations.contains_key(CHECKPOINT_OF)
+        && sandbox.annotations.get(WORKLOAD) == Some(&of)
+        && (sandbox.ready || has_process(sandbox))
+}
+
+/// Whether a sandbox is that of the workload's own pod. Its name tells: of a DaemonSet's pod it is the DaemonSet's and one part more,
+/// of a Deployment's two.
+fn is_own(sandbox: &Sandbox, workload: &Workload) -> bool {
+    if sandbox.namespace != workload.namespace || sandbox.annotations.contains_key(CHECKPOINT_OF) {
+        return false;
+    }
+    let rest = sandbox.name.strip_prefix(&*workload.name);
+    let parts = rest.map(|rest| match rest.strip_prefix('-') {
+        Some(rest) => rest.split('-').filter(|part| !part.is_empty()).count(),
+        None => rest.len() * 100,
+    });
+    let expected = match &*workload.kind {
+        "Pod" => 0,
+        "Deployment" => 2,
+        _ => 1,
+    };
+    parts == Some(expected)
+}
+
+/// A sandbox whose containers crash is up and does nothing.
+fn has_process(sandbox: &Sandbox) -> bool {
+    sandbox.containers.iter().any(|container| container.running)
+}

@@ -1,0 +1,88 @@
+//! Leases whose holders are known to be dead, released so that nobody waits for them to expire.
+//!
+//! Two such are known: a process of this host that renewed the Lease last before the machine started, and
+//! a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]).
+
+use anyhow::Result;
+use serde_json::Value;
+
+use super::observe::View;
+use super::workload::Workload;
+use crate::kube::Client;
+use crate::start::lease;
+use crate::start::ready::seconds;
+
+/// What is to be released once its holder is gone.
+#[derive(Debug, Default)]
+pub struct Releases(Vec<(Workload, String)>);
+
+impl Releases {
+    /// Notes who holds the Lease of a workload whose checkpoint is being ended, if that is the checkpoint: a process of
+    /// this host that acquired the Lease before any of the workload's own began here.
+    pub fn note(&mut self, client: &Client, view: &View, workload: &Workload) {
+        let Some(name) = view.leases.get(workload) else {
+            return;
+        };
+        let since = view.started.get(workload).copied();
+        match lease::former_holder(client, &name.name, since) {
+            Ok(Some(holder)) if is_of(&holder, &view.host) => {
+                self.0.push((workload.clone(), holder));
+            }
+            Ok(_) => {}
+            // It expires by itself.
+            Err(error) => log::debug!("cannot read the Lease {}: {error}", name.name),
+        }
+    }
+
+    /// Releases what may be released now. Says what it did; what failed is tried again.
+    pub fn settle(&mut self, client: &Client, view: &View) -> Result<Vec<String>> {
+        let mut said = Vec::new();
+        for (workload, found) in &view.leases {
+            let noted = self.0.iter().find(|(one, _)| one == workload);
+            let ended = noted.filter(|_| !view.has_checkpoint(workload));
+            let before = dead_since_boot(&found.object, &view.host, view.booted);
+            let Some(holder) = ended.map(|(_, holder)| &**holder).or(before) else {
+                continue;
+            };
+            lease::release(client, &found.name, holder)?;
+            said.push(format!("released: Lease {}\n{holder} is gone", found.name));
+            self.0.retain(|(one, _)| one != workload);
+        }
+        Ok(said)
+    }
+}
+
+/// The holder, if it is a process of this host from before the machine started, at `booted` (seconds since the epoch).
+fn dead_since_boot<'a>(lease: &'a Value, host: &str, booted: i64) -> Option<&'a str> {
+    let holder = lease::holder(lease);
+    let renewed = seconds(&lease["spec"]["renewTime"])?;
+    (is_of(holder, host) && renewed < booted).then_some(holder)
+}
+
+/// Leaders call themselves by their host and a random suffix.
+fn is_of(holder: &str, host: &str) -> bool {
+    holder
+        .rsplit_once('_')
+        .is_some_and(|(name, _)| name == host)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_this_hosts_holders_from_before_the_boot_are_dead_for_certain() {
+        let lease = |holder: &str| json!({ "spec": { "holderIdentity": holder, "renewTime": "2026-11-23T06:00:00.123456Z" } });
+        let at = seconds(&json!("2026-11-23T06:00:00Z")).unwrap();
+        let find = |holder: &str, booted| {
+            dead_since_boot(&lease(holder), "node-a", booted).map(str::to_owned)
+        };
+        assert_eq!(find("node-a_1f", at + 1).as_deref(), Some("node-a_1f"));
+        assert_eq!(find("node-a_1f", at), None, "renewed after the start");
+        assert_eq!(find("node-b_1f", at + 1), None, "another host");
+        assert_eq!(find("", at + 1), None, "released already");
+        assert_eq!(dead_since_boot(&json!({}), "node-a", at), None);
+    }
+}
