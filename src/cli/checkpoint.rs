@@ -1,5 +1,7 @@
 //! `slipway checkpoint`: from its options to its room.
 
+use std::net::SocketAddr;
+
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::Words;
@@ -39,6 +41,7 @@ fn options(words: &Words) -> Result<Options> {
         value.with_context(|| format!("checkpoint needs --{name}; see slipway checkpoint --help"))
     };
     let health = words.text("health-address")?.unwrap_or(HEALTH);
+    let unit = words.text("node-health")?;
     Ok(Options {
         kubeconfig: words
             .path("kubeconfig")
@@ -50,10 +53,14 @@ fn options(words: &Words) -> Result<Options> {
             reserved_names: required("forbidden-names")?,
             reserved_addresses: required("forbidden-addresses")?,
         })?,
-        health: health
-            .parse()
-            .map_err(|_| anyhow!("--health-address is ADDRESS:PORT, not {health:?}"))?,
+        health: address("health-address", health)?,
+        unit: unit.map(|unit| address("node-health", unit)).transpose()?,
     })
+}
+
+fn address(option: &str, text: &str) -> Result<SocketAddr> {
+    text.parse()
+        .map_err(|_| anyhow!("--{option} is ADDRESS:PORT, not {text:?}"))
 }
 
 #[cfg(test)]
@@ -76,7 +83,10 @@ mod tests {
         let good = format!("{nodes} {control_plane} --forbidden-addresses 10.3.0.1");
         let good = asked(&good).unwrap();
         assert_eq!(good.kubeconfig.to_str(), Some(KUBECONFIG));
-        assert_eq!(good.health.to_string(), HEALTH);
+        assert_eq!(
+            (good.health.to_string().as_str(), good.unit),
+            (HEALTH, None)
+        );
         assert_eq!(good.policy.names(), "a, w-*");
         for (line, why) in [
             ("", "needs --node-names"),
@@ -96,7 +106,11 @@ mod tests {
             ),
             (
                 &format!("{nodes} {control_plane} --forbidden-addresses ::1 --health-address x"),
-                "ADDRESS:PORT",
+                "--health-address is ADDRESS:PORT",
+            ),
+            (
+                &format!("{nodes} {control_plane} --forbidden-addresses ::1 --node-health 10261"),
+                "--node-health is ADDRESS:PORT",
             ),
         ] {
             let error = format!("{:#}", asked(line).unwrap_err());

@@ -270,7 +270,7 @@ pub const COMMANDS: &[Command] = &[
         summary: "keep checkpoints on this node, or approve certificates (a pod)",
         details: "cluster runs as DaemonSet kube-system/pod-checkpointer until it is told to end: \
                   requests of kubelets for serving certificates, and of token holders to join, are approved if they \
-                  fit, and else denied with the reason. The options are its own.",
+                  fit, and else denied with the reason. The options are its own; lists are separated by commas.",
         options: &[
             Flag {
                 name: "kubeconfig",
@@ -280,32 +280,37 @@ pub const COMMANDS: &[Command] = &[
             Flag {
                 name: "node-names",
                 value: "LIST",
-                help: "names of nodes, separated by commas, each with at most one *; required",
+                help: "of nodes, each with at most one *; required",
             },
             Flag {
                 name: "node-addresses",
                 value: "LIST",
-                help: "networks that nodes' addresses are in, separated by commas; required",
+                help: "networks of nodes' addresses; required",
             },
             Flag {
                 name: "control-plane-names",
                 value: "LIST",
-                help: "nodes that carry the control plane, separated by commas; required",
+                help: "of nodes with a control plane; required",
             },
             Flag {
                 name: "forbidden-names",
                 value: "LIST",
-                help: "names of the API server, which no other node may have; required",
+                help: "of the API server alone; required",
             },
             Flag {
                 name: "forbidden-addresses",
                 value: "LIST",
-                help: "addresses of the API server, which no other node may have; required",
+                help: "of the API server alone; required",
             },
             Flag {
                 name: "health-address",
                 value: "ADDRESS",
                 help: "where GET /readyz is answered; default 127.0.0.1:10260",
+            },
+            Flag {
+                name: "node-health",
+                value: "ADDRESS",
+                help: "where the node's unit answers it, asked too",
             },
             OUTPUT,
         ],
