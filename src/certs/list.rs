@@ -17,7 +17,7 @@ use super::issued;
 use crate::assets::{Asset, Assets, STATIC_MANIFESTS, named};
 use crate::exit::{Exit, fail};
 use crate::node::static_pods::SECRETS;
-use crate::pki::{self, Action, INVENTORY, Listed};
+use crate::pki::{self, Action, CHECKPOINTS, INVENTORY, Listed};
 use crate::render::{directory, install};
 use crate::report::Output;
 
@@ -84,6 +84,10 @@ fn used_by(assets: &Assets, name: &str) -> Vec<String> {
     };
     let file = own.strip_prefix("tls/");
     let mut used = Vec::new();
+    if name.starts_with(CHECKPOINTS) {
+        // It reads them here, and what it makes of them is its own.
+        used.push("slipway-checkpoint.service".to_owned());
+    }
     for (path, asset) in assets.iter() {
         let place = install::place(path);
         if let Some(pod) = path.strip_prefix(STATIC_MANIFESTS) {
@@ -280,6 +284,11 @@ mod tests {
                 "",
                 "tls/kube-scheduler",
                 vec!["tls/kube-scheduler.kubeconfig".to_owned()],
+            ),
+            (
+                "",
+                "tls/checkpoint/kube-system/kube-scheduler",
+                vec!["slipway-checkpoint.service".to_owned()],
             ),
             (
                 stays,

@@ -63,7 +63,7 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         let address = options.health;
         format!("cannot serve /readyz at {address}; name another with --health-address")
     })?;
-    let health = Health::serve(door, "it has not looked yet");
+    let health = Health::serve(door, "it has not looked yet", None);
     reporter.title(&format!(
         "slipway {} · keeps checkpoints of {} on {}",
         env!("CARGO_PKG_VERSION"),
@@ -84,6 +84,8 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         releases: Releases::default(),
         reporter,
     };
+    // What it waits for may take the whole boot, which must not wait for it.
+    notify::ready();
     loop {
         let trouble = match keeper.turn() {
             Ok(trouble) => trouble,
@@ -97,7 +99,6 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
             };
             keeper.reporter.line(text);
         }
-        notify::ready();
         keeper.wait(&news)?;
     }
 }

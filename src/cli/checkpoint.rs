@@ -1,15 +1,19 @@
 //! `slipway checkpoint`: from its options to its room.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
 
 use super::parse::Words;
 use super::run::{asset_dir, below_root, output, root};
 use crate::checkpoint::cluster::{self, Lists, Options, Policy};
 use crate::checkpoint::keeper;
+use crate::config::Machine;
 use crate::exit::{Exit, WithExit, fail};
 use crate::metadata;
+use crate::node::cri;
 use crate::report::Reporter;
 
 /// Where pods of the control plane have their kubeconfig.
@@ -17,8 +21,6 @@ const KUBECONFIG: &str = "/etc/kubernetes/kubeconfig-in-cluster/kubeconfig";
 /// Where the probe asks, and where the pod asks the node.
 const HEALTH: &str = "127.0.0.1:10260";
 const NODE_HEALTH: &str = "127.0.0.1:10261";
-/// Where containerd listens.
-const RUNTIME: &str = "/run/containerd/containerd.sock";
 
 /// Works in one of its two places until it is told to end.
 pub fn run(words: &Words) -> Result<()> {
@@ -36,6 +38,7 @@ pub fn run(words: &Words) -> Result<()> {
 }
 
 fn on_node(words: &Words) -> Result<()> {
+    let health = words.text("health-address")?.unwrap_or(NODE_HEALTH);
     let kept = below_root(words, metadata::KEPT);
     let machine = metadata::document(&kept)?.machine;
     let options = keeper::Options {
@@ -44,20 +47,22 @@ fn on_node(words: &Words) -> Result<()> {
         node: machine.node.name.clone(),
         loopback: (Ipv4Addr::LOCALHOST, machine.api.port).into(),
         address: (machine.node.address, machine.api.port).into(),
-        namespaces: machine.checkpoints.namespaces,
+        runtime: runtime(&machine),
         grace: machine.checkpoints.grace_period,
-        runtime: words.path("runtime").unwrap_or_else(|| RUNTIME.into()),
-        health: health(words, NODE_HEALTH).exit(Exit::Usage)?,
+        namespaces: machine.checkpoints.namespaces,
+        health: address("health-address", health).exit(Exit::Usage)?,
     };
     let mut reporter = Reporter::new("checkpoint", output(words)?, None);
     keeper::run(&options, &mut reporter)
 }
 
-fn health(words: &Words, default: &str) -> Result<SocketAddr> {
-    let health = words.text("health-address")?.unwrap_or(default);
-    health
-        .parse()
-        .map_err(|_| anyhow!("--health-address is ADDRESS:PORT, not {health:?}"))
+/// The socket that the document gives the kubelet, or containerd's own.
+fn runtime(machine: &Machine) -> PathBuf {
+    let given = machine.kubelet.config.get("containerRuntimeEndpoint");
+    let given = given
+        .and_then(Value::as_str)
+        .map(|url| url.strip_prefix("unix://").unwrap_or(url));
+    given.unwrap_or(cri::CONTAINERD).into()
 }
 
 fn in_cluster(words: &Words) -> Result<()> {
@@ -71,6 +76,8 @@ fn options(words: &Words) -> Result<Options> {
         let value = words.text(name)?;
         value.with_context(|| format!("checkpoint needs --{name}; see slipway checkpoint --help"))
     };
+    let health = words.text("health-address")?.unwrap_or(HEALTH);
+    let unit = words.text("node-health")?;
     Ok(Options {
         kubeconfig: words
             .path("kubeconfig")
@@ -82,8 +89,14 @@ fn options(words: &Words) -> Result<Options> {
             reserved_names: required("forbidden-names")?,
             reserved_addresses: required("forbidden-addresses")?,
         })?,
-        health: health(words, HEALTH)?,
+        health: address("health-address", health)?,
+        unit: unit.map(|unit| address("node-health", unit)).transpose()?,
     })
+}
+
+fn address(option: &str, text: &str) -> Result<SocketAddr> {
+    text.parse()
+        .map_err(|_| anyhow!("--{option} is ADDRESS:PORT, not {text:?}"))
 }
 
 #[cfg(test)]
@@ -106,7 +119,10 @@ mod tests {
         let good = format!("{nodes} {control_plane} --forbidden-addresses 10.3.0.1");
         let good = asked(&good).unwrap();
         assert_eq!(good.kubeconfig.to_str(), Some(KUBECONFIG));
-        assert_eq!(good.health.to_string(), HEALTH);
+        assert_eq!(
+            (good.health.to_string().as_str(), good.unit),
+            (HEALTH, None)
+        );
         assert_eq!(good.policy.names(), "a, w-*");
         for (line, why) in [
             ("", "needs --node-names"),
@@ -126,7 +142,11 @@ mod tests {
             ),
             (
                 &format!("{nodes} {control_plane} --forbidden-addresses ::1 --health-address x"),
-                "ADDRESS:PORT",
+                "--health-address is ADDRESS:PORT",
+            ),
+            (
+                &format!("{nodes} {control_plane} --forbidden-addresses ::1 --node-health 10261"),
+                "--node-health is ADDRESS:PORT",
             ),
         ] {
             let error = format!("{:#}", asked(line).unwrap_err());

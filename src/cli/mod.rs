@@ -267,10 +267,10 @@ pub const COMMANDS: &[Command] = &[
     Command {
         name: "checkpoint",
         argument: "node | cluster",
-        summary: "keep checkpoints on this node, or approve certificates (a pod)",
-        details: "node runs as slipway-checkpoint.service: it copies this node's annotated pods, and lets the kubelet start a copy \
-                  when nobody else brings the control plane back. cluster runs as DaemonSet kube-system/pod-checkpointer: requests of kubelets for serving certificates, and of token holders to join, are approved if they \
-                  fit, and else denied with the reason.",
+        summary: "keep checkpoints on a node, or approve certificates",
+        details: "node, a unit of the image, copies pods that are annotated, and has the kubelet start a copy when nobody else \
+                  brings the control plane back. cluster, a DaemonSet's pod, approves requests of kubelets for certificates, or \
+                  denies them with the reason.",
         options: &[
             Flag {
                 name: "kubeconfig",
@@ -280,27 +280,27 @@ pub const COMMANDS: &[Command] = &[
             Flag {
                 name: "node-names",
                 value: "LIST",
-                help: "names of nodes, separated by commas, each with at most one *; required",
+                help: "of nodes, each with at most one *; required",
             },
             Flag {
                 name: "node-addresses",
                 value: "LIST",
-                help: "networks that nodes' addresses are in, separated by commas; required",
+                help: "networks of nodes' addresses; required",
             },
             Flag {
                 name: "control-plane-names",
                 value: "LIST",
-                help: "nodes that carry the control plane, separated by commas; required",
+                help: "of nodes with a control plane; required",
             },
             Flag {
                 name: "forbidden-names",
                 value: "LIST",
-                help: "names of the API server, which no other node may have; required",
+                help: "of the API server alone; required",
             },
             Flag {
                 name: "forbidden-addresses",
                 value: "LIST",
-                help: "addresses of the API server, which no other node may have; required",
+                help: "of the API server alone; required",
             },
             Flag {
                 name: "health-address",
@@ -308,9 +308,9 @@ pub const COMMANDS: &[Command] = &[
                 help: "where GET /readyz is answered; default 127.0.0.1:10260, on a node 10261",
             },
             Flag {
-                name: "runtime",
-                value: "SOCKET",
-                help: "a node's container runtime; default /run/containerd/containerd.sock",
+                name: "node-health",
+                value: "ADDRESS",
+                help: "where the node's unit answers it, asked too",
             },
             ASSET_DIR,
             ROOT,

@@ -52,7 +52,7 @@ pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};
 pub use rotation::Step;
 pub use secrets::{Pair, Secrets, Waiting};
-pub use table::{KUBELET_CLIENT, api_names};
+pub use table::{CHECKPOINTS, KUBELET_CLIENT, api_names};
 pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN, GROUP as TOKEN_GROUP};
 
 /// Where the record of what was issued lies in an asset directory.

@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
+use super::unit::Unit;
+
 /// How long a client may take.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// A head that is longer is no probe's.
@@ -19,13 +21,14 @@ const MAX_HEAD: usize = 4096;
 pub struct Health(Arc<Mutex<String>>);
 
 impl Health {
-    /// Answers at the door; until [`Health::set`] says otherwise it tells `trouble`.
-    pub fn serve(door: TcpListener, trouble: &str) -> Self {
+    /// Answers at the door; until [`Health::set`] says otherwise it tells `trouble`. With a `unit` all is
+    /// well only if that says so, too.
+    pub fn serve(door: TcpListener, trouble: &str, unit: Option<Unit>) -> Self {
         let health = Self(Arc::new(Mutex::new(trouble.to_owned())));
         let shown = health.clone();
         thread::spawn(move || {
             for client in door.incoming().flatten() {
-                if let Err(error) = shown.answer(client) {
+                if let Err(error) = shown.answer(client, unit.as_ref()) {
                     log::debug!("a probe broke off: {error}");
                 }
             }
@@ -41,7 +44,7 @@ impl Health {
         is_new
     }
 
-    fn answer(&self, mut client: TcpStream) -> std::io::Result<()> {
+    fn answer(&self, mut client: TcpStream, unit: Option<&Unit>) -> std::io::Result<()> {
         client.set_read_timeout(Some(PATIENCE))?;
         client.set_write_timeout(Some(PATIENCE))?;
         let mut head = Vec::new();
@@ -52,21 +55,35 @@ impl Health {
                 count => head.extend_from_slice(&piece[..count]),
             }
         }
-        client.write_all(self.reply(&head).as_bytes())
+        client.write_all(self.reply(&head, unit).as_bytes())
     }
 
-    fn reply(&self, head: &[u8]) -> String {
-        let trouble = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (status, body) = match (head.starts_with(b"GET /readyz "), &**trouble) {
-            (false, _) => ("404 Not Found", "only GET /readyz is answered"),
-            (true, "") => ("200 OK", "ok"),
-            (true, trouble) => ("503 Service Unavailable", trouble),
+    fn reply(&self, head: &[u8], unit: Option<&Unit>) -> String {
+        let (status, body) = match head.starts_with(b"GET /readyz ") {
+            false => ("404 Not Found", "only GET /readyz is answered".to_owned()),
+            true => match self.trouble(unit) {
+                None => ("200 OK", "ok".to_owned()),
+                Some(trouble) => ("503 Service Unavailable", trouble),
+            },
         };
         let length = body.len() + 1;
         format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\n\
              Content-Length: {length}\r\nConnection: close\r\n\r\n{body}\n"
         )
+    }
+
+    /// Our own first: the unit is asked when there is none.
+    fn trouble(&self, unit: Option<&Unit>) -> Option<String> {
+        let own = self
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        match own.is_empty() {
+            false => Some(own),
+            true => unit.and_then(Unit::trouble),
+        }
     }
 }
 
@@ -78,7 +95,7 @@ mod tests {
     fn serve(trouble: &str) -> (Health, SocketAddr) {
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = door.local_addr().unwrap();
-        (Health::serve(door, trouble), address)
+        (Health::serve(door, trouble, None), address)
     }
 
     fn ask(address: SocketAddr, head: &[u8]) -> String {
@@ -110,6 +127,25 @@ mod tests {
         assert_says(b"GET /metrics HTTP/1.1\r\n\r\n", "404", other);
         assert_says(b"POST /readyz HTTP/1.1\r\n\r\n", "404", other);
         assert_says(&[b'x'; MAX_HEAD], "404", other);
+    }
+
+    #[test]
+    fn a_node_without_checkpoints_is_not_ready() {
+        let (theirs, unit) = serve("no checkpoint of kube-scheduler");
+        let door = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = door.local_addr().unwrap();
+        let ours = Health::serve(door, "no API", Some(Unit::at(unit)));
+        let says = || ask(address, b"GET /readyz HTTP/1.1\r\n\r\n");
+        assert!(says().ends_with("\r\n\r\nno API\n"));
+        ours.set("");
+        let answer = says();
+        assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+        assert!(
+            answer.contains("service: no checkpoint of kube-scheduler;"),
+            "{answer}"
+        );
+        theirs.set("");
+        assert!(says().starts_with("HTTP/1.1 200 "));
     }
 
     #[test]

@@ -6,10 +6,14 @@
 //! the cluster's builder: [`approve`] judges (pure), [`watch`]
 //! looks and acts. Every control-plane node runs one; they agree, because they judge alike, and the
 //! second to act meets a conflict.
+//!
+//! It is Ready when it works and when the node's own half ([`unit`]) says that this node has its checkpoints, so whoever
+//! waits for this pod knows that the node survives a reboot.
 
 mod approve;
 pub(super) mod health;
 mod policy;
+mod unit;
 mod watch;
 
 use std::net::{SocketAddr, TcpListener};
@@ -23,6 +27,7 @@ use crate::node::signals;
 use crate::report::Reporter;
 use health::Health;
 pub use policy::{Lists, Policy};
+use unit::Unit;
 
 /// What `slipway checkpoint cluster` was asked to do.
 #[derive(Clone, Debug)]
@@ -33,6 +38,8 @@ pub struct Options {
     pub policy: Policy,
     /// Where /readyz is answered.
     pub health: SocketAddr,
+    /// Where the node's unit answers it; without it nobody keeps checkpoints here.
+    pub unit: Option<SocketAddr>,
 }
 
 /// The pause between two watches; each failure doubles it.
@@ -48,7 +55,11 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         let address = options.health;
         format!("cannot serve /readyz at {address}; name another with --health-address")
     })?;
-    let health = Health::serve(door, "the API server was not asked yet");
+    let health = Health::serve(
+        door,
+        "the API server was not asked yet",
+        options.unit.map(Unit::at),
+    );
     let policy = &options.policy;
     reporter.title(&format!(
         "slipway {} · lets in nodes {} and approves their serving certificates at {}",

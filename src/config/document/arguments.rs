@@ -117,6 +117,7 @@ const PROTECTED: &[(&str, &[(&str, &str)])] = &[
             ("control-plane-names", OWN),
             ("forbidden-*", OWN),
             ("node-addresses", "use nodes.addresses"),
+            ("node-health", OWN),
             ("node-names", "use nodes.names"),
         ],
     ),
