@@ -1,4 +1,4 @@
-//! `./x bench`: what a launch, a fetch and a render cost, the median and the worst of five.
+//! `./x bench`: what a launch, a reboot, a fetch and a render cost, the median and the worst of five.
 //!
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
@@ -6,6 +6,7 @@
 mod disk;
 mod fetch;
 mod launch;
+mod reboot;
 mod render;
 mod size;
 
@@ -32,8 +33,10 @@ type Results = Map<String, Value>;
 type Part = (&'static str, fn(&Context) -> Result<Results>);
 
 /// What can be measured apart from the rest, and how.
-const PARTS: [Part; 5] = [
+const PARTS: [Part; 7] = [
     ("launch", launches),
+    ("reboot", reboot::reboots),
+    ("idle", reboot::idle),
     ("render", render::run),
     ("fetch", |context| {
         Ok(summary(&repeated("fetch", |_| fetch::natively(context))?))
@@ -135,6 +138,24 @@ fn summary(runs: &[Figures]) -> Results {
     summary.collect()
 }
 
+/// Says of every figure with a target whether its median keeps it.
+fn judged(mut results: Results, targets: &[(&str, f64)]) -> Results {
+    for (name, target) in targets {
+        let Some(Value::Object(figure)) = results.get_mut(*name) else {
+            continue;
+        };
+        let is_kept = figure["median"]
+            .as_f64()
+            .is_some_and(|median| median <= *target);
+        figure.insert("target".to_owned(), (*target).into());
+        figure.insert(
+            "verdict".to_owned(),
+            if is_kept { "ok" } else { "over" }.into(),
+        );
+    }
+    results
+}
+
 /// Two decimals are more than a launch repeats.
 fn rounded(value: f64) -> f64 {
     (value * 100.0).round() / 100.0
@@ -147,9 +168,23 @@ mod tests {
     #[test]
     fn a_part_is_chosen_by_its_name() {
         let names = |part| chosen(part).map(|parts| parts.iter().map(|part| part.0).collect());
-        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(5));
+        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(7));
         assert_eq!(names(Some("size")).ok(), Some(vec!["size"]));
         assert!(chosen(Some("si")).unwrap_err().to_string().contains("boot"));
+    }
+
+    #[test]
+    fn the_median_is_held_against_the_target() {
+        let verdict = |value| {
+            let runs = [Figures::from([("render_again_cpu_ms".to_owned(), value)])];
+            let judged = judged(
+                summary(&runs),
+                &[("render_again_cpu_ms", 5.0), ("other", 1.0)],
+            );
+            judged["render_again_cpu_ms"]["verdict"].clone()
+        };
+        assert_eq!(verdict(5.0), json!("ok"));
+        assert_eq!(verdict(5.1), json!("over"));
     }
 
     #[test]

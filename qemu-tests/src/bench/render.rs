@@ -8,9 +8,8 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Result, ensure};
-use serde_json::Value;
 
-use super::{Figures, Results, disk, measured, repeated, summary};
+use super::{Figures, Results, disk, judged, measured, repeated, summary};
 use crate::cache;
 use crate::scenario::Context;
 
@@ -58,7 +57,7 @@ pub fn run(context: &Context) -> Result<Results> {
         figures.insert("render_sync_alone_ms".to_owned(), sync(&disk)?);
         Ok(figures)
     })?;
-    Ok(judged(summary(&runs)))
+    Ok(judged(summary(&runs), &TARGETS))
 }
 
 /// The example and 500 manifests of some size, which lie in `folder`: a document has at most 64 KiB.
@@ -84,38 +83,4 @@ fn sync(folder: &Path) -> Result<f64> {
     let begun = Instant::now();
     nix::unistd::syncfs(&file)?;
     Ok(begun.elapsed().as_secs_f64() * 1e3)
-}
-
-/// Says of every figure with a target whether it is kept.
-fn judged(mut results: Results) -> Results {
-    for (name, target) in TARGETS {
-        let Some(Value::Object(figure)) = results.get_mut(name) else {
-            continue;
-        };
-        let is_kept = figure["median"]
-            .as_f64()
-            .is_some_and(|median| median <= target);
-        figure.insert("target".to_owned(), target.into());
-        figure.insert(
-            "verdict".to_owned(),
-            if is_kept { "ok" } else { "over" }.into(),
-        );
-    }
-    results
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::json;
-
-    #[test]
-    fn the_median_is_held_against_the_target() {
-        let runs = |value| {
-            let figure = ("render_again_cpu_ms".to_owned(), value);
-            judged(summary(&[Figures::from([figure])]))["render_again_cpu_ms"]["verdict"].clone()
-        };
-        assert_eq!(runs(5.0), json!("ok"));
-        assert_eq!(runs(5.1), json!("over"));
-    }
 }

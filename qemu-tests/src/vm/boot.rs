@@ -20,6 +20,13 @@ const RECORDS: &str = "journalctl --boot --quiet --output=json _PID=1 UNIT=";
 const STARTING: &str = "7d4958e842da4a758f6c1cdc7b36dcc5";
 const STARTED: &str = "39f53479d3a045ac8e11786248231fbf";
 
+/// When PID 1 began to start a unit in this boot, in seconds since 1970.
+pub fn started_at(vm: &mut Vm, unit: &str, deadline: Duration) -> Result<f64> {
+    let records = records(vm, unit, deadline)?;
+    first(&records, STARTING, "__REALTIME_TIMESTAMP")
+        .with_context(|| format!("{unit} was not started: {records:?}"))
+}
+
 /// Boots from a medium; the seconds that the initrd's fetch took, by PID 1's journal, and those from
 /// QEMU's start until a command is answered.
 pub fn fetch_and_boot_seconds(context: &Context, medium: Medium) -> Result<(f64, f64)> {
@@ -56,11 +63,16 @@ fn span(records: &str) -> Option<f64> {
 
 /// The moment of the first record with this `MESSAGE_ID`, in seconds since the kernel's start.
 fn moment(records: &str, message_id: &str) -> Option<f64> {
+    first(records, message_id, "__MONOTONIC_TIMESTAMP")
+}
+
+/// The first record with this `MESSAGE_ID`: one of its two times, in seconds.
+fn first(records: &str, message_id: &str, time: &str) -> Option<f64> {
     records
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
         .find(|record| record["MESSAGE_ID"] == message_id)
-        .and_then(|record| record["__MONOTONIC_TIMESTAMP"].as_str()?.parse().ok())
+        .and_then(|record| record[time].as_str()?.parse().ok())
         .map(|micros: f64| micros / 1e6)
 }
 

@@ -7,6 +7,7 @@ use super::qemu::Vm;
 use super::tools;
 use crate::process;
 use crate::scenarios::Kubectl;
+use crate::scenarios::reboot::Host;
 use anyhow::{Context as _, Result};
 use qemu_tests::probe::Report;
 use slipway::report::Record;
@@ -57,7 +58,7 @@ pub fn launch(machine: &mut Machine, shown: impl FnMut(&Line)) -> Result<Launche
     let mut vm = machine.boot()?;
     let handed_over = wait_until_handed_over(machine, &vm, shown);
     let total = handed_over.inspect_err(|_| save_logs(machine, &mut vm))?;
-    let mut launched = collect(machine, vm, total)?;
+    let mut launched = reached(machine, vm, total)?;
     if machine.probed() {
         let deadline = machine.accel.scale(COMMAND);
         launched.report = Some(tools::report(&mut launched.vm.channel, deadline)?);
@@ -88,7 +89,8 @@ pub fn stage_of(line: &str) -> Option<&str> {
     words.next()
 }
 
-fn collect(machine: &Machine, mut vm: Vm, total: Duration) -> Result<Launched> {
+/// A machine that is on and was launched in this boot or an earlier one, as the host reaches it.
+pub fn reached(machine: &Machine, mut vm: Vm, total: Duration) -> Result<Launched> {
     let deadline = machine.accel.scale(COMMAND);
     let url = format!("https://127.0.0.1:{}", vm.api_port()?);
     let kubeconfig = machine.work.join("kubeconfig");
@@ -114,6 +116,13 @@ fn collect(machine: &Machine, mut vm: Vm, total: Duration) -> Result<Launched> {
         timeline,
         report: None,
     })
+}
+
+impl Host for Launched {
+    fn shell(&mut self, line: &str) -> Result<String> {
+        let deadline = self.accel.scale(COMMAND);
+        Ok(self.vm.channel.expect(line, deadline)?.text())
+    }
 }
 
 impl Kubectl for Launched {

@@ -8,6 +8,7 @@ use super::tools;
 use crate::process;
 use anyhow::{Context as _, Result};
 use slipway::config;
+use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -64,6 +65,14 @@ impl Machine {
             boots: 0,
             prober: false,
         })
+    }
+
+    /// A machine that was launched before and is off: `disk`, which becomes its own, has its document.
+    pub fn with_disk(image: &Path, work: &Path, disk: &Path) -> Result<Self> {
+        let machine = Self::with_source(image, work, Source::FwCfg(None), None)?;
+        fs::rename(disk, &machine.spec.var)
+            .with_context(|| format!("cannot take {}", disk.display()))?;
+        Ok(machine)
     }
 
     /// Starts it; each boot after the first has a console log with its number.

@@ -11,6 +11,7 @@ mod console;
 pub mod fault;
 pub mod imds;
 pub mod launch;
+mod left;
 pub mod machine;
 pub mod media;
 mod qemu;

@@ -122,9 +122,19 @@ impl Vm {
     }
 
     /// Lets the guest power itself off.
-    pub fn power_off(mut self, deadline: Duration) -> Result<()> {
+    pub fn power_off(self, deadline: Duration) -> Result<()> {
+        self.shut_down("poweroff", deadline)
+    }
+
+    /// Lets the guest reboot; QEMU ends there (`-no-reboot`), and the next start is the boot that follows.
+    pub fn reboot(self, deadline: Duration) -> Result<()> {
+        self.shut_down("reboot", deadline)
+    }
+
+    fn shut_down(mut self, verb: &str, deadline: Duration) -> Result<()> {
         // The unit that would answer is the first to be stopped, so there may be no answer.
-        let _ = self.channel.run("systemctl poweroff --no-block", deadline);
+        let command = format!("systemctl {verb} --no-block");
+        let _ = self.channel.run(&command, deadline);
         self.console.wait_off(deadline)?;
         self.child.wait().context("cannot wait for QEMU").map(drop)
     }

@@ -2,6 +2,7 @@
 
 mod bad;
 mod certs;
+mod checkpoint;
 mod external_authority;
 mod join;
 mod launch;
@@ -57,6 +58,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("certs-rotate-unfinished", certs::rotate_unfinished),
     node("join-worker", join::worker),
     node("reboot-three-cuts", reboot::cuts::<3>),
+    node("checkpoint-life", checkpoint::life),
 ];
 
 /// What takes too long for every change: `./x soak` runs them, and `./x test` by name.

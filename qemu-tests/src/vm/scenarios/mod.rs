@@ -4,6 +4,7 @@ mod envelopes;
 mod launch;
 mod metadata;
 mod power_cut;
+mod reboot;
 mod renewal;
 mod sources;
 mod surroundings;
@@ -28,6 +29,8 @@ pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),
     vm("launch-power-cut", power_cut::run),
+    vm("reboot-clean", reboot::clean),
+    vm("reboot-power-cut", reboot::power_cut),
 ];
 
 const fn vm(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {

@@ -1,5 +1,6 @@
 //! The power fails in the middle of a launch, and the machine comes back with a newer image.
 
+use super::reboot;
 use crate::image;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster};
@@ -18,7 +19,8 @@ const UID: &str = "/run/tools/kubectl --kubeconfig=/etc/kubernetes/admin.kubecon
 const BUILD_ID: &str = "after-the-power-cut";
 
 /// The document comes from a NoCloud disk. The second boot runs another build of the root disk on
-/// the same /var and finishes by itself: the same cluster, not a new one.
+/// the same /var and finishes by itself: the same cluster, not a new one. In the end it is rebooted for whoever
+/// comes after.
 pub fn run(context: &Context) -> Result<()> {
     let document = context.example()?;
     let work = &context.work;
@@ -55,7 +57,7 @@ pub fn run(context: &Context) -> Result<()> {
         release.contains(BUILD_ID),
         "this is the old image: {release}"
     );
-    Ok(())
+    reboot::leave_rebooted(context, &machine, launched)
 }
 
 /// The UID of kube-system once the objects are applied and the launch waits for their pods.

@@ -1,0 +1,109 @@
+//! What checkpoints are for, on one launched node: everything that can happen to a control plane short of a
+//! reboot, one thing after the other, and a reboot in the end.
+
+mod files;
+mod loss;
+
+use std::fs;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use qemu_tests::probe::Report;
+use serde_json::{Map, Value, json};
+
+use crate::node::native::{Node, NodeSpec};
+use crate::node::process::Program;
+use crate::node::{launch, reboot};
+use crate::scenario::Context;
+use crate::scenarios::reboot::{Host, no_checkpoint_is_active};
+use crate::scenarios::{Kubectl, cluster};
+
+/// This machine's own door.
+const LOOPBACK: &str = "--server=https://127.0.0.1:6443";
+/// How long each thing may take to be mended, on a machine that is busy.
+const MENDING: Duration = Duration::from_secs(240);
+/// The components, whose pods bear the label `k8s-app` with their name.
+const COMPONENTS: [&str; 3] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-scheduler",
+];
+
+/// What is done to the node; everything else is the same each time.
+type Case = (&'static str, fn(&mut Node) -> Result<()>);
+
+/// What costs nobody the API comes first.
+const CASES: [Case; 5] = [
+    ("files-damaged", files::damaged),
+    ("containerd-stopped", loss::containerd_stopped),
+    ("killed-9", loss::killed),
+    ("all-deleted", loss::all_deleted),
+    ("apiserver-deleted", loss::apiserver_deleted),
+];
+
+pub fn life(context: &Context) -> Result<()> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    launch::launch(&node)?;
+    cluster::wait_until_ready(&node)?;
+    let mut figures = Map::new();
+    for (name, act) in CASES {
+        let seen = survived(&mut node, act).with_context(|| name)?;
+        figures.insert(name.into(), gaps(&seen));
+        context.keep_result(&Value::Object(figures.clone()))?;
+    }
+    let took = reboot::after_power_cut(&mut node).context("the reboot in the end")?;
+    figures.insert("reboot".into(), serde_json::to_value(took)?);
+    context.keep_result(&Value::Object(figures))?;
+    no_secret_in_the_log(&node)
+}
+
+/// What the probers saw from before `act` until the cluster is well again.
+fn survived(node: &mut Node, act: fn(&mut Node) -> Result<()>) -> Result<Report> {
+    let prober = launch::probe(node)?;
+    let done = act(node).and_then(|()| is_well(node));
+    let report = launch::end_probe(node, prober);
+    done?;
+    report
+}
+
+/// Everything is Ready by the self-hosted API server's word, and nothing stands in for anybody.
+fn is_well(node: &mut Node) -> Result<()> {
+    cluster::wait_until_ready(node)?;
+    no_checkpoint_is_active(node)?;
+    cluster::no_mirror_pod_but_etcd(node)?;
+    cluster::wait_until_ready(node)
+}
+
+/// The longest time without an answer at each door, whoever asked, and the longest without a leader.
+fn gaps(report: &Report) -> Value {
+    let longest = |loopback: bool| {
+        let series = report.series.iter();
+        let at_door = series.filter(|one| one.door.starts_with("127.") == loopback);
+        at_door
+            .map(|one| one.longest_gap_ms / 1e3)
+            .fold(0.0, f64::max)
+    };
+    json!({
+        "loopback_gap_s": longest(true),
+        "node_address_gap_s": longest(false),
+        "leader_gap_s": report.longest_vacancy_ms() / 1e3,
+    })
+}
+
+/// kubectl through this machine's own door, where a checkpoint answers.
+fn at_loopback(node: &Node, arguments: &[&str]) -> Result<String> {
+    node.kubectl(&[&[LOOPBACK], arguments].concat(), "")
+}
+
+fn no_secret_in_the_log(node: &Node) -> Result<()> {
+    let log = fs::read_to_string(node.logs().join("checkpoint.log"))?;
+    let private = log.lines().find(|line| line.contains("PRIVATE KEY"));
+    ensure!(private.is_none(), "the log holds {private:?}");
+    Ok(())
+}
+
+/// A command inside that has to succeed.
+fn run(node: &Node, command: &[&str]) -> Result<String> {
+    node.run(&Program::new(command.iter().copied()))?.success()
+}
