@@ -11,6 +11,7 @@ mod permanent;
 mod power_cut;
 mod reboot;
 mod running;
+mod runtime;
 mod switch;
 mod variants;
 
@@ -22,6 +23,7 @@ use crate::scenario::{Context, Scenario, Tier};
 pub const SCENARIOS: &[Scenario] = &[
     node("harness-power-cut", power_cut::run),
     node("harness-switch", switch::run),
+    node("checkpoint-runtime", runtime::run),
     node("bad-no-metadata", bad::no_metadata),
     node("bad-full-disk", bad::full_disk),
     node("bad-read-only-target", bad::read_only_target),
