@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::copy;
 use super::decide::{Active, Role};
 use super::shelf::Checkpoint;
+use crate::start::lease::LEASES;
 use crate::start::plane::argument;
 use crate::start::ready::seconds;
 
@@ -19,16 +20,15 @@ pub fn role(pod: &Value) -> Role {
     }
 }
 
-/// The Lease in kube-system that its processes compete for: by default it has the program's name.
+/// The Lease in kube-system that its processes compete for. By default it has the program's name, and
+/// these programs compete unless they are told not to.
 pub fn lease(pod: &Value) -> Option<String> {
-    if argument(pod, "--leader-elect")? != "true" {
-        return None;
-    }
-    if let Some(name) = argument(pod, "--leader-elect-resource-name") {
-        return Some(name.to_owned());
-    }
-    let program = pod["spec"]["containers"][0]["command"][0].as_str()?;
-    program.rsplit('/').next().map(str::to_owned)
+    let program = pod["spec"]["containers"][0]["command"][0].as_str();
+    let program = program.and_then(|path| path.rsplit('/').next());
+    let by_default = program.is_some_and(|program| LEASES.contains(&program));
+    let elects = argument(pod, "--leader-elect").map_or(by_default, |value| value != "false");
+    let name = argument(pod, "--leader-elect-resource-name").or(program)?;
+    elects.then(|| name.to_owned())
 }
 
 /// When the first container of a pod of the API began, in seconds since the epoch.
@@ -51,5 +51,29 @@ pub fn active(kept: Option<&Checkpoint>, active: Option<&Checkpoint>) -> Active 
         (true, _) => Active::Open,
         (false, true) => Active::Closed,
         (false, false) => Active::Earlier,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn pod(arguments: &[&str]) -> Value {
+        json!({ "spec": { "containers": [{ "command": ["/usr/local/bin/kube-scheduler"], "args": arguments }] } })
+    }
+
+    #[test]
+    fn who_competes_for_what() {
+        let of = |arguments: &[&str]| lease(&pod(arguments));
+        assert_eq!(of(&[]).as_deref(), Some("kube-scheduler"));
+        assert_eq!(of(&["--leader-elect=false"]), None);
+        let named = ["--leader-elect=true", "--leader-elect-resource-name=mine"];
+        assert_eq!(of(&named).as_deref(), Some("mine"));
+        let other = json!({ "spec": { "containers": [{ "command": ["/opt/kube-proxy"] }] } });
+        assert_eq!((lease(&other), role(&other)), (None, Role::Other));
+        assert_eq!(role(&pod(&[])), Role::Leader);
+        assert_eq!(role(&pod(&["--etcd-servers=x"])), Role::Apiserver);
     }
 }

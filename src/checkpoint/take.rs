@@ -22,6 +22,8 @@ use crate::secret::Secret;
 
 /// How old what was read may become.
 const AGAIN: Duration = Duration::from_secs(55);
+/// How long what cannot be read is no trouble.
+const PASSING: Duration = Duration::from_secs(10);
 /// Who signs for the cluster.
 const AUTHORITY: &str = "/etc/kubernetes/ca.crt";
 
@@ -32,6 +34,7 @@ pub struct Taker {
     accounts: PathBuf,
     node: String,
     loopback: String,
+    failing: BTreeMap<Workload, Instant>,
     taken: BTreeMap<Workload, Taken>,
 }
 
@@ -51,6 +54,7 @@ impl Taker {
             accounts: options.asset_dir.join("tls/checkpoint"),
             node: options.node.clone(),
             loopback: format!("https://{}", options.loopback),
+            failing: BTreeMap::new(),
             taken: BTreeMap::new(),
         }
     }
@@ -63,12 +67,19 @@ impl Taker {
         shelf: &Shelf,
     ) -> Result<Vec<String>> {
         let template = template(parent);
-        let last = self.taken.get(workload);
         let is_same = |last: &Taken| last.template == template && last.at.elapsed() < AGAIN;
-        if last.is_some_and(is_same) {
+        if self.taken.get(workload).is_some_and(is_same) {
             return Ok(Vec::new());
         }
-        let copy = self.read(workload, parent)?;
+        let copy = match self.read(workload, parent) {
+            Err(error) if self.is_passing(workload) => {
+                log::debug!("{workload} is read again: {error:#}");
+                return Ok(Vec::new());
+            }
+            copy => copy?,
+        };
+        self.failing.remove(workload);
+        let last = self.taken.get(workload);
         let mut said = Vec::new();
         if last.is_none_or(|last| last.copy.notes != copy.notes) {
             said.extend(copy.notes.iter().map(|note| format!("{workload}: {note}")));
@@ -81,6 +92,13 @@ impl Taker {
         let taken = Taken { template, at, copy };
         self.taken.insert(workload.clone(), taken);
         Ok(said)
+    }
+
+    /// Whether a failure is new. An API server that has just started knows no node's pods yet and refuses their Secrets.
+    fn is_passing(&mut self, workload: &Workload) -> bool {
+        let now = Instant::now();
+        let since = self.failing.entry(workload.clone()).or_insert(now);
+        since.elapsed() < PASSING
     }
 
     /// Makes the shelf hold all that was taken, whatever happened to it. Says what was changed.
