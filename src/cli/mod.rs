@@ -204,7 +204,7 @@ pub const COMMANDS: &[Command] = &[
             Flag {
                 name: "required-pods",
                 value: "LIST",
-                help: "NAMESPACE/WORKLOAD,… that must be Ready first; default the control plane",
+                help: "NAMESPACE/WORKLOAD,… that must be Ready first; default the control plane, with checkpoints",
             },
             Flag {
                 name: "strict",

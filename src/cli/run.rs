@@ -172,9 +172,10 @@ pub(super) fn asset_dir(words: &Words) -> PathBuf {
 
 fn launch(words: &Words) -> Result<()> {
     let mut reporter = Reporter::new("start", output(words)?, Some(below_root(words, STATE)));
-    let list = words.text("required-pods")?.unwrap_or(start::REQUIRED);
+    let list = words.text("required-pods")?;
     let required = list
-        .split(',')
+        .into_iter()
+        .flat_map(|list| list.split(','))
         .map(str::parse)
         .collect::<Result<Vec<_>>>()
         .exit(Exit::Usage)?;

@@ -32,6 +32,8 @@ const DOOR: Door<'_> = Door {
     port: 10260,
 };
 const LOOPBACK: &str = "127.0.0.1";
+/// Where the node's unit does, on the same loopback.
+const UNIT_PORT: u16 = 10261;
 const GROUP: &str = "certificates.k8s.io";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
@@ -81,7 +83,8 @@ fn about(machine: &Machine) -> &'static str {
             "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
              original: no root, no host folders and no Secrets, because the checkpoints are kept by\n\
              slipway-checkpoint.service of the node. It stands outside the cluster, so that no roll-out and\n\
-             no deletion takes it or them along."
+             no deletion takes it or them along. A pod is Ready when that unit says that its node has its\n\
+             checkpoints, so a launch that waits for it ends when the node would survive a reboot."
         }
         ControlPlane::Static => {
             "Lets nodes join, and approves the serving certificates of their kubelets. Changed from the\n\
@@ -114,11 +117,19 @@ fn container(machine: &Machine) -> Container {
         command: Some(strings(&["/usr/bin/slipway", "checkpoint", "cluster"])),
         args: Some(arguments(machine)),
         // Not ready is told, not punished: it asks an API server that is away again by itself.
-        readiness_probe: Some(probe(DOOR, "/readyz", 10, 3)),
+        readiness_probe: Some(probe(DOOR, "/readyz", period(machine), 3)),
         resources: Some(requests("10m", "16Mi")),
         security_context: Some(confined()),
         volume_mounts: kubeconfig::mount(Stage::SelfHosted).map(|mount| vec![mount]),
         ..Default::default()
+    }
+}
+
+/// A launch waits for the word that a node has its checkpoints, which cannot come sooner than the next probe.
+fn period(machine: &Machine) -> i32 {
+    match machine.control_plane {
+        ControlPlane::SelfHosted => 2,
+        ControlPlane::Static => 10,
     }
 }
 
@@ -133,7 +144,7 @@ fn arguments(machine: &Machine) -> Vec<String> {
             AltName::Ip(address) => addresses.push(address.to_string()),
         }
     }
-    vec![
+    let mut arguments = vec![
         format!("--control-plane-names={}", machine.node.name),
         format!("--forbidden-addresses={}", addresses.join(",")),
         format!("--forbidden-names={}", names.join(",")),
@@ -141,7 +152,12 @@ fn arguments(machine: &Machine) -> Vec<String> {
         format!("--kubeconfig={kubeconfig}"),
         format!("--node-addresses={}", networks(&nodes.addresses)),
         format!("--node-names={}", nodes.names.join(",")),
-    ]
+    ];
+    if machine.control_plane == ControlPlane::SelfHosted {
+        arguments.push(format!("--node-health={LOOPBACK}:{UNIT_PORT}"));
+        arguments.sort();
+    }
+    arguments
 }
 
 fn role(machine: &Machine) -> ClusterRole {

@@ -56,6 +56,12 @@ pub const MARKER: &str = "/var/lib/slipway/handed-over";
 pub const REQUIRED: &str =
     "kube-system/kube-apiserver,kube-system/kube-scheduler,kube-system/kube-controller-manager";
 
+/// And what tells, by being Ready, that the node keeps checkpoints of these: the launch is not over before it would
+/// survive a reboot. Of the asset directories that bring it with [`TELLS`].
+pub const CHECKPOINTER: &str = "kube-system/pod-checkpointer";
+/// The argument that makes its readiness the node's.
+const TELLS: &str = "--node-health";
+
 /// What `slipway start` was asked to do.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -65,7 +71,7 @@ pub struct Options {
     pub asset_dir: PathBuf,
     /// The kubelet's static pod folder.
     pub pod_manifest_path: PathBuf,
-    /// What must be Ready before the handover.
+    /// What must be Ready before the handover; empty: [`REQUIRED`], and [`CHECKPOINTER`] where it tells.
     pub required_pods: Vec<Workload>,
     /// Whether one refused manifest ends the launch.
     pub strict: bool,
@@ -95,6 +101,10 @@ struct Launch<'a> {
 pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Result<()> {
     let plane = Plane::new(assets)
         .with_context(|| format!("cannot launch from {}", options.asset_dir.display()))?;
+    let options = &Options {
+        required_pods: waves::required(&plane.manifests, options)?,
+        ..options.clone()
+    };
     let boot = Boot::read(Path::new("/"))?;
     let loopback = client(&plane.admin, plane.loopback)?;
     let node = client(&plane.admin, plane.node)?;

@@ -5,9 +5,11 @@
 //! the control plane does not need comes when it serves alone: until then two control planes run, and
 //! whatever starts beside them makes both slower.
 
+use anyhow::Result;
+
 use super::plane::{Manifest, argument, name, namespace};
 use super::ready::Workload;
-use super::{Options, REQUIRED};
+use super::{CHECKPOINTER, Options, REQUIRED, TELLS};
 
 /// The manifests of an asset directory, by when they are applied.
 #[derive(Debug, Default)]
@@ -37,7 +39,7 @@ impl<'a> Waves<'a> {
         let leaves = leaves_add_ons(options);
         let (add_ons, second) = workloads
             .into_iter()
-            .partition(|manifest| leaves && !is_control_plane(&workload(manifest)));
+            .partition(|manifest| leaves && !is_early(&workload(manifest), options));
         Self {
             first,
             apiserver: Some(workload(apiserver)),
@@ -55,11 +57,31 @@ fn serves(manifest: &Manifest) -> bool {
     argument(&manifest.object["spec"]["template"], "--etcd-servers").is_some()
 }
 
-/// Whether anything may wait until after the handover. Who requires more than the control plane may mean
-/// something that needs a pod network or Services; and who is strict wants every refusal while the
+/// What was asked for, or what the control plane of these manifests needs.
+pub(super) fn required(manifests: &[Manifest], options: &Options) -> Result<Vec<Workload>> {
+    if !options.required_pods.is_empty() {
+        return Ok(options.required_pods.clone());
+    }
+    let tells = manifests.iter().any(|manifest| {
+        let template = &manifest.object["spec"]["template"];
+        workload(manifest).to_string() == CHECKPOINTER && argument(template, TELLS).is_some()
+    });
+    let names = REQUIRED.split(',').chain(tells.then_some(CHECKPOINTER));
+    names.map(str::parse).collect()
+}
+
+/// Whether a workload comes before the handover although others may wait.
+fn is_early(workload: &Workload, options: &Options) -> bool {
+    is_control_plane(workload) || options.required_pods.contains(workload)
+}
+
+/// Whether anything may wait until after the handover. Who requires more than the control plane and what
+/// stands on the host network beside it may mean something that needs a pod network or Services; and who is strict wants every refusal while the
 /// temporary control plane is still there.
 fn leaves_add_ons(options: &Options) -> bool {
-    !options.strict && options.required_pods.iter().all(is_control_plane)
+    let needs_neither =
+        |workload: &Workload| is_control_plane(workload) || workload.to_string() == CHECKPOINTER;
+    !options.strict && options.required_pods.iter().all(needs_neither)
 }
 
 pub(super) fn is_control_plane(workload: &Workload) -> bool {
@@ -96,6 +118,7 @@ mod tests {
         vec![
             manifest("Deployment", "kube-scheduler", Some(&[])),
             manifest("Deployment", "coredns", Some(&[])),
+            manifest("DaemonSet", "pod-checkpointer", Some(&[])),
             manifest("Secret", "keys", None),
             manifest("DaemonSet", "kube-apiserver", Some(&["--etcd-servers=x"])),
         ]
@@ -107,12 +130,39 @@ mod tests {
             asset_dir: "/assets".into(),
             pod_manifest_path: "/manifests".into(),
             required_pods: required
-                .split(',')
+                .split_terminator(',')
                 .map(|one| one.parse().unwrap())
                 .collect(),
             strict,
             force_conflicts: false,
             timeouts: Timeouts::default(),
+        }
+    }
+
+    /// A hand-made directory may have none, or the original's, and a static control plane's tells nothing of its node.
+    #[test]
+    fn the_checkpointer_is_required_where_it_tells_of_its_node() {
+        let checkpointer = |argument| manifest("DaemonSet", "pod-checkpointer", Some(argument));
+        let three = REQUIRED.to_owned();
+        let four = format!("{REQUIRED},{CHECKPOINTER}");
+        let table = [
+            ("", vec![], &three),
+            ("", vec![checkpointer(&["--kubeconfig=x"])], &three),
+            (
+                "",
+                vec![checkpointer(&["--node-health=127.0.0.1:1"])],
+                &four,
+            ),
+            (
+                REQUIRED,
+                vec![checkpointer(&["--node-health=127.0.0.1:1"])],
+                &three,
+            ),
+        ];
+        for (asked, manifests, expected) in table {
+            let required = required(&manifests, &options(asked, false)).unwrap();
+            let names: Vec<_> = required.iter().map(ToString::to_string).collect();
+            assert_eq!(names.join(","), *expected);
         }
     }
 
@@ -129,7 +179,7 @@ mod tests {
         let [first, second, add_ons] = names(&all, &options);
         assert_eq!(first, ["keys", "kube-apiserver"]);
         assert_eq!(second, ["kube-scheduler"]);
-        assert_eq!(add_ons, ["coredns"]);
+        assert_eq!(add_ons, ["coredns", "pod-checkpointer"]);
         let apiserver = Waves::new(&all, &options).apiserver.unwrap();
         assert_eq!(apiserver.to_string(), "kube-system/kube-apiserver");
     }
@@ -139,9 +189,13 @@ mod tests {
         let one_more = format!("{REQUIRED},kube-system/coredns");
         for options in [options(&one_more, false), options(REQUIRED, true)] {
             let [_, second, add_ons] = names(&all(), &options);
-            assert_eq!(second, ["kube-scheduler", "coredns"]);
+            assert_eq!(second, ["kube-scheduler", "coredns", "pod-checkpointer"]);
             assert!(add_ons.is_empty());
         }
+        let checkpoints = options(&format!("{REQUIRED},{CHECKPOINTER}"), false);
+        let [_, second, add_ons] = names(&all(), &checkpoints);
+        assert_eq!(second, ["kube-scheduler", "pod-checkpointer"]);
+        assert_eq!(add_ons, ["coredns"]);
         let fewer = options("kube-system/kube-apiserver", false);
         assert_eq!(names(&all(), &fewer)[1], ["kube-scheduler"]);
     }
@@ -151,6 +205,6 @@ mod tests {
         let mut all = all();
         all.pop();
         let [first, second, add_ons] = names(&all, &options(REQUIRED, false));
-        assert_eq!((first.len(), second.len(), add_ons.len()), (3, 0, 0));
+        assert_eq!((first.len(), second.len(), add_ons.len()), (4, 0, 0));
     }
 }
