@@ -13,11 +13,12 @@ use anyhow::{Context, Result, anyhow};
 
 use super::cluster::health::Health;
 use super::decide::{Action, Form, decide};
-use super::observe::{Eyes, View};
+use super::observe::Eyes;
 use super::pods::{News, Source};
 use super::releases::Releases;
 use super::shelf::Shelf;
 use super::take::Taker;
+use super::view::View;
 use super::workload::Workload;
 use crate::exit::{Exit, fail};
 use crate::node::lock::{self, Attempt};
@@ -147,7 +148,7 @@ impl Keeper<'_> {
             let released = self.releases.settle(&client, &view)?;
             self.say(&released);
         }
-        trouble.extend(view.trouble().iter().cloned());
+        trouble.extend(view.trouble);
         Ok(trouble.join("\n"))
     }
 
@@ -162,19 +163,20 @@ impl Keeper<'_> {
     fn act(&mut self, view: &View, workload: &Workload, action: Action) -> Result<()> {
         match action {
             Action::Activate(form) => {
-                let kept = view.kept(workload).context("it is not kept")?;
+                let kept = view.shelved.kept(workload).context("it is not kept")?;
                 self.shelf.activate(kept, form == Form::Closed)
             }
             Action::Deactivate => {
                 if let Some(client) = self.eyes.account() {
                     self.releases.note(&client, view, workload);
                 }
-                view.active(workload)
+                view.shelved
+                    .active(workload)
                     .try_for_each(|active| self.shelf.deactivate(active))
             }
             Action::End => self.eyes.end(workload),
             Action::Remove => {
-                let kept = view.kept(workload).context("it is not kept")?;
+                let kept = view.shelved.kept(workload).context("it is not kept")?;
                 self.shelf.remove(kept)?;
                 self.taker.forget(workload);
                 self.tidy()

@@ -14,11 +14,13 @@ mod form;
 pub mod keeper;
 mod memory;
 mod observe;
+mod parents;
 mod pods;
 mod releases;
 mod shelf;
 mod since;
 mod take;
+mod view;
 mod wanted;
 pub mod workload;
 

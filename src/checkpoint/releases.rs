@@ -6,7 +6,7 @@
 use anyhow::Result;
 use serde_json::Value;
 
-use super::observe::View;
+use super::view::View;
 use super::workload::Workload;
 use crate::kube::Client;
 use crate::start::lease;
