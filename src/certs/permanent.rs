@@ -23,7 +23,7 @@ use crate::render::install::MANIFESTS;
 use crate::report::Reporter;
 use crate::start::converge::running;
 use crate::start::plane::{Plane, StaticPod};
-use crate::start::ready::{epoch, is_stale, seconds};
+use crate::start::ready::{is_stale, seconds};
 use crate::start::wait::{Look, Wait, until};
 use crate::start::{is_serving, lease};
 
@@ -148,7 +148,8 @@ fn leads(cluster: &Cluster<'_>, pod: &StaticPod, since: i64) -> Result<(), Strin
         .map_err(|error| error.to_string())?
         .unwrap_or_default();
     // The former process is gone since before the new one began, which is known to the second only.
-    match lease::is_live(&found, since + 1, epoch(SystemTime::now())) {
+    let since = Duration::from_secs(u64::try_from(since + 1).unwrap_or_default());
+    match lease::is_live(&found, SystemTime::UNIX_EPOCH + since, SystemTime::now()) {
         true => Ok(()),
         false => Err("its Lease is not its own yet".to_owned()),
     }

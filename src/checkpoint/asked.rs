@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde_json::Value;
@@ -153,8 +153,8 @@ impl Asked {
         )))
     }
 
-    /// Whether somebody holds a Lease, in this life of the machine (since `booted`) and at `now`; and the Lease, if there is one.
-    pub fn lease(&mut self, client: &Client, name: &str, booted: i64, now: i64) -> (Lease, Value) {
+    /// Whether somebody holds a Lease, in this life of the machine (since `booted`); and the Lease, if there is one.
+    pub fn lease(&mut self, client: &Client, name: &str, booted: SystemTime) -> (Lease, Value) {
         let found = match client.find(&lease::path(name)) {
             Ok(found) => found.unwrap_or(Value::Null),
             Err(error) => {
@@ -163,7 +163,7 @@ impl Asked {
                 return (Lease::Unknown, Value::Null);
             }
         };
-        let is_dead = !lease::is_live(&found, booted, now);
+        let is_dead = !lease::is_live(&found, booted, SystemTime::now());
         let known = self
             .dead
             .entry(name.to_owned())

@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -26,7 +26,6 @@ use crate::node::boot::Boot;
 use crate::node::cri::{Runtime, Sandbox};
 use crate::node::files;
 use crate::start::MARKER;
-use crate::start::ready::epoch;
 
 /// How long after the last disorder everything is still asked for.
 const CALM: Duration = Duration::from_secs(30);
@@ -121,7 +120,7 @@ impl Eyes {
             leases: BTreeMap::new(),
             started: BTreeMap::new(),
             host: self.host.clone(),
-            booted: epoch(self.boot.started),
+            booted: self.boot.started,
             trouble,
         };
         let client = self.account().filter(|_| self.is_restless());
@@ -220,8 +219,7 @@ impl Eyes {
         name: String,
         view: &mut View,
     ) -> Lease {
-        let now = epoch(SystemTime::now());
-        let (judged, object) = self.asked.lease(client, &name, view.booted, now);
+        let (judged, object) = self.asked.lease(client, &name, view.booted);
         let seen = LeaseSeen { name, object };
         view.leases.insert(workload.clone(), seen);
         judged

@@ -3,6 +3,8 @@
 //! Two such are known: a process of this host that renewed the Lease last before the machine started, and
 //! a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]).
 
+use std::time::SystemTime;
+
 use anyhow::Result;
 use serde_json::Value;
 
@@ -10,7 +12,7 @@ use super::view::View;
 use super::workload::Workload;
 use crate::kube::Client;
 use crate::start::lease;
-use crate::start::ready::seconds;
+use crate::start::ready::moment;
 
 /// What is to be released once its holder is gone.
 #[derive(Debug, Default)]
@@ -52,10 +54,10 @@ impl Releases {
     }
 }
 
-/// The holder, if it is a process of this host from before the machine started, at `booted` (seconds since the epoch).
-fn dead_since_boot<'a>(lease: &'a Value, host: &str, booted: i64) -> Option<&'a str> {
+/// The holder, if it is a process of this host from before the machine started, at `booted`.
+fn dead_since_boot<'a>(lease: &'a Value, host: &str, booted: SystemTime) -> Option<&'a str> {
     let holder = lease::holder(lease);
-    let renewed = seconds(&lease["spec"]["renewTime"])?;
+    let renewed = moment(&lease["spec"]["renewTime"])?;
     (is_of(holder, host) && renewed < booted).then_some(holder)
 }
 
@@ -75,14 +77,18 @@ mod tests {
     #[test]
     fn only_this_hosts_holders_from_before_the_boot_are_dead_for_certain() {
         let lease = |holder: &str| json!({ "spec": { "holderIdentity": holder, "renewTime": "2026-11-23T06:00:00.123456Z" } });
-        let at = seconds(&json!("2026-11-23T06:00:00Z")).unwrap();
+        let at = |time: &str| moment(&json!(format!("2026-11-23T06:00:{time}Z"))).unwrap();
         let find = |holder: &str, booted| {
             dead_since_boot(&lease(holder), "node-a", booted).map(str::to_owned)
         };
-        assert_eq!(find("node-a_1f", at + 1).as_deref(), Some("node-a_1f"));
-        assert_eq!(find("node-a_1f", at), None, "renewed after the start");
-        assert_eq!(find("node-b_1f", at + 1), None, "another host");
-        assert_eq!(find("", at + 1), None, "released already");
-        assert_eq!(dead_since_boot(&json!({}), "node-a", at), None);
+        assert_eq!(find("node-a_1f", at("00.2")).as_deref(), Some("node-a_1f"));
+        assert_eq!(
+            find("node-a_1f", at("00.1")),
+            None,
+            "renewed after the start"
+        );
+        assert_eq!(find("node-b_1f", at("01")), None, "another host");
+        assert_eq!(find("", at("01")), None, "released already");
+        assert_eq!(dead_since_boot(&json!({}), "node-a", at("00")), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::SystemTime;
 
 use anyhow::Result;
 use serde_json::Value;
@@ -93,8 +94,8 @@ pub struct View {
     pub started: BTreeMap<Workload, i64>,
     /// This host's name, as leaders call themselves.
     pub host: String,
-    /// When the machine started, in seconds since the epoch.
-    pub booted: i64,
+    /// When the machine started.
+    pub booted: SystemTime,
     /// What a person should know.
     pub trouble: Vec<String>,
 }

@@ -30,12 +30,11 @@ impl Boot {
         let id = text("/proc/sys/kernel/random/boot_id")?;
         let ticks = start_ticks(&text("/proc/1/stat")?)
             .context("cannot read PID 1's start from /proc/1/stat")?;
-        let booted = boot_time(&text("/proc/stat")?).context("no btime in /proc/stat")?;
+        let uptime = uptime(&text("/proc/uptime")?).context("no time in /proc/uptime")?;
+        let age = uptime.saturating_sub(Duration::from_millis(ticks * 10));
         Ok(Self {
             id: format!("{}/{ticks}", id.trim()),
-            started: SystemTime::UNIX_EPOCH
-                + Duration::from_secs(booted)
-                + Duration::from_millis(ticks * 10),
+            started: SystemTime::now() - age,
         })
     }
 }
@@ -51,13 +50,11 @@ fn start_ticks(stat: &str) -> Option<u64> {
         .ok()
 }
 
-/// Seconds since the epoch at which the kernel booted.
-fn boot_time(stat: &str) -> Option<u64> {
-    stat.lines()
-        .find_map(|line| line.strip_prefix("btime "))?
-        .trim()
-        .parse()
-        .ok()
+/// The first field of proc(5)'s uptime: for how long the kernel has run. To the hundredth; btime of stat is of whole
+/// seconds, and a machine can be back within one.
+fn uptime(text: &str) -> Option<Duration> {
+    let seconds = text.split_whitespace().next()?.parse().ok()?;
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 #[cfg(test)]
@@ -68,6 +65,12 @@ mod tests {
     fn reads_this_machine() {
         let boot = Boot::read(Path::new("/")).unwrap();
         assert!(boot.started < SystemTime::now());
+    }
+
+    #[test]
+    fn the_time_since_the_kernel_booted() {
+        assert_eq!(uptime("35.25 70.1\n"), Some(Duration::from_millis(35_250)));
+        assert_eq!(uptime("-1 2"), None);
     }
 
     #[test]

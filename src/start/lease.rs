@@ -6,9 +6,11 @@
 //! acquired the Lease before the self-hosted process even started can only be the temporary one.
 //! Anything doubtful is left to expire, which costs seconds; robbing a living leader costs a restart.
 
+use std::time::{Duration, SystemTime};
+
 use serde_json::{Value, json};
 
-use super::ready::seconds;
+use super::ready::{moment, seconds};
 use crate::kube::{Client, Error};
 
 /// The Leases, all in kube-system, and the workloads that compete for them.
@@ -43,10 +45,11 @@ pub fn former_holder(
 }
 
 /// Whether its holder lives at `now`: it renewed the Lease in this life of the machine, which began at `since`,
-/// and for longer than until now (all in seconds since the epoch). A dead one's Lease outlives a power cut.
-pub fn is_live(lease: &Value, since: i64, now: i64) -> bool {
-    let lasts = lease["spec"]["leaseDurationSeconds"].as_i64();
-    let renewed = seconds(&lease["spec"]["renewTime"]);
+/// and for longer than until now. A dead one's Lease outlives a power cut.
+pub fn is_live(lease: &Value, since: SystemTime, now: SystemTime) -> bool {
+    let lasts = lease["spec"]["leaseDurationSeconds"].as_u64();
+    let lasts = lasts.map(Duration::from_secs);
+    let renewed = moment(&lease["spec"]["renewTime"]);
     let (Some(renewed), Some(lasts)) = (renewed, lasts) else {
         return false;
     };
@@ -95,15 +98,17 @@ mod tests {
                 "holderIdentity": holder, "leaseDurationSeconds": 60, "renewTime": "2026-11-23T06:00:00.123456Z",
             }})
         };
-        let at = seconds(&json!("2026-11-23T06:00:00Z")).unwrap();
-        assert!(is_live(&lease("a_1"), at - 5, at + 1));
-        assert!(is_live(&lease("a_1"), at, at + 60));
+        let at = |time: &str| moment(&json!(format!("2026-11-23T06:0{time}Z"))).unwrap();
+        let (boot, now) = (at("0:00"), at("0:30"));
+        assert!(is_live(&lease("a_1"), boot, now));
+        assert!(is_live(&lease("a_1"), boot, at("1:00")));
         assert!(
-            !is_live(&lease("a_1"), at + 1, at + 2),
+            !is_live(&lease("a_1"), at("0:00.2"), now),
             "from before the boot"
         );
-        assert!(!is_live(&lease("a_1"), at - 5, at + 61), "expired");
-        assert!(!is_live(&lease(""), at - 5, at + 1), "released");
-        assert!(!is_live(&json!({"spec": {"holderIdentity": "a_1"}}), 0, at));
+        assert!(!is_live(&lease("a_1"), boot, at("1:00.2")), "expired");
+        assert!(!is_live(&lease(""), boot, now), "released");
+        let nobody = json!({"spec": {"holderIdentity": "a_1"}});
+        assert!(!is_live(&nobody, boot, now));
     }
 }

@@ -14,7 +14,7 @@ use super::converge::{pods_of, reason, verdicts};
 use super::handover::is_announced;
 use super::lease::{self, LEASES};
 use super::plane::{Plane, StaticPod};
-use super::ready::{Here, Workload, epoch};
+use super::ready::{Here, Workload};
 use super::wait::{Look, Wait, until};
 use super::watcher::Changes;
 use super::waves::is_control_plane;
@@ -86,7 +86,7 @@ fn work<'a>(
     for name in LEASES {
         let is_led = loopback
             .get(&lease::path(name))
-            .map(|found| lease::is_live(&found, epoch(here.since), epoch(SystemTime::now())));
+            .map(|found| lease::is_live(&found, here.since, SystemTime::now()));
         let why = match is_led {
             Ok(true) => continue,
             Ok(false) => format!("nobody who lives holds the Lease {name} yet"),

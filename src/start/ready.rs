@@ -300,13 +300,15 @@ fn begun(status: &Value) -> Option<i64> {
     seconds(&status["state"]["running"]["startedAt"])
 }
 
-/// An RFC 3339 time of the API in seconds since the epoch.
+/// An RFC 3339 time of the API.
+pub fn moment(time: &Value) -> Option<SystemTime> {
+    let time = OffsetDateTime::parse(time.as_str()?, &Rfc3339).ok()?;
+    Some(time.into())
+}
+
+/// The same in whole seconds since the epoch.
 pub fn seconds(time: &Value) -> Option<i64> {
-    Some(
-        OffsetDateTime::parse(time.as_str()?, &Rfc3339)
-            .ok()?
-            .unix_timestamp(),
-    )
+    moment(time).map(epoch)
 }
 
 /// A time in whole seconds since the epoch.
