@@ -52,7 +52,8 @@ fn cell(text: &str) -> Cell {
 }
 
 fn rows() -> Vec<Row> {
-    let table = PAGE.lines().skip_while(|line| !line.starts_with("|---"));
+    let (_, section) = PAGE.split_once("## The state table").unwrap();
+    let table = section.lines().skip_while(|line| !line.starts_with("|---"));
     let lines = table.skip(1).take_while(|line| line.starts_with('|'));
     lines
         .map(|line| {
