@@ -94,6 +94,7 @@ impl Shelf {
         for file in &copy.files {
             changed |= selinux::for_containers(&self.root, || self.put_file(copy, file))?;
         }
+        files::make_folder(&below(&self.root, INACTIVE), 0o700)?;
         let manifest = format!("{INACTIVE}/{}-{}.json", copy.namespace, copy.pod);
         changed |= self.write(&manifest, &copy.manifest)?;
         Ok(changed)

@@ -9,6 +9,7 @@ use slipway::node::cri::{self, Runtime, Sandbox, kubelet_pods};
 
 use crate::node::launch;
 use crate::node::native::{Node, NodeSpec};
+use crate::node::process::Program;
 use crate::node::services;
 use crate::scenario::Context;
 use crate::wait;
@@ -22,7 +23,7 @@ pub fn run(context: &Context) -> Result<()> {
     node.boot()?;
     let mut runtime = Runtime::new(&node.path(cri::CONTAINERD));
     unknown(&mut runtime, "containerd has not started")?;
-    let containerd = services::start_containerd(&node)?;
+    services::start_containerd(&node)?;
     let listed = runtime.sandboxes()?;
     ensure!(listed.is_empty(), "an empty runtime lists {listed:?}");
 
@@ -48,15 +49,19 @@ pub fn run(context: &Context) -> Result<()> {
         "{second:?} is another pod than {first:?}"
     );
 
-    containerd.signal(libc::SIGKILL)?;
-    containerd.wait()?;
-    unknown(&mut runtime, "containerd was killed")?;
-    services::start_containerd(&node)?;
+    systemctl(&node, "stop")?;
+    unknown(&mut runtime, "containerd was stopped")?;
+    systemctl(&node, "start")?;
     let again = wait::until("list after containerd's restart", LIMIT, || {
         find(&mut runtime, &second.id)
     })?;
     ensure!(again.runs(), "etcd ended with containerd: {again:?}");
     runtime.end("no-such-sandbox", GRACE)
+}
+
+fn systemctl(node: &Node, order: &str) -> Result<()> {
+    let order = Program::new(["systemctl", order, "containerd.service"]);
+    node.run(&order)?.success().map(drop)
 }
 
 fn kubelet(node: &Node) -> PathBuf {

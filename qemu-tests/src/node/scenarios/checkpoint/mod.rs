@@ -29,6 +29,9 @@ const COMPONENTS: [&str; 3] = [
     "kube-scheduler",
 ];
 
+/// Long enough for a case that scales a workload away for a moment.
+const PATIENT: &str = "checkpoints:\n  gracePeriod: 10m\n";
+
 /// What is done to the node; everything else is the same each time.
 type Case = (&'static str, fn(&mut Node) -> Result<()>);
 
@@ -44,7 +47,8 @@ const CASES: [Case; 5] = [
 pub fn life(context: &Context) -> Result<()> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    launch::launch(&node)?;
+    launch::up_to_start(&node, &launch::document(node.spec(), PATIENT))?;
+    launch::start_to_the_end(&node)?;
     cluster::wait_until_ready(&node)?;
     let mut figures = Map::new();
     for (name, act) in CASES {
