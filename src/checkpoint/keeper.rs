@@ -7,19 +7,20 @@
 use std::net::{SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, anyhow};
+use serde_json::Value;
 
 use super::cluster::health::Health;
 use super::decide::{Action, Form, decide};
 use super::observe::Eyes;
 use super::pods::{News, Source};
 use super::releases::Releases;
-use super::shelf::Shelf;
+use super::shelf::{Checkpoint, Shelf};
 use super::take::Taker;
 use super::view::View;
-use super::workload::Workload;
+use super::workload::{Workload, ready_since};
 use crate::exit::{Exit, fail};
 use crate::node::lock::{self, Attempt};
 use crate::node::{files, notify, signals};
@@ -53,6 +54,8 @@ const LOCK: &str = "/run/slipway/checkpoint";
 /// Between two looks while anything is out of order, and else.
 const RESTLESS: Duration = Duration::from_secs(1);
 const RESTFUL: Duration = Duration::from_secs(60);
+/// Longer than any process of the control plane drains.
+const PROVEN: Duration = Duration::from_secs(45);
 /// A burst of changes is one change.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -104,6 +107,14 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
     }
 }
 
+/// Whether a pod has not been Ready for long enough to replace the checkpoint of an earlier one. On a port that two API servers
+/// share, a new one may be called Ready on the old one's answers for as long as that one drains.
+fn is_too_young(kept: &Checkpoint, parent: &Value, now: SystemTime) -> bool {
+    let is_other = parent["metadata"]["name"] != *kept.parent;
+    let since = ready_since(parent);
+    is_other && since.is_none_or(|since| now < since + PROVEN)
+}
+
 /// Two at work on the same folders would undo each other's.
 fn alone(options: &Options) -> Result<Option<lock::Lock>> {
     let place = files::below(&options.root, LOCK);
@@ -130,6 +141,10 @@ impl Keeper<'_> {
         let view = self.eyes.look(&self.shelf)?;
         let mut trouble = Vec::new();
         for (workload, parent) in self.eyes.parents() {
+            let kept = view.shelved.whole(&workload);
+            if kept.is_some_and(|kept| is_too_young(kept, &parent, SystemTime::now())) {
+                continue;
+            }
             match self.taker.take(&workload, &parent, &self.shelf) {
                 Ok(said) => self.say(&said),
                 Err(error) => trouble.push(format!("no checkpoint of {workload}: {error:#}")),
@@ -212,5 +227,42 @@ impl Keeper<'_> {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_new_pod_replaces_a_checkpoint_once_it_has_proved_itself() {
+        let kept = Checkpoint {
+            path: PathBuf::new(),
+            workload: Workload {
+                namespace: "kube-system".into(),
+                kind: "DaemonSet".into(),
+                name: "a".into(),
+            },
+            parent: "a-1".into(),
+            manifest: json!({}),
+        };
+        let pod = |name: &str| {
+            let ready = json!({ "type": "Ready", "status": "True", "lastTransitionTime": "1970-01-01T00:01:00Z" });
+            json!({ "metadata": { "name": name }, "status": { "conditions": [ready] } })
+        };
+        let at = |seconds| SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
+        assert!(
+            !is_too_young(&kept, &pod("a-1"), at(61)),
+            "its own pod, whose Secrets may change"
+        );
+        assert!(is_too_young(&kept, &pod("a-2"), at(104)));
+        assert!(!is_too_young(&kept, &pod("a-2"), at(105)));
+        assert!(is_too_young(
+            &kept,
+            &json!({ "metadata": { "name": "a-2" } }),
+            at(999)
+        ));
     }
 }

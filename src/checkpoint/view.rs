@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::decide::{self, Active, Role, Seen};
+use super::decide::{self, Active, Door, Role, Seen};
 use super::shelf::{Checkpoint, Shelf};
 use super::workload::Workload;
 
@@ -50,6 +50,11 @@ impl Shelved {
     /// Whether one is, undamaged.
     pub fn is_whole(&self, workload: &Workload) -> bool {
         self.kept.get(workload).is_some_and(|(_, whole)| *whole)
+    }
+
+    /// The same, if it is undamaged.
+    pub fn whole(&self, workload: &Workload) -> Option<&Checkpoint> {
+        self.kept(workload).filter(|_| self.is_whole(workload))
     }
 
     /// Those of a workload in the kubelet's folder.
@@ -113,6 +118,10 @@ impl View {
         if !self.workloads.values().any(is_kept) {
             self.trouble
                 .push(format!("no checkpoint of an API server is kept on {host}"));
+            if matches!(self.node.api, Door::Silent(_)) && self.node.launched {
+                let next = "`slipway start` brings a temporary control plane up, which brings back the other";
+                self.trouble.push(format!("next step: {next}"));
+            }
         }
         let broken = self.workloads.keys().filter(|workload| {
             self.shelved.kept(workload).is_some() && !self.shelved.is_whole(workload)

@@ -4,8 +4,11 @@
 //! a workload ever had on this node one copy counts, the last that worked.
 
 use std::fmt;
+use std::time::SystemTime;
 
 use serde_json::Value;
+
+use crate::start::ready::moment;
 
 /// The original's mark of a pod that wants a checkpoint: "true".
 pub const PARENT: &str = "checkpointer.alpha.coreos.com/checkpoint";
@@ -77,12 +80,19 @@ pub fn is_parent(pod: &Value, namespaces: &[String]) -> bool {
 
 /// Whether the kubelet says that a pod works, and nobody told it to end.
 pub fn is_ready(pod: &Value) -> bool {
-    let conditions = pod["status"]["conditions"].as_array();
-    let ready = conditions
-        .into_iter()
-        .flatten()
-        .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
-    ready && pod["metadata"]["deletionTimestamp"].is_null()
+    readiness(pod).is_some() && pod["metadata"]["deletionTimestamp"].is_null()
+}
+
+/// Since when the kubelet says so.
+pub fn ready_since(pod: &Value) -> Option<SystemTime> {
+    moment(&readiness(pod)?["lastTransitionTime"])
+}
+
+/// The condition Ready, if it is true.
+fn readiness(pod: &Value) -> Option<&Value> {
+    let conditions = pod["status"]["conditions"].as_array()?;
+    let mut conditions = conditions.iter();
+    conditions.find(|condition| condition["type"] == "Ready" && condition["status"] == "True")
 }
 
 /// A field's text; empty where there is none.
