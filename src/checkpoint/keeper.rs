@@ -138,20 +138,11 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     /// One look and what follows from it. Returns what is wrong, for the door.
     fn turn(&mut self) -> Result<String> {
-        let view = self.eyes.look(&self.shelf)?;
+        let mut view = self.eyes.look(&self.shelf)?;
         let mut trouble = Vec::new();
-        for (workload, parent) in self.eyes.parents() {
-            let kept = view.shelved.whole(&workload);
-            if kept.is_some_and(|kept| is_too_young(kept, &parent, SystemTime::now())) {
-                continue;
-            }
-            match self.taker.take(&workload, &parent, &self.shelf) {
-                Ok(said) => self.say(&said),
-                Err(error) => trouble.push(format!("no checkpoint of {workload}: {error:#}")),
-            }
+        if self.keep(&view, &mut trouble)? {
+            view = self.eyes.look(&self.shelf)?;
         }
-        let mended = self.taker.mend(&self.shelf)?;
-        self.say(&mended);
         for (workload, seen) in &view.workloads {
             if let Some((action, why)) = decide(&view.node, seen) {
                 self.reporter.line(format!("{action}: {workload}\n{why}"));
@@ -165,6 +156,24 @@ impl Keeper<'_> {
         }
         trouble.extend(view.trouble);
         Ok(trouble.join("\n"))
+    }
+
+    /// Takes what there is to take and mends what is damaged; returns whether anything was.
+    fn keep(&mut self, view: &View, trouble: &mut Vec<String>) -> Result<bool> {
+        let mut said = Vec::new();
+        for (workload, parent) in self.eyes.parents() {
+            let kept = view.shelved.whole(&workload);
+            if kept.is_some_and(|kept| is_too_young(kept, &parent, SystemTime::now())) {
+                continue;
+            }
+            match self.taker.take(&workload, &parent, &self.shelf) {
+                Ok(taken) => said.extend(taken),
+                Err(error) => trouble.push(format!("no checkpoint of {workload}: {error:#}")),
+            }
+        }
+        said.extend(self.taker.mend(&self.shelf)?);
+        self.say(&said);
+        Ok(!said.is_empty())
     }
 
     /// What was changed here is looked at again soon.
