@@ -146,10 +146,13 @@ impl Asked {
         };
         let owner = client.find(&path)?;
         let node = client.find(&format!("/api/v1/nodes/{}", self.source.node))?;
+        let pods = format!("/api/v1/namespaces/{}/pods", workload.namespace);
+        let pods = client.list(&pods)?.items;
         Ok(Some(wanted::is_wanted(
             workload,
             owner.as_ref(),
             node.as_ref(),
+            wanted::elsewhere(&pods, workload, &self.source.node),
         )))
     }
 

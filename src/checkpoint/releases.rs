@@ -1,18 +1,22 @@
 //! Leases whose holders are known to be dead, released so that nobody waits for them to expire.
 //!
-//! Two such are known: a process of this host that renewed the Lease last before the machine started, and
-//! a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]).
+//! Three such are known: a process of this host that renewed the Lease last before the machine started, one of a workload of which
+//! the container runtime has seen nothing run here for a while, and a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]).
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde_json::Value;
 
+use super::decide::{Active, Runs, Seen};
 use super::view::View;
 use super::workload::Workload;
 use crate::kube::Client;
 use crate::start::lease;
 use crate::start::ready::moment;
+
+/// A container that ends is started again within this time, or not soon.
+const GONE: Duration = Duration::from_secs(10);
 
 /// What is to be released once its holder is gone.
 #[derive(Debug, Default)]
@@ -42,8 +46,12 @@ impl Releases {
         for (workload, found) in &view.leases {
             let noted = self.0.iter().find(|(one, _)| one == workload);
             let ended = noted.filter(|_| !view.has_checkpoint(workload));
-            let before = dead_since_boot(&found.object, &view.host, view.booted);
-            let Some(holder) = ended.map(|(_, holder)| &**holder).or(before) else {
+            let seen = view.workloads.get(workload);
+            let end = seen.and_then(|seen| ended_at(seen, SystemTime::now()));
+            // Before the handover others of this host hold it.
+            let end = end.filter(|_| view.node.launched).unwrap_or(view.booted);
+            let dead = dead_since(&found.object, &view.host, end.max(view.booted));
+            let Some(holder) = ended.map(|(_, holder)| &**holder).or(dead) else {
                 continue;
             };
             lease::release(client, &found.name, holder)?;
@@ -54,11 +62,20 @@ impl Releases {
     }
 }
 
-/// The holder, if it is a process of this host from before the machine started, at `booted`.
-fn dead_since_boot<'a>(lease: &'a Value, host: &str, booted: SystemTime) -> Option<&'a str> {
+/// Since when nothing of a workload has run here, if that is long enough to be no restart.
+fn ended_at(seen: &Seen, now: SystemTime) -> Option<SystemTime> {
+    let is_gone = seen.active == Active::No && seen.forgotten.is_none();
+    match seen.runs {
+        Runs::Stopped(since) if is_gone && since >= GONE => Some(now - since),
+        _ => None,
+    }
+}
+
+/// The holder, if it is a process of this host that renewed the Lease last before `end`, after which none of them lived.
+fn dead_since<'a>(lease: &'a Value, host: &str, end: SystemTime) -> Option<&'a str> {
     let holder = lease::holder(lease);
     let renewed = moment(&lease["spec"]["renewTime"])?;
-    (is_of(holder, host) && renewed < booted).then_some(holder)
+    (is_of(holder, host) && renewed < end).then_some(holder)
 }
 
 /// Leaders call themselves by their host and a random suffix.
@@ -78,9 +95,8 @@ mod tests {
     fn only_this_hosts_holders_from_before_the_boot_are_dead_for_certain() {
         let lease = |holder: &str| json!({ "spec": { "holderIdentity": holder, "renewTime": "2026-11-23T06:00:00.123456Z" } });
         let at = |time: &str| moment(&json!(format!("2026-11-23T06:00:{time}Z"))).unwrap();
-        let find = |holder: &str, booted| {
-            dead_since_boot(&lease(holder), "node-a", booted).map(str::to_owned)
-        };
+        let find =
+            |holder: &str, booted| dead_since(&lease(holder), "node-a", booted).map(str::to_owned);
         assert_eq!(find("node-a_1f", at("00.2")).as_deref(), Some("node-a_1f"));
         assert_eq!(
             find("node-a_1f", at("00.1")),
@@ -89,6 +105,6 @@ mod tests {
         );
         assert_eq!(find("node-b_1f", at("01")), None, "another host");
         assert_eq!(find("", at("01")), None, "released already");
-        assert_eq!(dead_since_boot(&json!({}), "node-a", at("00")), None);
+        assert_eq!(dead_since(&json!({}), "node-a", at("00")), None);
     }
 }

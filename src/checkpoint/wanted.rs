@@ -1,15 +1,22 @@
 //! Whether the cluster wants a pod of a workload on this node: a pure function of the objects.
 //!
 //! Only asked where no such pod is. A pod that somebody deleted is still wanted, and so is one that nobody can make at the moment;
-//! a workload that was deleted, scaled to nothing, or served elsewhere is not. The road not taken is the original's: no pod for a minute, no checkpoint,
+//! a workload that was deleted, scaled to nothing, or served elsewhere is not. Statuses of workloads are not asked: where no controller
+//! is left, they say what was. The road not taken is the original's: no pod for a minute, no checkpoint,
 //! which took away the last API server while nobody was there to make another.
 
 use serde_json::Value;
 
-use super::workload::{PARENT, Workload};
+use super::workload::{PARENT, Workload, is_ready, workload_of};
 
-/// What the API knows of the workload and the node; `None` is what it does not have.
-pub fn is_wanted(workload: &Workload, owner: Option<&Value>, node: Option<&Value>) -> bool {
+/// What the API knows of the workload and the node (`None` is what it does not have), and how many pods of it are Ready on
+/// other nodes.
+pub fn is_wanted(
+    workload: &Workload,
+    owner: Option<&Value>,
+    node: Option<&Value>,
+    elsewhere: usize,
+) -> bool {
     let Some(owner) = owner else {
         return false;
     };
@@ -17,16 +24,21 @@ pub fn is_wanted(workload: &Workload, owner: Option<&Value>, node: Option<&Value
         return false;
     }
     match &*workload.kind {
-        "DaemonSet" => {
-            // Of a node that is gone nothing is known; what serves nowhere else is not given up for that.
-            let is_for_node = node.is_some_and(|node| selects(owner, node));
-            is_for_node || count(&owner["status"]["numberReady"]) == 0
-        }
+        // Of a node that is gone nothing is known; what serves nowhere else is not given up for that.
+        "DaemonSet" => elsewhere == 0 || node.is_some_and(|node| selects(owner, node)),
         _ => {
-            let replicas = owner["spec"]["replicas"].as_i64().unwrap_or(1);
-            replicas > 0 && count(&owner["status"]["readyReplicas"]) < replicas
+            let replicas = owner["spec"]["replicas"].as_u64().unwrap_or(1);
+            replicas > elsewhere as u64
         }
     }
+}
+
+/// How many of these pods are of the workload, Ready, and on another node than `node`.
+pub fn elsewhere(pods: &[Value], workload: &Workload, node: &str) -> usize {
+    let is_one = |pod: &&Value| {
+        workload_of(pod) == *workload && is_ready(pod) && pod["spec"]["nodeName"] != node
+    };
+    pods.iter().filter(is_one).count()
 }
 
 /// The API path of what makes a workload's pods; `None` for a kind that cannot be asked about.
@@ -52,10 +64,6 @@ fn selects(owner: &Value, node: &Value) -> bool {
     selector.all(|(name, value)| labels[name] == *value)
 }
 
-fn count(number: &Value) -> i64 {
-    number.as_i64().unwrap_or_default()
-}
-
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -70,7 +78,7 @@ mod tests {
         }
     }
 
-    fn owner(annotated: bool, replicas: Option<i64>, ready: i64) -> Value {
+    fn owner(annotated: bool, replicas: Option<i64>) -> Value {
         let annotations = match annotated {
             true => json!({ PARENT: "true" }),
             false => json!({}),
@@ -80,24 +88,27 @@ mod tests {
                 "metadata": { "annotations": annotations },
                 "spec": { "nodeSelector": { "role": "control-plane" } },
             }},
-            "status": { "numberReady": ready, "readyReplicas": ready },
+            // As the last controller left it.
+            "status": { "numberReady": 1, "readyReplicas": 1 },
         })
     }
 
     #[test]
     fn deployments() {
-        let is = |owner: Option<&Value>| is_wanted(&workload("Deployment"), owner, None);
-        assert!(!is(None), "deleted");
+        let is = |owner: Option<&Value>, elsewhere| {
+            is_wanted(&workload("Deployment"), owner, None, elsewhere)
+        };
+        assert!(!is(None, 0), "deleted");
         assert!(
-            is(Some(&owner(true, Some(1), 0))),
+            is(Some(&owner(true, Some(1))), 0),
             "nobody can make the pod"
         );
-        assert!(is(Some(&owner(true, None, 0))), "one by default");
-        assert!(!is(Some(&owner(true, Some(1), 1))), "it is elsewhere");
-        assert!(is(Some(&owner(true, Some(2), 1))));
-        assert!(!is(Some(&owner(true, Some(0), 0))), "scaled away");
+        assert!(is(Some(&owner(true, None)), 0), "one by default");
+        assert!(!is(Some(&owner(true, Some(1))), 1), "it is elsewhere");
+        assert!(is(Some(&owner(true, Some(2))), 1));
+        assert!(!is(Some(&owner(true, Some(0))), 0), "scaled away");
         assert!(
-            !is(Some(&owner(false, Some(1), 0))),
+            !is(Some(&owner(false, Some(1))), 0),
             "no checkpoint is asked for"
         );
     }
@@ -106,7 +117,7 @@ mod tests {
     fn daemon_sets() {
         let node = json!({ "metadata": { "labels": { "role": "control-plane", "x": "" } } });
         let other = json!({ "metadata": { "labels": { "role": "worker" } } });
-        for (node, ready, expected) in [
+        for (node, elsewhere, expected) in [
             (Some(&node), 0, true),
             (Some(&node), 1, true),
             (Some(&other), 1, false),
@@ -114,11 +125,30 @@ mod tests {
             (None, 1, false),
             (None, 0, true),
         ] {
-            let owner = owner(true, None, ready);
-            let found = is_wanted(&workload("DaemonSet"), Some(&owner), node);
-            assert_eq!(found, expected, "{node:?} {ready}");
+            let owner = owner(true, None);
+            let found = is_wanted(&workload("DaemonSet"), Some(&owner), node, elsewhere);
+            assert_eq!(found, expected, "{node:?} {elsewhere}");
         }
-        assert!(!is_wanted(&workload("DaemonSet"), None, Some(&node)));
+        assert!(!is_wanted(&workload("DaemonSet"), None, Some(&node), 0));
+    }
+
+    #[test]
+    fn who_is_elsewhere() {
+        let pod = |node: &str, ready: &str| {
+            let owner = json!({ "kind": "DaemonSet", "name": "a", "controller": true });
+            json!({
+                "metadata": { "namespace": "kube-system", "name": "a-1", "ownerReferences": [owner] },
+                "spec": { "nodeName": node },
+                "status": { "conditions": [{ "type": "Ready", "status": ready }] },
+            })
+        };
+        let pods = [
+            pod("here", "True"),
+            pod("there", "True"),
+            pod("there", "False"),
+        ];
+        assert_eq!(elsewhere(&pods, &workload("DaemonSet"), "here"), 1);
+        assert_eq!(elsewhere(&pods, &workload("Deployment"), "here"), 0);
     }
 
     #[test]

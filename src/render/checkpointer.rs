@@ -180,6 +180,7 @@ fn role(machine: &Machine) -> ClusterRole {
         // And what a node is to have checkpoints of.
         ControlPlane::SelfHosted => rules.extend([
             rule("", &["nodes"], &["get", "list"]),
+            rule("", &["pods"], &["list"]),
             rule("apps", &["daemonsets", "deployments"], &["get", "list"]),
         ]),
     }
