@@ -87,7 +87,9 @@ pub enum Role {
 pub enum Active {
     /// None.
     No,
-    /// The one for as long as the node's address answers; the only one of most workloads.
+    /// The only one that most workloads have.
+    Either,
+    /// The one for as long as the node's address answers.
     Open,
     /// The one for as long as it does not.
     Closed,

@@ -48,7 +48,8 @@ pub fn active(kept: Option<&Checkpoint>, active: Option<&Checkpoint>) -> Active 
         form.is_some_and(|(_, pod)| pod["metadata"]["name"] == active.name())
     };
     match (is_form(false), is_form(true)) {
-        (true, _) => Active::Open,
+        (true, true) => Active::Either,
+        (true, false) => Active::Open,
         (false, true) => Active::Closed,
         (false, false) => Active::Earlier,
     }

@@ -96,6 +96,7 @@ fn words(node: &Node, seen: &Seen) -> [Word; 11] {
         },
         match seen.active {
             Active::No => ("none", 0),
+            Active::Either => ("either", 0),
             Active::Open => ("open", 0),
             Active::Closed => ("closed", 0),
             Active::Earlier => ("earlier", 0),
@@ -174,7 +175,13 @@ fn workloads(role: Role) -> Vec<Seen> {
     };
     let mut all = Vec::new();
     for kept in [false, true] {
-        for active in [Active::No, Active::Open, Active::Closed, Active::Earlier] {
+        for active in [
+            Active::No,
+            Active::Either,
+            Active::Open,
+            Active::Closed,
+            Active::Earlier,
+        ] {
             for forgotten in ages(&[90]).into_iter().map(Some).chain([None]) {
                 for runs in all_runs() {
                     for ready in [None, Some(false), Some(true)] {
