@@ -194,11 +194,7 @@ fn role(machine: &Machine) -> ClusterRole {
 fn lease_role() -> Role {
     let leases = PolicyRule {
         resource_names: Some(strings(&["kube-controller-manager", "kube-scheduler"])),
-        ..rule(
-            "coordination.k8s.io",
-            &["leases"],
-            &["get", "patch", "update"],
-        )
+        ..rule("coordination.k8s.io", &["leases"], &["get", "update"])
     };
     Role {
         metadata: meta(LEASES, NAME),

@@ -228,7 +228,9 @@ impl Cluster {
             format!("--tls-cert-file={}", pki("apiserver.crt")),
             format!("--tls-private-key-file={}", pki("apiserver.key")),
             format!("--client-ca-file={}", pki("ca.crt")),
-            "--authorization-mode=RBAC".to_owned(),
+            // As rendered.
+            "--authorization-mode=Node,RBAC".to_owned(),
+            "--enable-admission-plugins=NodeRestriction".to_owned(),
             "--disable-admission-plugins=ServiceAccount".to_owned(),
             format!("--service-cluster-ip-range={}", self.setup.services),
             "--service-account-issuer=https://kubernetes.default.svc".to_owned(),

@@ -3,6 +3,7 @@
 mod apply;
 mod approve;
 mod client;
+mod credentials;
 mod doors;
 mod flags;
 mod plan;
@@ -47,6 +48,11 @@ pub const SCENARIOS: &[Scenario] = &[
         name: "api-serving-certificates",
         tier: Tier::Api,
         run: approve::serving_certificates,
+    },
+    Scenario {
+        name: "checkpoint-credentials",
+        tier: Tier::Api,
+        run: credentials::credentials,
     },
     Scenario {
         name: "render-accepted",

@@ -160,7 +160,8 @@ fn set_ready(admin: &Client, node: &str, status: &str) -> Result<()> {
     Ok(())
 }
 
-fn rendered() -> Result<Assets> {
+/// A control plane's assets.
+pub(super) fn rendered() -> Result<Assets> {
     let document = "apiVersion: slipway.dev/v1alpha1\nkind: Machine\n\
         node: {name: node-a, address: 10.0.2.15}\ncluster: {name: harbour}\n";
     let machine = config::parse(document.as_bytes())?;
