@@ -34,7 +34,7 @@ const KINDS: [&str; 7] = [
 ];
 
 pub fn credentials(context: &Context) -> Result<()> {
-    let cluster = Cluster::start(context)?;
+    let cluster = Cluster::start_restricting_nodes(context)?;
     let admin = cluster.admin()?;
     apply_rendered(&admin)?;
     for object in things::objects()? {

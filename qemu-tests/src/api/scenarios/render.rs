@@ -42,6 +42,7 @@ fn accepted_by(context: &Context, apiserver: &Path) -> Result<()> {
             services,
             apiserver: apiserver.to_owned(),
             bin: context.payload.join("bin"),
+            restricts_nodes: false,
         })?;
         refuses(context, &cluster)?;
         for document in documents {
