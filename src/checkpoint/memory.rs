@@ -97,3 +97,75 @@ fn is_own(sandbox: &Sandbox, workload: &Workload) -> bool {
 fn has_process(sandbox: &Sandbox) -> bool {
     sandbox.containers.iter().any(|container| container.running)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::node::cri::Container;
+
+    fn workload(kind: &str) -> Workload {
+        Workload {
+            namespace: "kube-system".into(),
+            kind: kind.into(),
+            name: "a-b".into(),
+        }
+    }
+
+    fn sandbox(name: &str, running: bool, checkpoint_of: Option<&str>) -> Sandbox {
+        let marks = checkpoint_of.map(|workload| {
+            let marks = [(CHECKPOINT_OF, "a-b-x"), (WORKLOAD, workload)];
+            marks.map(|(key, value)| (key.to_owned(), value.to_owned()))
+        });
+        let annotations: BTreeMap<_, _> = marks.into_iter().flatten().collect();
+        Sandbox {
+            id: "1".into(),
+            namespace: "kube-system".into(),
+            name: name.into(),
+            uid: "2".into(),
+            annotations,
+            ready: running,
+            containers: vec![Container {
+                id: "3".into(),
+                name: "c".into(),
+                running,
+                attempt: 0,
+                created_at: 0,
+            }],
+        }
+    }
+
+    #[test]
+    fn whose_pod_a_sandbox_is() {
+        for (name, kind, own) in [
+            ("a-b-x1y2z", "DaemonSet", true),
+            ("a-b-5f6-x1y2z", "DaemonSet", false),
+            ("a-b-5f6-x1y2z", "Deployment", true),
+            ("a-b-x1y2z", "Deployment", false),
+            ("a-b", "Pod", true),
+            ("a-bc-x1y2z", "DaemonSet", false),
+            ("a-bc", "Pod", false),
+            ("a-x1y2z", "DaemonSet", false),
+        ] {
+            let found = is_own(&sandbox(name, true, None), &workload(kind));
+            assert_eq!(found, own, "{name} {kind}");
+        }
+    }
+
+    #[test]
+    fn a_checkpoint_is_not_its_parent_and_a_crashing_pod_does_not_run() {
+        let of = workload("DaemonSet");
+        let mut memory = Memory::new();
+        assert_eq!(memory.runs(), Runs::Unknown);
+        let checkpoint = sandbox("a-b-x-0a1b-node", true, Some("DaemonSet/a-b"));
+        memory.hear(&of, Some(&[checkpoint, sandbox("a-b-x", false, None)]));
+        assert!(matches!(memory.runs(), Runs::Never(_)) && memory.left().is_some());
+        memory.hear(&of, Some(&[sandbox("a-b-x", true, None)]));
+        assert!(matches!(memory.runs(), Runs::Running(_)) && memory.left().is_none());
+        memory.hear(&of, None);
+        assert_eq!(memory.runs(), Runs::Unknown);
+        memory.hear(&of, Some(&[]));
+        assert!(matches!(memory.runs(), Runs::Stopped(_)));
+    }
+}

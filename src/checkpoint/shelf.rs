@@ -258,3 +258,6 @@ fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

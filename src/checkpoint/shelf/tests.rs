@@ -1,0 +1,114 @@
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+
+use super::*;
+use crate::secret::Secret;
+
+const FILES: [&str; 2] = [
+    "/etc/kubernetes/checkpoint-secrets/kube-system/a-1/keys/x.key",
+    "/etc/kubernetes/checkpoint-configmaps/kube-system/a-1/conf/deep/y",
+];
+
+fn taken(files: &[(&str, &str)]) -> Copy {
+    let all = files.iter().map(|(path, text)| (*path, text.as_bytes()));
+    let annotations =
+        json!({ CHECKPOINT_OF: "a-1", WORKLOAD: "DaemonSet/a", copy::DATA: copy::data_hash(all) });
+    let files = files.iter().map(|(path, text)| CopyFile {
+        path: (*path).to_owned(),
+        bytes: Secret::new(*text),
+        owner: None,
+    });
+    Copy {
+        namespace: "kube-system".into(),
+        pod: "a-1".into(),
+        manifest: json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": { "namespace": "kube-system", "name": "a-1", "annotations": annotations },
+            "spec": { "containers": [{ "name": "a", "args": ["--x=y"] }] },
+        }),
+        files: files.collect(),
+        notes: Vec::new(),
+    }
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+/// The only kept checkpoint, and whether it is whole.
+fn kept(shelf: &Shelf) -> (Checkpoint, bool) {
+    let mut kept = shelf.kept().unwrap();
+    assert_eq!(kept.len(), 1);
+    let whole = shelf.is_whole(&kept[0]).unwrap();
+    (kept.remove(0), whole)
+}
+
+#[test]
+fn what_is_kept_is_private_whole_and_written_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let copy = taken(&[(FILES[0], "1"), (FILES[1], "2")]);
+    assert!(shelf.put(&copy).unwrap() && !shelf.put(&copy).unwrap());
+    assert!(kept(&shelf).1);
+    for file in FILES {
+        let path = below(dir.path(), file);
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+    }
+    assert_eq!(mode(&kept(&shelf).0.path), 0o600);
+}
+
+#[test]
+fn damage_is_seen_and_mended_and_what_is_gone_upstream_goes() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let copy = taken(&[(FILES[0], "1"), (FILES[1], "2")]);
+    shelf.put(&copy).unwrap();
+    let first = below(dir.path(), FILES[0]);
+    let damages: [fn(&Path) -> std::io::Result<()>; 2] = [
+        |path| fs::remove_file(path),
+        |path| fs::write(path, "other"),
+    ];
+    for damage in damages {
+        damage(&first).unwrap();
+        assert!(!kept(&shelf).1);
+        assert!(shelf.put(&copy).unwrap() && kept(&shelf).1);
+    }
+    let less = taken(&[(FILES[1], "2")]);
+    assert!(shelf.put(&less).unwrap() && kept(&shelf).1 && !first.exists());
+}
+
+#[test]
+fn an_active_one_is_a_pod_of_another_name_and_data_stays_as_long_as_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    shelf.put(&taken(&[(FILES[0], "1")])).unwrap();
+    let (one, _) = kept(&shelf);
+    shelf.activate(&one, false).unwrap();
+    let active = shelf.active().unwrap();
+    assert_eq!(active.len(), 1);
+    assert!(active[0].name().starts_with("a-1-") && active[0].parent == "a-1");
+    shelf.remove(&one).unwrap();
+    assert!(shelf.tidy(&[&active[0]]).unwrap().is_empty());
+    shelf.deactivate(&active[0]).unwrap();
+    assert_eq!(shelf.tidy(&[]).unwrap(), ["kube-system/a-1"]);
+    assert!(!below(dir.path(), FILES[0]).exists());
+    assert!(shelf.kept().unwrap().is_empty() && shelf.active().unwrap().is_empty());
+}
+
+#[test]
+fn others_files_are_left_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let folder = below(dir.path(), ACTIVE);
+    fs::create_dir_all(&folder).unwrap();
+    for (name, text) in [
+        ("etcd.json", "{\"kind\":\"Pod\"}"),
+        (".x.json", "{}"),
+        ("b.json", "{"),
+    ] {
+        fs::write(folder.join(name), text).unwrap();
+    }
+    assert!(shelf.active().unwrap().is_empty());
+    assert_eq!(fs::read_dir(&folder).unwrap().count(), 3);
+}
