@@ -243,17 +243,14 @@ impl Keeper<'_> {
 mod tests {
     use serde_json::json;
 
+    use super::super::workload::testing::workload;
     use super::*;
 
     #[test]
     fn a_new_pod_replaces_a_checkpoint_once_it_has_proved_itself() {
         let kept = Checkpoint {
             path: PathBuf::new(),
-            workload: Workload {
-                namespace: "kube-system".into(),
-                kind: "DaemonSet".into(),
-                name: "a".into(),
-            },
+            workload: workload("DaemonSet", "a"),
             parent: "a-1".into(),
             manifest: json!({}),
         };

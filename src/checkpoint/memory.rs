@@ -106,11 +106,7 @@ mod tests {
     use crate::node::cri::Container;
 
     fn workload(kind: &str) -> Workload {
-        Workload {
-            namespace: "kube-system".into(),
-            kind: kind.into(),
-            name: "a-b".into(),
-        }
+        super::super::workload::testing::workload(kind, "a-b")
     }
 
     fn sandbox(name: &str, running: bool, checkpoint_of: Option<&str>) -> Sandbox {

@@ -71,11 +71,7 @@ mod tests {
     use super::*;
 
     fn workload(kind: &str) -> Workload {
-        Workload {
-            namespace: "kube-system".into(),
-            kind: kind.into(),
-            name: "a".into(),
-        }
+        super::super::workload::testing::workload(kind, "a")
     }
 
     fn owner(annotated: bool, replicas: Option<i64>) -> Value {

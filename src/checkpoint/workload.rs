@@ -101,6 +101,20 @@ pub(crate) fn text(value: &Value) -> &str {
 }
 
 #[cfg(test)]
+pub(crate) mod testing {
+    use super::Workload;
+
+    /// One of kube-system.
+    pub fn workload(kind: &str, name: &str) -> Workload {
+        Workload {
+            namespace: "kube-system".into(),
+            kind: kind.into(),
+            name: name.into(),
+        }
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use serde_json::json;
 
