@@ -37,12 +37,9 @@ pub const SCENARIOS: &[Scenario] = &[
     node("launch-external-authority", external_authority::run),
     node("launch-external-etcd", variants::external_etcd),
     node("launch-killed-start", launch::killed::<0>),
-    node("launch-killed-seed-apiserver", launch::killed::<2>),
     node("launch-killed-apply", launch::killed::<5>),
     node("launch-killed-handover", launch::killed::<7>),
-    node("launch-killed-leases-released", launch::killed::<9>),
     node("launch-killed-apiserver-gone", launch::killed::<10>),
-    node("launch-killed-secrets-removed", launch::killed::<12>),
     node("launch-static", permanent::launch),
     node("launch-static-killed", permanent::killed),
     node("roll-control-plane", running::roll_control_plane),
@@ -50,7 +47,6 @@ pub const SCENARIOS: &[Scenario] = &[
     node("certs-renew", certs::renew),
     node("certs-renew-static", certs::renew_static),
     node("certs-rotate", certs::rotate),
-    node("certs-rotate-unfinished", certs::rotate_unfinished),
     node("join-worker", join::worker),
     node("reboot-three-cuts", reboot::cuts::<3>),
     node("checkpoint-life", checkpoint::life),
@@ -58,6 +54,10 @@ pub const SCENARIOS: &[Scenario] = &[
 
 /// What takes too long for every change: `./x soak` runs them, and `./x test` by name.
 pub const LONG: &[Scenario] = &[
+    node("launch-killed-seed-apiserver", launch::killed::<2>),
+    node("launch-killed-leases-released", launch::killed::<9>),
+    node("launch-killed-secrets-removed", launch::killed::<12>),
+    node("certs-rotate-unfinished", certs::rotate_unfinished),
     node("launch-killed-seed-etcd", launch::killed::<1>),
     node("launch-killed-api", launch::killed::<3>),
     node("launch-killed-seed-controllers", launch::killed::<4>),
