@@ -137,7 +137,7 @@ fn scenarios() -> impl Iterator<Item = &'static Scenario> {
 
 /// What only `soak` runs.
 fn long() -> impl Iterator<Item = &'static Scenario> {
-    [api::LONG, node::LONG].into_iter().flatten()
+    [api::LONG, node::LONG, vm::LONG].into_iter().flatten()
 }
 
 fn choose<'a>(

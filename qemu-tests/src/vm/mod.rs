@@ -21,4 +21,4 @@ mod spec;
 mod tools;
 
 pub use console::{Line, by_slipway};
-pub use scenarios::SCENARIOS;
+pub use scenarios::{LONG, SCENARIOS};

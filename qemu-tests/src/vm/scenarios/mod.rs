@@ -29,6 +29,10 @@ pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),
     vm("launch-power-cut", power_cut::run),
+];
+
+/// What `./x soak` runs, and `./x test` by name: under emulation they take a quarter of an hour.
+pub const LONG: &[Scenario] = &[
     vm("reboot-clean", reboot::clean),
     vm("reboot-power-cut", reboot::power_cut),
 ];

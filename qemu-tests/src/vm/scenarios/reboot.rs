@@ -4,6 +4,7 @@ use anyhow::{Result, anyhow};
 use qemu_tests::probe::Reboot;
 use std::time::Duration;
 
+use crate::build;
 use crate::scenario::Context;
 use crate::scenarios::{cluster, reboot};
 use crate::vm::boot;
@@ -69,7 +70,7 @@ fn launched(context: &Context) -> Result<(Machine, Launched, Pods)> {
 
 /// Boots the machine, waits until its cluster is what it was, and writes down how long that took.
 fn comes_back(context: &Context, machine: &mut Machine, pods: &Pods) -> Result<Launched> {
-    machine.add_prober(&context.repo.join("target/prober"))?;
+    machine.add_prober(&build::prober(&context.repo)?)?;
     let vm = machine.boot()?;
     let mut launched = launch::reached(machine, vm, Duration::ZERO)?;
     let took = judge(machine, &mut launched, pods)
