@@ -19,7 +19,7 @@ use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods, until};
 
 /// What a control plane with etcd on its node needs of its authority.
-const ASKED: usize = 7;
+const ASKED: usize = 10;
 
 /// One of each kind: what a server shows, what a person shows, and both that a kubelet has.
 const RENEWED: [&str; 4] = [
