@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
@@ -24,8 +24,6 @@ use crate::start::{is_serving, lease};
 
 /// The checkpointer's ServiceAccount.
 const ACCOUNT: (&str, &str) = ("kube-system", "pod-checkpointer");
-/// Where the kubelet tells which pods it knows.
-const KUBELET: &str = "/var/lib/kubelet/pod-resources/kubelet.sock";
 /// A door that does not answer in this time is shut.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// The API server's answers are waited for a little longer.
@@ -34,7 +32,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// Whom to ask, and what the answers were before.
 pub struct Asked {
     root: PathBuf,
-    accounts: PathBuf,
+    asset_dir: PathBuf,
     address: SocketAddr,
     source: Source,
     door: Since<Option<bool>>,
@@ -47,7 +45,7 @@ impl Asked {
     pub fn new(options: &Options, source: Source) -> Self {
         Self {
             root: options.root.clone(),
-            accounts: options.asset_dir.join("tls/checkpoint"),
+            asset_dir: options.asset_dir.clone(),
             address: options.address,
             source,
             door: Since::new(None),
@@ -61,7 +59,7 @@ impl Asked {
         let client = || -> Result<Option<Client>> {
             let mut config = kubeconfig::load(&files::below(&self.root, KUBECONFIG))?;
             let (namespace, name) = ACCOUNT;
-            let Some(account) = account(&self.accounts, namespace, name)? else {
+            let Some(account) = account(&self.asset_dir, namespace, name)? else {
                 return Ok(None);
             };
             config.certificate = Some((account.certificate, account.key));
@@ -81,11 +79,7 @@ impl Asked {
     pub fn address(&mut self, ask: bool) -> Door {
         let answers = ask.then(|| self.knock().is_ok());
         self.door.set(answers);
-        match self.door.get() {
-            (None, _) => Door::Unknown,
-            (Some(true), long) => Door::Answers(long),
-            (Some(false), long) => Door::Silent(long),
-        }
+        Door::of(self.door.get())
     }
 
     fn knock(&self) -> Result<(), String> {
@@ -184,7 +178,7 @@ impl Asked {
         &self,
         mut pods: impl Iterator<Item = &'a (String, String)>,
     ) -> Option<bool> {
-        match cri::kubelet_pods(Path::new(&files::below(&self.root, KUBELET))) {
+        match cri::kubelet_pods(&files::below(&self.root, cri::KUBELET)) {
             Ok(known) => Some(pods.any(|pod| known.contains(pod))),
             Err(error) => {
                 log::debug!("the kubelet: {error:#}");

@@ -36,6 +36,17 @@ pub enum Door {
     Silent(Duration),
 }
 
+impl Door {
+    /// From the last answer and its age; `None` is no question.
+    pub fn of((answers, long): (Option<bool>, Duration)) -> Self {
+        match answers {
+            None => Self::Unknown,
+            Some(true) => Self::Answers(long),
+            Some(false) => Self::Silent(long),
+        }
+    }
+}
+
 /// What the container runtime says of the workload's own containers, and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs {

@@ -15,7 +15,7 @@ use serde_json::Value;
 use super::cluster::health::Health;
 use super::decide::{Action, Form, decide};
 use super::observe::Eyes;
-use super::pods::{News, Source};
+use super::pods::{KUBECONFIG, News, Source};
 use super::releases::Releases;
 use super::shelf::{Checkpoint, Shelf};
 use super::take::Taker;
@@ -76,7 +76,7 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
     ));
     reporter.stage("checkpoint");
     let source = Source {
-        kubeconfig: files::below(&options.root, "/etc/kubernetes/kubeconfig"),
+        kubeconfig: files::below(&options.root, KUBECONFIG),
         node: options.node.clone(),
         namespaces: options.namespaces.clone(),
     };
@@ -203,15 +203,9 @@ impl Keeper<'_> {
                 let kept = view.shelved.kept(workload).context("it is not kept")?;
                 self.shelf.remove(kept)?;
                 self.taker.forget(workload);
-                self.tidy()
+                self.shelf.tidy().map(drop)
             }
         }
-    }
-
-    fn tidy(&self) -> Result<()> {
-        let (kept, active) = (self.shelf.kept()?, self.shelf.active()?);
-        let all: Vec<_> = kept.iter().chain(&active).collect();
-        self.shelf.tidy(&all).map(drop)
     }
 
     /// Until something changes or it is time to look again.

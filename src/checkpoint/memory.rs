@@ -25,13 +25,13 @@ impl Memory {
         }
     }
 
-    /// What the runtime answered; `None` if it did not.
+    /// What the runtime answered; `None` if it did not. A sandbox whose containers crash is up and does nothing.
     pub fn hear(&mut self, workload: &Workload, sandboxes: Option<&[Sandbox]>) {
         let Some(sandboxes) = sandboxes else {
             self.runs.set(None);
             return;
         };
-        let runs = |sandbox: &Sandbox| is_own(sandbox, workload) && has_process(sandbox);
+        let runs = |sandbox: &Sandbox| is_own(sandbox, workload) && sandbox.runs();
         let left = |sandbox: &Sandbox| is_left_of(sandbox, workload);
         self.hear_that(sandboxes.iter().any(runs));
         self.left.set(sandboxes.iter().any(left));
@@ -71,7 +71,7 @@ pub fn is_left_of(sandbox: &Sandbox, workload: &Workload) -> bool {
     sandbox.namespace == workload.namespace
         && sandbox.annotations.contains_key(CHECKPOINT_OF)
         && sandbox.annotations.get(WORKLOAD) == Some(&of)
-        && (sandbox.ready || has_process(sandbox))
+        && (sandbox.ready || sandbox.runs())
 }
 
 /// Whether a sandbox is that of the workload's own pod. Its name tells: of a DaemonSet's pod it is the DaemonSet's and one part more,
@@ -80,22 +80,16 @@ fn is_own(sandbox: &Sandbox, workload: &Workload) -> bool {
     if sandbox.namespace != workload.namespace || sandbox.annotations.contains_key(CHECKPOINT_OF) {
         return false;
     }
-    let rest = sandbox.name.strip_prefix(&*workload.name);
-    let parts = rest.map(|rest| match rest.strip_prefix('-') {
-        Some(rest) => rest.split('-').filter(|part| !part.is_empty()).count(),
-        None => rest.len() * 100,
-    });
+    let Some(rest) = sandbox.name.strip_prefix(&*workload.name) else {
+        return false;
+    };
     let expected = match &*workload.kind {
         "Pod" => 0,
         "Deployment" => 2,
         _ => 1,
     };
-    parts == Some(expected)
-}
-
-/// A sandbox whose containers crash is up and does nothing.
-fn has_process(sandbox: &Sandbox) -> bool {
-    sandbox.containers.iter().any(|container| container.running)
+    let is_separate = rest.is_empty() || rest.starts_with('-');
+    is_separate && rest.split('-').skip(1).count() == expected
 }
 
 #[cfg(test)]

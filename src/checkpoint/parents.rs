@@ -53,11 +53,7 @@ impl Parents {
 
     /// Whether an API server answers at loopback.
     pub fn door(&self) -> Door {
-        match self.answers.get() {
-            (None, _) => Door::Unknown,
-            (Some(true), long) => Door::Answers(long),
-            (Some(false), long) => Door::Silent(long),
-        }
+        Door::of(self.answers.get())
     }
 
     /// Whether one does at this moment, so that what the watch told is fresh.

@@ -136,11 +136,11 @@ impl Shelf {
         files::remove(&kept.path).map(drop)
     }
 
-    /// Deletes the data that belongs to none of these checkpoints, and returns whose it was.
-    pub fn tidy(&self, all: &[&Checkpoint]) -> Result<Vec<String>> {
+    /// Deletes the data that belongs to no checkpoint, and returns whose it was.
+    pub fn tidy(&self) -> Result<Vec<String>> {
+        let all = self.kept()?.into_iter().chain(self.active()?);
         let needed: BTreeSet<_> = all
-            .iter()
-            .map(|one| (one.workload.namespace.clone(), one.parent.clone()))
+            .map(|one| (one.workload.namespace, one.parent))
             .collect();
         let mut gone = Vec::new();
         for base in DATA.map(|base| below(&self.root, base)) {

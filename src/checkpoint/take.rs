@@ -16,8 +16,8 @@ use super::keeper::Options;
 use super::pods;
 use super::shelf::Shelf;
 use super::workload::{Workload, text};
-use crate::kube::Client;
 use crate::node::files;
+use crate::pki;
 use crate::secret::Secret;
 
 /// How old what was read may become.
@@ -31,7 +31,7 @@ const AUTHORITY: &str = "/etc/kubernetes/ca.crt";
 pub struct Taker {
     kubeconfig: PathBuf,
     authority: PathBuf,
-    accounts: PathBuf,
+    asset_dir: PathBuf,
     node: String,
     loopback: String,
     failing: BTreeMap<Workload, Instant>,
@@ -51,7 +51,7 @@ impl Taker {
         Self {
             kubeconfig: files::below(&options.root, pods::KUBECONFIG),
             authority: files::below(&options.root, AUTHORITY),
-            accounts: options.asset_dir.join("tls/checkpoint"),
+            asset_dir: options.asset_dir.clone(),
             node: options.node.clone(),
             loopback: format!("https://{}", options.loopback),
             failing: BTreeMap::new(),
@@ -125,14 +125,12 @@ its files were not as they were written"
         let mut objects = BTreeMap::new();
         for needed in copy::needs(parent) {
             let path = object_path(&workload.namespace, needed.kind, &needed.name);
-            if let Some(object) = find(&client, &path)? {
+            if let Some(object) = client.find(&path)? {
                 objects.insert((needed.kind, needed.name), object);
             }
         }
-        let account = self.account(
-            &workload.namespace,
-            text(&parent["spec"]["serviceAccountName"]),
-        )?;
+        let name = text(&parent["spec"]["serviceAccountName"]);
+        let account = account(&self.asset_dir, &workload.namespace, name)?;
         let authority = std::fs::read(&self.authority)
             .with_context(|| format!("cannot read {}", self.authority.display()))?;
         copy::copy(&Given {
@@ -145,17 +143,12 @@ its files were not as they were written"
             loopback: &self.loopback,
         })
     }
-
-    fn account(&self, namespace: &str, name: &str) -> Result<Option<Account>> {
-        account(&self.accounts, namespace, name)
-    }
 }
 
 /// The certificate of a ServiceAccount's own user, if the asset directory has one.
-pub fn account(accounts: &Path, namespace: &str, name: &str) -> Result<Option<Account>> {
-    let file = |ending: &str| {
-        files::read_if_there(&accounts.join(namespace).join(format!("{name}.{ending}")))
-    };
+pub fn account(asset_dir: &Path, namespace: &str, name: &str) -> Result<Option<Account>> {
+    let base = asset_dir.join(pki::CHECKPOINTS).join(namespace);
+    let file = |ending: &str| files::read_if_there(&base.join(format!("{name}.{ending}")));
     let (Some(certificate), Some(key)) = (file("crt")?, file("key")?) else {
         return Ok(None);
     };
@@ -182,22 +175,14 @@ fn object_path(namespace: &str, kind: ObjectKind, name: &str) -> String {
     format!("/api/v1/namespaces/{namespace}/{plural}/{name}")
 }
 
-fn find(client: &Client, path: &str) -> Result<Option<Value>> {
-    Ok(client.find(path)?)
-}
-
 /// One checkpoint a workload: that of an earlier pod goes once its successor's is whole.
 fn replace_earlier(shelf: &Shelf, workload: &Workload, pod: &str) -> Result<()> {
-    let (kept, active) = (shelf.kept()?, shelf.active()?);
-    let is_earlier =
-        |one: &&super::shelf::Checkpoint| one.workload == *workload && one.parent != pod;
-    kept.iter()
-        .filter(is_earlier)
-        .try_for_each(|one| shelf.remove(one))?;
-    let stays: Vec<_> = kept
+    let kept = shelf.kept()?;
+    let earlier = kept
         .iter()
-        .filter(|one| !is_earlier(one))
-        .chain(&active)
-        .collect();
-    shelf.tidy(&stays).map(drop)
+        .filter(|one| one.workload == *workload && one.parent != pod);
+    for one in earlier {
+        shelf.remove(one)?;
+    }
+    shelf.tidy().map(drop)
 }

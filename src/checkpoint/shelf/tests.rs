@@ -89,9 +89,9 @@ fn an_active_one_is_a_pod_of_another_name_and_data_stays_as_long_as_it_is_read()
     assert_eq!(active.len(), 1);
     assert!(active[0].name().starts_with("a-1-") && active[0].parent == "a-1");
     shelf.remove(&one).unwrap();
-    assert!(shelf.tidy(&[&active[0]]).unwrap().is_empty());
+    assert!(shelf.tidy().unwrap().is_empty());
     shelf.deactivate(&active[0]).unwrap();
-    assert_eq!(shelf.tidy(&[]).unwrap(), ["kube-system/a-1"]);
+    assert_eq!(shelf.tidy().unwrap(), ["kube-system/a-1"]);
     assert!(!below(dir.path(), FILES[0]).exists());
     assert!(shelf.kept().unwrap().is_empty() && shelf.active().unwrap().is_empty());
 }
