@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
 use serde_json::Value;
@@ -26,6 +26,8 @@ use crate::start::{is_serving, lease};
 const ACCOUNT: (&str, &str) = ("kube-system", "pod-checkpointer");
 /// A door that does not answer in this time is shut.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// When the certificate is read again; until then a connection serves many looks.
+const AGAIN: Duration = Duration::from_secs(30);
 /// The API server's answers are waited for a little longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -35,6 +37,7 @@ pub struct Asked {
     asset_dir: PathBuf,
     address: SocketAddr,
     source: Source,
+    account: Option<(Instant, Client)>,
     door: Since<Option<bool>>,
     wanted: BTreeMap<Workload, Since<bool>>,
     dead: BTreeMap<String, Since<bool>>,
@@ -48,6 +51,7 @@ impl Asked {
             asset_dir: options.asset_dir.clone(),
             address: options.address,
             source,
+            account: None,
             door: Since::new(None),
             wanted: BTreeMap::new(),
             dead: BTreeMap::new(),
@@ -55,24 +59,30 @@ impl Asked {
     }
 
     /// The API through loopback as the checkpointer's user.
-    pub fn account(&self) -> Option<Client> {
-        let client = || -> Result<Option<Client>> {
-            let mut config = kubeconfig::load(&files::below(&self.root, KUBECONFIG))?;
-            let (namespace, name) = ACCOUNT;
-            let Some(account) = account(&self.asset_dir, namespace, name)? else {
-                return Ok(None);
-            };
-            config.certificate = Some((account.certificate, account.key));
-            let options = kube::Options {
-                timeout: TIMEOUT,
-                ..kube::Options::default()
-            };
-            Ok(Some(Client::new(&config, options)?))
+    pub fn account(&mut self) -> Option<Client> {
+        let is_young = |(made, _): &(Instant, Client)| made.elapsed() < AGAIN;
+        if !self.account.as_ref().is_some_and(is_young) {
+            let made = self.open().unwrap_or_else(|error| {
+                log::debug!("no client for the checkpointer's user: {error:#}");
+                None
+            });
+            self.account = made.map(|client| (Instant::now(), client));
+        }
+        self.account.as_ref().map(|(_, client)| client.clone())
+    }
+
+    fn open(&self) -> Result<Option<Client>> {
+        let mut config = kubeconfig::load(&files::below(&self.root, KUBECONFIG))?;
+        let (namespace, name) = ACCOUNT;
+        let Some(account) = account(&self.asset_dir, namespace, name)? else {
+            return Ok(None);
         };
-        client().unwrap_or_else(|error| {
-            log::debug!("no client for the checkpointer's user: {error:#}");
-            None
-        })
+        config.certificate = Some((account.certificate, account.key));
+        let options = kube::Options {
+            timeout: TIMEOUT,
+            ..kube::Options::default()
+        };
+        Ok(Some(Client::new(&config, options)?))
     }
 
     /// Whether an API server is ready at the node's address.

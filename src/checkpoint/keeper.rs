@@ -12,8 +12,8 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, anyhow};
 use serde_json::Value;
 
-use super::cluster::health::Health;
 use super::decide::{Action, Form, decide};
+use super::health::Health;
 use super::observe::Eyes;
 use super::pods::{KUBECONFIG, News, Source};
 use super::releases::Releases;
@@ -67,7 +67,7 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         let address = options.health;
         format!("cannot serve /readyz at {address}; name another with --health-address")
     })?;
-    let health = Health::serve(door, "it has not looked yet", None);
+    let health = Health::serve(door, "it has not looked yet", || None);
     reporter.title(&format!(
         "slipway {} · keeps checkpoints of {} on {}",
         env!("CARGO_PKG_VERSION"),

@@ -74,22 +74,29 @@ pub fn is_left_of(sandbox: &Sandbox, workload: &Workload) -> bool {
         && (sandbox.ready || sandbox.runs())
 }
 
+/// What the API server adds its five characters to is cut to this length (`MaxGeneratedNameLength` in
+/// k8s.io/apiserver, storage/names/generate.go).
+const LONGEST: usize = 58;
+
 /// Whether a sandbox is that of the workload's own pod. Its name tells: of a DaemonSet's pod it is the DaemonSet's and one part more,
-/// of a Deployment's two.
+/// of a Deployment's two. Of names that were cut, two that are alike so far cannot be told apart.
 fn is_own(sandbox: &Sandbox, workload: &Workload) -> bool {
     if sandbox.namespace != workload.namespace || sandbox.annotations.contains_key(CHECKPOINT_OF) {
         return false;
     }
-    let Some(rest) = sandbox.name.strip_prefix(&*workload.name) else {
-        return false;
-    };
-    let expected = match &*workload.kind {
-        "Pod" => 0,
-        "Deployment" => 2,
-        _ => 1,
-    };
-    let is_separate = rest.is_empty() || rest.starts_with('-');
-    is_separate && rest.split('-').skip(1).count() == expected
+    let (pod, of) = (&*sandbox.name, &*workload.name);
+    let is_cut = pod.len() == LONGEST + 5;
+    if is_cut && pod.get(..LONGEST).is_some_and(|base| of.starts_with(base)) {
+        return true;
+    }
+    let rest = pod.strip_prefix(of);
+    let parts = rest.filter(|rest| rest.is_empty() || rest.starts_with('-'));
+    let parts = parts.map(|rest| rest.matches('-').count());
+    match &*workload.kind {
+        "Pod" => parts == Some(0),
+        "Deployment" => parts == Some(2) || is_cut && parts == Some(1),
+        _ => parts == Some(1),
+    }
 }
 
 #[cfg(test)]
@@ -137,10 +144,26 @@ mod tests {
             ("a-bc-x1y2z", "DaemonSet", false),
             ("a-bc", "Pod", false),
             ("a-x1y2z", "DaemonSet", false),
+            ("a-b-5f6-x1y2z", "Pod", false),
         ] {
             let found = is_own(&sandbox(name, true, None), &workload(kind));
             assert_eq!(found, own, "{name} {kind}");
         }
+    }
+
+    #[test]
+    fn a_long_name_is_cut() {
+        let name = "n".repeat(57);
+        let long = |more: &str| {
+            super::super::workload::testing::workload("DaemonSet", &format!("{name}{more}"))
+        };
+        let pod = |base: &str| sandbox(&format!("{base}x1y2z"), true, None);
+        assert!(is_own(&pod(&format!("{name}-")), &long("")));
+        assert!(is_own(&pod(&format!("{name}o")), &long("or-so")));
+        assert!(!is_own(&pod(&format!("{name}p")), &long("or-so")));
+        let deployment = super::super::workload::testing::workload("Deployment", &name[..50]);
+        let is_of_it = |hash: &str| is_own(&pod(&format!("{}-{hash}", &name[..50])), &deployment);
+        assert!(is_of_it("5f6d7c8") && !is_of_it("5f6d7"));
     }
 
     #[test]

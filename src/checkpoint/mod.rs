@@ -11,6 +11,7 @@ pub mod cluster;
 pub mod copy;
 mod decide;
 mod form;
+mod health;
 pub mod keeper;
 mod memory;
 mod observe;

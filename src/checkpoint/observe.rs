@@ -87,9 +87,11 @@ impl Eyes {
     }
 
     /// The API as the checkpointer's own user, while it answers.
-    pub fn account(&self) -> Option<Client> {
-        let fresh = self.parents.is_fresh();
-        fresh.then(|| self.asked.account()).flatten()
+    pub fn account(&mut self) -> Option<Client> {
+        match self.parents.is_fresh() {
+            true => self.asked.account(),
+            false => None,
+        }
     }
 
     /// Ends what runs of a workload's checkpoints.
@@ -123,7 +125,10 @@ impl Eyes {
             booted: self.boot.started,
             trouble,
         };
-        let client = self.account().filter(|_| self.is_restless());
+        let client = match self.is_restless() {
+            true => self.account(),
+            false => None,
+        };
         for workload in &self.parents.workloads() | &view.shelved.workloads() {
             let seen = self.see(&workload, client.as_ref(), &mut view);
             view.workloads.insert(workload, seen);

@@ -11,7 +11,6 @@
 //! waits for this pod knows that the node survives a reboot.
 
 mod approve;
-pub(super) mod health;
 mod policy;
 mod unit;
 mod watch;
@@ -23,9 +22,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
+use super::health::Health;
 use crate::node::signals;
 use crate::report::Reporter;
-use health::Health;
 pub use policy::{Lists, Policy};
 use unit::Unit;
 
@@ -55,11 +54,10 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         let address = options.health;
         format!("cannot serve /readyz at {address}; name another with --health-address")
     })?;
-    let health = Health::serve(
-        door,
-        "the API server was not asked yet",
-        options.unit.map(Unit::at),
-    );
+    let unit = options.unit.map(Unit::at);
+    let health = Health::serve(door, "the API server was not asked yet", move || {
+        unit.as_ref().and_then(Unit::trouble)
+    });
     let policy = &options.policy;
     reporter.title(&format!(
         "slipway {} · lets in nodes {} and approves their serving certificates at {}",

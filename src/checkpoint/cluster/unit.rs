@@ -64,7 +64,7 @@ impl Unit {
 mod tests {
     use std::net::TcpListener;
 
-    use super::super::health::Health;
+    use super::super::super::health::Health;
     use super::*;
 
     #[test]
@@ -72,7 +72,7 @@ mod tests {
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = door.local_addr().unwrap();
         let unit = Unit::at(address);
-        let health = Health::serve(door, "kube-apiserver has no checkpoint yet", None);
+        let health = Health::serve(door, "kube-apiserver has no checkpoint yet", || None);
         assert_eq!(
             unit.trouble().unwrap(),
             "this node's slipway-checkpoint.service: kube-apiserver has no checkpoint yet; \

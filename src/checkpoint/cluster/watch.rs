@@ -8,9 +8,9 @@ use anyhow::{Context, Result};
 use serde_json::{Value, json};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
+use super::super::health::Health;
 use super::Options;
 use super::approve::{self, Finding, Verdict, decide};
-use super::health::Health;
 use crate::kube::{self, Client, EventKind, kubeconfig};
 use crate::report::Reporter;
 

@@ -1,15 +1,13 @@
 //! The door for the kubelet's probe: `GET /readyz` on loopback.
 //!
-//! A server of HTTP would be more than the rest of this room for one bit, so a thread reads a line and
-//! answers it. An exec probe would start a process every few seconds instead.
+//! Both halves have one. A server of HTTP would be more than the rest of this room for one bit, so a thread reads a
+//! line and answers it. An exec probe would start a process every few seconds instead.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
-
-use super::unit::Unit;
 
 /// How long a client may take.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -21,14 +19,18 @@ const MAX_HEAD: usize = 4096;
 pub struct Health(Arc<Mutex<String>>);
 
 impl Health {
-    /// Answers at the door; until [`Health::set`] says otherwise it tells `trouble`. With a `unit` all is
-    /// well only if that says so, too.
-    pub fn serve(door: TcpListener, trouble: &str, unit: Option<Unit>) -> Self {
+    /// Answers at the door; until [`Health::set`] says otherwise it tells `trouble`. Where that is nothing, `others` is
+    /// asked for the trouble of whoever else has to be well.
+    pub fn serve(
+        door: TcpListener,
+        trouble: &str,
+        others: impl Fn() -> Option<String> + Send + 'static,
+    ) -> Self {
         let health = Self(Arc::new(Mutex::new(trouble.to_owned())));
         let shown = health.clone();
         thread::spawn(move || {
             for client in door.incoming().flatten() {
-                if let Err(error) = shown.answer(client, unit.as_ref()) {
+                if let Err(error) = shown.answer(client, &others) {
                     log::debug!("a probe broke off: {error}");
                 }
             }
@@ -44,7 +46,11 @@ impl Health {
         is_new
     }
 
-    fn answer(&self, mut client: TcpStream, unit: Option<&Unit>) -> std::io::Result<()> {
+    fn answer(
+        &self,
+        mut client: TcpStream,
+        others: impl Fn() -> Option<String>,
+    ) -> std::io::Result<()> {
         client.set_read_timeout(Some(PATIENCE))?;
         client.set_write_timeout(Some(PATIENCE))?;
         let mut head = Vec::new();
@@ -55,13 +61,13 @@ impl Health {
                 count => head.extend_from_slice(&piece[..count]),
             }
         }
-        client.write_all(self.reply(&head, unit).as_bytes())
+        client.write_all(self.reply(&head, others).as_bytes())
     }
 
-    fn reply(&self, head: &[u8], unit: Option<&Unit>) -> String {
+    fn reply(&self, head: &[u8], others: impl Fn() -> Option<String>) -> String {
         let (status, body) = match head.starts_with(b"GET /readyz ") {
             false => ("404 Not Found", "only GET /readyz is answered".to_owned()),
-            true => match self.trouble(unit) {
+            true => match self.trouble().or_else(others) {
                 None => ("200 OK", "ok".to_owned()),
                 Some(trouble) => ("503 Service Unavailable", trouble),
             },
@@ -73,17 +79,9 @@ impl Health {
         )
     }
 
-    /// Our own first: the unit is asked when there is none.
-    fn trouble(&self, unit: Option<&Unit>) -> Option<String> {
-        let own = self
-            .0
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
-        match own.is_empty() {
-            false => Some(own),
-            true => unit.and_then(Unit::trouble),
-        }
+    fn trouble(&self) -> Option<String> {
+        let own = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        (!own.is_empty()).then(|| own.clone())
     }
 }
 
@@ -95,7 +93,7 @@ mod tests {
     fn serve(trouble: &str) -> (Health, SocketAddr) {
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = door.local_addr().unwrap();
-        (Health::serve(door, trouble, None), address)
+        (Health::serve(door, trouble, || None), address)
     }
 
     fn ask(address: SocketAddr, head: &[u8]) -> String {
@@ -130,22 +128,16 @@ mod tests {
     }
 
     #[test]
-    fn a_node_without_checkpoints_is_not_ready() {
-        let (theirs, unit) = serve("no checkpoint of kube-scheduler");
+    fn others_are_asked_when_all_is_well_here() {
         let door = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = door.local_addr().unwrap();
-        let ours = Health::serve(door, "no API", Some(Unit::at(unit)));
+        let health = Health::serve(door, "no API", || Some("no checkpoint".into()));
         let says = || ask(address, b"GET /readyz HTTP/1.1\r\n\r\n");
         assert!(says().ends_with("\r\n\r\nno API\n"));
-        ours.set("");
+        health.set("");
         let answer = says();
         assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
-        assert!(
-            answer.contains("service: no checkpoint of kube-scheduler;"),
-            "{answer}"
-        );
-        theirs.set("");
-        assert!(says().starts_with("HTTP/1.1 200 "));
+        assert!(answer.ends_with("\r\n\r\nno checkpoint\n"), "{answer}");
     }
 
     #[test]
