@@ -8,6 +8,8 @@ use std::fs;
 use std::ops::AddAssign;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
 use std::time::Instant;
 
 /// How a tier went.
@@ -110,7 +112,8 @@ pub fn bench(repo: &Path, part: Option<&str>) -> Result<()> {
     bench::run(&Context { work, ..context }, part)
 }
 
-/// Runs a tier's scenarios one after the other; they share the machine's ports and processors.
+/// Runs a tier's scenarios: those that bear company two at a time, then the others one after the other, because they
+/// share the machine's ports or mind who else is busy.
 fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
     let mut tally = Tally::default();
     let mut chosen = choose(scenarios(), tier, name);
@@ -122,10 +125,34 @@ fn run_tier(repo: &Path, tier: Tier, name: Option<&str>) -> Result<Tally> {
         return Ok(tally);
     }
     let context = prepare(repo, tier)?;
-    for scenario in chosen {
+    let (in_company, alone): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|one| one.in_company);
+    tally += side_by_side(&in_company, &context)?;
+    for scenario in alone {
         tally += run(scenario, &context)?;
     }
     Ok(tally)
+}
+
+/// Runs two at a time: most of a launch is waiting, and one waits while the other works.
+fn side_by_side(scenarios: &[&Scenario], context: &Context) -> Result<Tally> {
+    let queue = Mutex::new(scenarios.iter());
+    let next = || queue.lock().unwrap_or_else(PoisonError::into_inner).next();
+    let lane = || -> Result<Tally> {
+        let mut tally = Tally::default();
+        while let Some(scenario) = next() {
+            tally += run(scenario, context)?;
+        }
+        Ok(tally)
+    };
+    let tallies = thread::scope(|scope| {
+        let lanes = [scope.spawn(lane), scope.spawn(lane)];
+        lanes.map(|lane| lane.join().unwrap_or_else(|_| bail!("a lane panicked")))
+    });
+    let mut total = Tally::default();
+    for tally in tallies {
+        total += tally?;
+    }
+    Ok(total)
 }
 
 /// Every scenario there is.
@@ -240,6 +267,7 @@ mod tests {
         let scenario = |name, tier| Scenario {
             name,
             tier,
+            in_company: false,
             run: |_| Ok(()),
         };
         let all = [

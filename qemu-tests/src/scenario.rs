@@ -47,6 +47,9 @@ pub struct Scenario {
     pub name: &'static str,
     /// Where it runs.
     pub tier: Tier,
+    /// Whether another such may run beside it: it shares no port with it, and judges outcomes, not how many
+    /// requests of a prober failed meanwhile.
+    pub in_company: bool,
     /// The test.
     pub run: fn(&Context) -> Result<()>,
 }

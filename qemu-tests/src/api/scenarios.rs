@@ -17,51 +17,61 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario {
         name: "api-client",
         tier: Tier::Api,
+        in_company: false,
         run: client::client,
     },
     Scenario {
         name: "api-apply",
         tier: Tier::Api,
+        in_company: false,
         run: apply::apply,
     },
     Scenario {
         name: "api-watch",
         tier: Tier::Api,
+        in_company: false,
         run: watch::watch,
     },
     Scenario {
         name: "api-two-doors",
         tier: Tier::Api,
+        in_company: false,
         run: doors::two_doors,
     },
     Scenario {
         name: "api-retry",
         tier: Tier::Api,
+        in_company: false,
         run: doors::retry,
     },
     Scenario {
         name: "api-plan",
         tier: Tier::Api,
+        in_company: false,
         run: plan::plan,
     },
     Scenario {
         name: "api-serving-certificates",
         tier: Tier::Api,
+        in_company: false,
         run: approve::serving_certificates,
     },
     Scenario {
         name: "checkpoint-credentials",
         tier: Tier::Api,
+        in_company: false,
         run: credentials::credentials,
     },
     Scenario {
         name: "render-accepted",
         tier: Tier::Api,
+        in_company: false,
         run: render::accepted,
     },
     Scenario {
         name: "render-flags",
         tier: Tier::Api,
+        in_company: false,
         run: flags::flags,
     },
 ];
@@ -71,11 +81,13 @@ pub const LONG: &[Scenario] = &[
     Scenario {
         name: "render-accepted-by-previous",
         tier: Tier::Api,
+        in_company: false,
         run: render::accepted_by_previous,
     },
     Scenario {
         name: "render-flags-of-previous",
         tier: Tier::Api,
+        in_company: false,
         run: flags::flags_of_previous,
     },
 ];

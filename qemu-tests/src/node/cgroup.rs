@@ -9,6 +9,7 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -41,16 +42,19 @@ pub struct Cgroups {
 }
 
 impl Cgroups {
-    /// Makes the groups, after removing those that a dead harness left behind. `name` tells nodes
-    /// of one harness apart.
+    /// Makes the groups, after removing those that a dead harness left behind. A number tells nodes of
+    /// one harness apart that have the same name: those of scenarios that run side by side.
     pub fn create(name: &str) -> Result<Self> {
+        static CREATED: AtomicU32 = AtomicU32::new(0);
+
         let mountinfo = fs::read_to_string("/proc/self/mountinfo")?;
         let own = fs::read_to_string("/proc/self/cgroup")?;
         let hierarchies = discover(&mountinfo, &own);
         if hierarchies.is_empty() {
             bail!("no cgroup hierarchy is mounted; mount cgroup2 on /sys/fs/cgroup");
         }
-        let name = format!("{PREFIX}{}-{name}", std::process::id());
+        let number = CREATED.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{PREFIX}{}-{number}-{name}", std::process::id());
         let groups = Self { hierarchies, name };
         groups.remove_orphans();
         for hierarchy in &groups.hierarchies {

@@ -92,8 +92,8 @@ pub struct Spec {
     pub source: Source,
     /// More arguments of the kernel.
     pub kernel: String,
-    /// What the hardware clock shows at the start, e.g. `2020-01-01`; `None`: the host's time.
-    pub clock: Option<&'static str>,
+    /// What the hardware clock shows at the start, e.g. `2020-01-01` or `2020-01-01T08:00:00`; `None`: the host's time.
+    pub clock: Option<String>,
     /// System credentials by name, and the files that hold them.
     pub credentials: Vec<(String, PathBuf)>,
     /// Its address.
@@ -140,7 +140,7 @@ impl Spec {
                 &self.run.join(file),
             );
         }
-        if let Some(clock) = self.clock {
+        if let Some(clock) = &self.clock {
             line.text(&format!("-rtc base={clock}"));
         }
         for (name, file) in &self.credentials {

@@ -21,33 +21,33 @@ use crate::scenario::{Context, Scenario, Tier};
 
 /// They run in this order: what the others stand on comes first.
 pub const SCENARIOS: &[Scenario] = &[
-    node("harness-power-cut", power_cut::run),
-    node("harness-switch", switch::run),
-    node("checkpoint-runtime", runtime::run),
-    node("bad-no-metadata", bad::no_metadata),
-    node("bad-full-disk", bad::full_disk),
-    node("bad-read-only-target", bad::read_only_target),
-    node("bad-unreachable-etcd", bad::unreachable_etcd),
-    node("bad-apiserver-never-answers", bad::apiserver_never_answers),
-    node("bad-manifest-refused", bad::manifest_refused),
+    pair("harness-power-cut", power_cut::run),
+    pair("harness-switch", switch::run),
+    pair("checkpoint-runtime", runtime::run),
+    pair("bad-no-metadata", bad::no_metadata),
+    pair("bad-full-disk", bad::full_disk),
+    pair("bad-read-only-target", bad::read_only_target),
+    pair("bad-unreachable-etcd", bad::unreachable_etcd),
+    pair("bad-apiserver-never-answers", bad::apiserver_never_answers),
+    pair("bad-manifest-refused", bad::manifest_refused),
     node("launch-native", launch::native),
     node("launch-in-pod", launch::in_pod),
-    node("launch-dual-stack", variants::dual_stack),
-    node("launch-own-authority", variants::own_authority),
-    node("launch-external-authority", external_authority::run),
-    node("launch-external-etcd", variants::external_etcd),
-    node("launch-killed-start", launch::killed::<0>),
-    node("launch-killed-apply", launch::killed::<5>),
-    node("launch-killed-handover", launch::killed::<7>),
-    node("launch-killed-apiserver-gone", launch::killed::<10>),
-    node("launch-static", permanent::launch),
-    node("launch-static-killed", permanent::killed),
-    node("roll-control-plane", running::roll_control_plane),
-    node("dns-and-service", running::dns_and_service),
+    pair("launch-dual-stack", variants::dual_stack),
+    pair("launch-own-authority", variants::own_authority),
+    pair("launch-external-authority", external_authority::run),
+    pair("launch-external-etcd", variants::external_etcd),
+    pair("launch-killed-start", launch::killed::<0>),
+    pair("launch-killed-apply", launch::killed::<5>),
+    pair("launch-killed-handover", launch::killed::<7>),
+    pair("launch-killed-apiserver-gone", launch::killed::<10>),
+    pair("launch-static", permanent::launch),
+    pair("launch-static-killed", permanent::killed),
+    pair("roll-control-plane", running::roll_control_plane),
+    pair("dns-and-service", running::dns_and_service),
     node("certs-renew", certs::renew),
     node("certs-renew-static", certs::renew_static),
     node("certs-rotate", certs::rotate),
-    node("join-worker", join::worker),
+    pair("join-worker", join::worker),
     node("reboot-three-cuts", reboot::cuts::<3>),
     node("checkpoint-life", checkpoint::life),
 ];
@@ -71,11 +71,21 @@ pub const LONG: &[Scenario] = &[
     node("reboot-ten-cuts", reboot::cuts::<10>),
 ];
 
+/// One that minds who else is busy.
 const fn node(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
     Scenario {
         name,
         tier: Tier::Node,
+        in_company: false,
         run,
+    }
+}
+
+/// One that may run beside another.
+const fn pair(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
+    Scenario {
+        in_company: true,
+        ..node(name, run)
     }
 }
 

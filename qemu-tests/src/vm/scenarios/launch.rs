@@ -29,7 +29,8 @@ fn judge(launched: &mut Launched, deadline: Duration) -> Result<()> {
     start_succeeded(launched, deadline)?;
     pods::deploy(launched, IN_POD)?;
     pods::resolve_and_reach(launched)?;
-    rollout::control_plane(launched)?;
+    rollout::restart(launched, "daemonset/kube-apiserver")?;
+    cluster::wait_until_ready(launched)?;
     second_start_is_done(launched, deadline)?;
     renewal::by_the_timer(launched, deadline)
 }

@@ -29,18 +29,22 @@ pub const SCENARIOS: &[Scenario] = &[
     vm("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),
     vm("launch-power-cut", power_cut::run),
-];
-
-/// What `./x soak` runs, and `./x test` by name: under emulation they take a quarter of an hour.
-pub const LONG: &[Scenario] = &[
     vm("reboot-clean", reboot::clean),
     vm("reboot-power-cut", reboot::power_cut),
+];
+
+/// What `./x soak` runs, and `./x test` by name.
+pub const LONG: &[Scenario] = &[
+    vm("reboot-ten-clean", reboot::ten_clean),
+    vm("reboot-ten-power-cuts", reboot::ten_power_cuts),
+    vm("reboot-months-later", reboot::months_later),
 ];
 
 const fn vm(name: &'static str, run: fn(&Context) -> Result<()>) -> Scenario {
     Scenario {
         name,
         tier: Tier::Vm,
+        in_company: false,
         run,
     }
 }

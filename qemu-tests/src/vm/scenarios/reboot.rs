@@ -1,12 +1,14 @@
 //! A launched machine is switched off, cleanly or not, and is itself again after its next boot.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context as _, Result, anyhow};
 use qemu_tests::probe::Reboot;
+use std::process::Command;
 use std::time::Duration;
 
 use crate::build;
+use crate::process;
 use crate::scenario::Context;
-use crate::scenarios::{cluster, reboot};
+use crate::scenarios::{cluster, reboot, rollout};
 use crate::vm::boot;
 use crate::vm::launch::{self, COMMAND, Launched};
 use crate::vm::left::{self, How, Pods};
@@ -21,62 +23,113 @@ const SHUT_DOWN: Duration = Duration::from_secs(120);
 const BOOT: Duration = Duration::from_secs(60);
 const KUBELET: &str = "kubelet.service";
 
+/// A pod's token lives for an hour, a certificate for a year: a checkpoint must need no token.
+const AHEAD: &str = "--date=60 days";
+
+/// How a machine goes off.
+type Off = fn(Launched) -> Result<()>;
+
 /// Boots what was rebooted, and cuts its power in the end, for the scenario that follows.
 pub fn clean(context: &Context) -> Result<()> {
-    let (mut machine, pods) = rebooted(context)?;
-    let launched = comes_back(context, &mut machine, &pods)?;
-    launched.vm.cut_power()?;
+    let (mut machine, pods) = match left::take(context, How::Clean)? {
+        Some(left) => left,
+        None => off(context, shut_down)?,
+    };
+    let (launched, took) = comes_back(&mut machine, &pods)?;
+    context.keep_result(&reboot::figures(&[took])?)?;
+    cut(launched)?;
     left::leave(context, &machine, How::Cut, &pods)
 }
 
 pub fn power_cut(context: &Context) -> Result<()> {
     let (mut machine, pods) = match left::take(context, How::Cut)? {
         Some(left) => left,
-        None => {
-            let (machine, launched, pods) = launched(context)?;
-            launched.vm.cut_power()?;
-            (machine, pods)
-        }
+        None => off(context, cut)?,
     };
-    comes_back(context, &mut machine, &pods).map(drop)
+    let (_, took) = comes_back(&mut machine, &pods)?;
+    context.keep_result(&reboot::figures(&[took])?)
+}
+
+/// Ten times in a row.
+pub fn ten_clean(context: &Context) -> Result<()> {
+    ten(context, shut_down)
+}
+
+pub fn ten_power_cuts(context: &Context) -> Result<()> {
+    ten(context, cut)
+}
+
+fn ten(context: &Context, go_off: Off) -> Result<()> {
+    let (mut machine, pods) = off(context, go_off)?;
+    let mut reboots = Vec::new();
+    for number in 1..=10 {
+        let back = comes_back(&mut machine, &pods);
+        let (launched, took) = back.with_context(|| format!("boot {number}"))?;
+        reboots.push(took);
+        context.keep_result(&reboot::figures(&reboots)?)?;
+        go_off(launched)?;
+    }
+    Ok(())
+}
+
+/// The power fails just after the API server's pod was replaced, and stays away for two months.
+pub fn months_later(context: &Context) -> Result<()> {
+    let (mut machine, launched) = launched(context)?;
+    rollout::restart(&launched, "daemonset/kube-apiserver")?;
+    cluster::wait_until_ready(&launched)?;
+    let pods = reboot::identities(&launched)?;
+    cut(launched)?;
+    let mut date = Command::new("date");
+    let then = process::output(date.args(["--utc", AHEAD, "+%FT%T"]))?;
+    machine.spec.clock = Some(then.trim().to_owned());
+    let (_, took) = comes_back(&mut machine, &pods)?;
+    context.keep_result(&reboot::figures(&[took])?)
 }
 
 /// Reboots a launched machine, and leaves it in the middle of that.
 pub fn leave_rebooted(context: &Context, machine: &Machine, launched: Launched) -> Result<()> {
     let pods = reboot::identities(&launched)?;
-    launched.vm.reboot(machine.accel.scale(SHUT_DOWN))?;
+    shut_down(launched)?;
     left::leave(context, machine, How::Clean, &pods)
 }
 
-fn rebooted(context: &Context) -> Result<(Machine, Pods)> {
-    if let Some(left) = left::take(context, How::Clean)? {
-        return Ok(left);
-    }
-    let (machine, launched, pods) = launched(context)?;
-    launched.vm.reboot(machine.accel.scale(SHUT_DOWN))?;
+fn shut_down(launched: Launched) -> Result<()> {
+    let limit = launched.accel.scale(SHUT_DOWN);
+    launched.vm.reboot(limit)
+}
+
+fn cut(launched: Launched) -> Result<()> {
+    launched.vm.cut_power()
+}
+
+/// A launch of its own, where no earlier scenario has left one: this one runs alone, or for the second time.
+fn off(context: &Context, go_off: Off) -> Result<(Machine, Pods)> {
+    let (machine, launched) = launched(context)?;
+    let pods = reboot::identities(&launched)?;
+    go_off(launched)?;
     Ok((machine, pods))
 }
 
-/// A launch, where no earlier scenario has left one: this one runs alone, or for the second time.
-fn launched(context: &Context) -> Result<(Machine, Launched, Pods)> {
+fn launched(context: &Context) -> Result<(Machine, Launched)> {
     let document = context.example()?;
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
     let launched = launch::launch(&mut machine, |_| {})?;
     cluster::wait_until_ready(&launched)?;
-    let pods = reboot::identities(&launched)?;
-    Ok((machine, launched, pods))
+    Ok((machine, launched))
 }
 
-/// Boots the machine, waits until its cluster is what it was, and writes down how long that took.
-fn comes_back(context: &Context, machine: &mut Machine, pods: &Pods) -> Result<Launched> {
-    machine.add_prober(&build::prober(&context.repo)?)?;
+/// Boots the machine, waits until its cluster is what it was, and says how long that took.
+fn comes_back(machine: &mut Machine, pods: &Pods) -> Result<(Launched, Reboot)> {
+    machine.add_prober(&build::prober(&crate::repo())?)?;
     let vm = machine.boot()?;
     let mut launched = launch::reached(machine, vm, Duration::ZERO)?;
+    if machine.spec.clock.is_some() {
+        launched.clock_is_ahead()?;
+    }
     let took = judge(machine, &mut launched, pods)
         .inspect_err(|_| launch::save_logs(machine, &mut launched.vm))?;
-    context.keep_result(&reboot::figures(&[took])?)?;
-    Ok(launched)
+    Ok((launched, took))
 }
 
 fn judge(machine: &Machine, launched: &mut Launched, pods: &Pods) -> Result<Reboot> {

@@ -59,7 +59,7 @@ pub fn none(context: &Context) -> Result<()> {
 pub fn clock(context: &Context) -> Result<()> {
     let document = context.example()?;
     let mut machine = machine(context, Medium::FwCfg.with(&context.work, &document)?)?;
-    machine.spec.clock = Some("2020-02-02");
+    machine.spec.clock = Some("2020-02-02".into());
     let judge = |vm: &mut Vm, deadline| {
         let said = vm.channel.run(RENDER, deadline)?.text();
         ensure!(said.ends_with("ExecMainStatus=6"), "{said}");
