@@ -10,6 +10,8 @@ use serde_json::Value;
 
 use crate::node::launch::{self, Required};
 use crate::node::native::{Node, NodeSpec};
+use crate::node::process::Program;
+use crate::node::services;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster};
 
@@ -78,6 +80,31 @@ pub fn killed<const STEP: usize>(context: &Context) -> Result<()> {
     kill_at(&node, STEPS[STEP])?;
     launch::start_to_the_end(&node)?;
     handed_over(&node, &["etcd.yaml"])
+}
+
+/// The power fails while the launch waits for pods. The next boot finishes it: the same cluster, not a new one.
+pub fn power_cut(context: &Context) -> Result<()> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    launch::up_to_start(&node, &launch::document(node.spec(), ""))?;
+    kill_at(&node, "wait")?;
+    let uid = cluster_uid(&node)?;
+    node.power_cut()?;
+    node.boot()?;
+    node.run(&Program::new(["slipway", "render"]))?.success()?;
+    services::start(&node)?;
+    launch::start_to_the_end(&node)?;
+    handed_over(&node, &["etcd.yaml"])?;
+    let now = cluster_uid(&node)?;
+    ensure!(now == uid, "it was {uid}, now it is another cluster: {now}");
+    Ok(())
+}
+
+/// The UID of kube-system, by whoever answers on loopback.
+fn cluster_uid(node: &Node) -> Result<String> {
+    let loopback = "--server=https://127.0.0.1:6443";
+    let uid = "--output=jsonpath={.metadata.uid}";
+    node.kubectl(&[loopback, "get", "namespace", "kube-system", uid], "")
 }
 
 /// Kills `slipway start` as soon as its journal says that it enters `step`.

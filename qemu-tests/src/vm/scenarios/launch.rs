@@ -1,6 +1,6 @@
-//! From metadata to a self-hosted cluster, what a person then does with it, and what it does by itself.
+//! From metadata to a self-hosted cluster, and what a person then does with it.
 
-use super::renewal;
+use super::{reboot, renewal};
 use crate::scenario::Context;
 use crate::scenarios::{cluster, pods, rollout};
 use crate::vm::launch::{self, COMMAND, Launched};
@@ -10,17 +10,18 @@ use anyhow::{Result, ensure};
 use std::time::Duration;
 
 /// Between two requests of the prober in a pod: this seldom, because each is a TLS handshake.
-const IN_POD: Duration = Duration::from_secs(1);
+pub const IN_POD: Duration = Duration::from_secs(1);
 
-/// The example that README.md starts with, but for certificates of two days, from QEMU's firmware
-/// configuration device.
+/// The document comes from QEMU's firmware configuration device. In the end the machine is rebooted for whoever comes
+/// after.
 pub fn single_node(context: &Context) -> Result<()> {
-    let document = [&context.example()?, renewal::LIFETIMES.as_bytes()].concat();
+    let document = renewal::document(context)?;
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
     let mut launched = launch::launch(&mut machine, |_| {})?;
     let judged = judge(&mut launched, machine.accel.scale(COMMAND));
-    judged.inspect_err(|_| launch::save_logs(&machine, &mut launched.vm))
+    judged.inspect_err(|_| launch::save_logs(&machine, &mut launched.vm))?;
+    reboot::leave_rebooted(context, &machine, launched)
 }
 
 fn judge(launched: &mut Launched, deadline: Duration) -> Result<()> {
@@ -31,8 +32,7 @@ fn judge(launched: &mut Launched, deadline: Duration) -> Result<()> {
     pods::resolve_and_reach(launched)?;
     rollout::restart(launched, "daemonset/kube-apiserver")?;
     cluster::wait_until_ready(launched)?;
-    second_start_is_done(launched, deadline)?;
-    renewal::by_the_timer(launched, deadline)
+    second_start_is_done(launched, deadline)
 }
 
 /// No static control-plane pod is left but etcd: neither a mirror pod nor a file.

@@ -1,14 +1,18 @@
 //! A launched machine is switched off, cleanly or not, and is itself again after its next boot.
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, ensure};
 use qemu_tests::probe::Reboot;
 use std::process::Command;
 use std::time::Duration;
 
+use super::launch::IN_POD;
+use super::renewal;
 use crate::build;
+use crate::image;
 use crate::process;
 use crate::scenario::Context;
-use crate::scenarios::{cluster, reboot, rollout};
+use crate::scenarios::reboot::Host as _;
+use crate::scenarios::{cluster, pods, reboot, rollout};
 use crate::vm::boot;
 use crate::vm::launch::{self, COMMAND, Launched};
 use crate::vm::left::{self, How, Pods};
@@ -22,6 +26,8 @@ const SHUT_DOWN: Duration = Duration::from_secs(120);
 /// From QEMU's start until the kubelet is started, likewise.
 const BOOT: Duration = Duration::from_secs(60);
 const KUBELET: &str = "kubelet.service";
+/// Of the newer image.
+const BUILD_ID: &str = "after-the-reboot";
 
 /// A pod's token lives for an hour, a certificate for a year: a checkpoint must need no token.
 const AHEAD: &str = "--date=60 days";
@@ -29,25 +35,32 @@ const AHEAD: &str = "--date=60 days";
 /// How a machine goes off.
 type Off = fn(Launched) -> Result<()>;
 
-/// Boots what was rebooted, and cuts its power in the end, for the scenario that follows.
+/// Boots what was rebooted, with a newer image, and cuts its power in the end, for the scenario that follows.
 pub fn clean(context: &Context) -> Result<()> {
     let (mut machine, pods) = match left::take(context, How::Clean)? {
         Some(left) => left,
         None => off(context, shut_down)?,
     };
-    let (launched, took) = comes_back(&mut machine, &pods)?;
+    machine.spec.root = context.work.join("root.erofs");
+    image::rebuilt(&context.image, BUILD_ID, &machine.spec.root)?;
+    let (mut launched, took) = comes_back(&mut machine, &pods)?;
     context.keep_result(&reboot::figures(&[took])?)?;
+    let release = launched.shell("cat /etc/os-release")?;
+    ensure!(release.contains(BUILD_ID), "an old image: {release}");
     cut(launched)?;
     left::leave(context, &machine, How::Cut, &pods)
 }
 
+/// Boots what lost its power. What comes back is good for what follows: here, new certificates.
 pub fn power_cut(context: &Context) -> Result<()> {
     let (mut machine, pods) = match left::take(context, How::Cut)? {
         Some(left) => left,
         None => off(context, cut)?,
     };
-    let (_, took) = comes_back(&mut machine, &pods)?;
-    context.keep_result(&reboot::figures(&[took])?)
+    let (mut launched, took) = comes_back(&mut machine, &pods)?;
+    context.keep_result(&reboot::figures(&[took])?)?;
+    let renewed = renewal::by_the_timer(&mut launched, machine.accel.scale(COMMAND));
+    renewed.inspect_err(|_| launch::save_logs(&machine, &mut launched.vm))
 }
 
 /// Ten times in a row.
@@ -111,11 +124,12 @@ fn off(context: &Context, go_off: Off) -> Result<(Machine, Pods)> {
 }
 
 fn launched(context: &Context) -> Result<(Machine, Launched)> {
-    let document = context.example()?;
+    let document = renewal::document(context)?;
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
     let launched = launch::launch(&mut machine, |_| {})?;
     cluster::wait_until_ready(&launched)?;
+    pods::deploy(&launched, IN_POD)?;
     Ok((machine, launched))
 }
 

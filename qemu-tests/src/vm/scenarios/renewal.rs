@@ -1,5 +1,6 @@
 //! The image's timer renews certificates by itself: the guest's clock is set to when they are due.
 
+use crate::scenario;
 use crate::scenarios::{Kubectl, cluster, pods, until};
 use crate::vm::launch::Launched;
 use crate::wait;
@@ -8,9 +9,9 @@ use rustls::pki_types::CertificateDer;
 use serde_json::Value;
 use std::time::Duration;
 
-/// In the machine document. One leap leads past the timer's next turn, which is an hour away or a bit
-/// more, and past two thirds of such a life, and nothing has expired behind it.
-pub const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 48h\n";
+/// One leap leads past the timer's next turn, which is an hour away or a bit more, and past two thirds of such a
+/// life, and nothing has expired behind it.
+const LIFETIMES: &str = "certificates:\n  lifetimes:\n    leaf: 48h\n";
 const LIFE: u64 = 48 * HOUR;
 const LEAP: u64 = 34 * HOUR;
 const HOUR: u64 = 60 * 60;
@@ -27,6 +28,11 @@ const SAID: &str = "journalctl --boot --no-pager --output=cat --unit=slipway-cer
 const LIST: &str = "slipway certs list --output=json";
 const METRIC: &str = "grep 'name=\"tls/apiserver\"' /var/lib/slipway/metrics.prom";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+
+/// The example that README.md starts with, but for certificates of two days.
+pub fn document(context: &scenario::Context) -> Result<Vec<u8>> {
+    Ok([&context.example()?, LIFETIMES.as_bytes()].concat())
+}
 
 /// Nobody orders the renewal: the clock passes the timer's next turn, and everybody has a new certificate.
 pub fn by_the_timer(launched: &mut Launched, deadline: Duration) -> Result<()> {
