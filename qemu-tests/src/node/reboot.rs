@@ -14,9 +14,7 @@ use crate::scenarios::reboot::{self, Host};
 /// groups, goes with the power cut.
 pub fn after_power_cut(node: &mut Node) -> Result<Reboot> {
     let before = reboot::identities(node)?;
-    node.power_cut()?;
-    node.boot()?;
-    node.run(&Program::new(["slipway", "render"]))?.success()?;
+    boot_again(node)?;
     services::start_before_kubelet(node)?;
     let prober = launch::probe(node)?;
     let since = probe::now();
@@ -26,6 +24,14 @@ pub fn after_power_cut(node: &mut Node) -> Result<Reboot> {
     let report = launch::end_probe(node, prober);
     back?;
     Reboot::of(&report?, since).map_err(|unseen| anyhow!("the prober did not see {unseen}"))
+}
+
+/// Cuts the power and boots, up to where the image's units start containerd and the rest.
+pub fn boot_again(node: &mut Node) -> Result<()> {
+    node.power_cut()?;
+    node.boot()?;
+    node.run(&Program::new(["slipway", "render"]))?.success()?;
+    Ok(())
 }
 
 impl Host for Node {

@@ -5,6 +5,7 @@
 //! since 1970 with fractions, as in slipway's journal, so that both can be laid side by side.
 
 mod lease;
+mod moment;
 mod reboot;
 mod series;
 
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use lease::{Holding, Lease};
+pub use moment::seconds;
 pub use reboot::Reboot;
 pub use series::{Failure, Kind, Request, Series};
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, anyhow, bail, ensure};
 use serde_json::Value;
 
 use super::{Kubectl, until};
@@ -17,12 +17,14 @@ pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
     })
 }
 
-/// As [`wait_until_ready`], where only containers count that were started at `moment` or later, a time in the
-/// API's form: after a reboot the API has the old word at first.
-pub fn wait_until_ready_since(cluster: &dyn Kubectl, moment: &str) -> Result<()> {
+/// As [`wait_until_ready`], where of the pods on `node` only containers count that were started at `moment` or
+/// later, a time in the API's form: after its reboot the API has the old word at first.
+pub fn wait_until_ready_since(cluster: &dyn Kubectl, node: &str, moment: &str) -> Result<()> {
+    let on_it = format!("/api/v1/pods?fieldSelector=spec.nodeName={node}");
     until(cluster, "readiness of everything", SETTLING, || {
         all_ready(cluster)?;
-        let pods = cluster.list("/api/v1/pods")?;
+        let pods = cluster.list(&on_it)?;
+        ensure!(!pods.is_empty(), "{node} has no pods");
         pods.iter()
             .try_for_each(|pod| is_started_since(pod, moment))
     })

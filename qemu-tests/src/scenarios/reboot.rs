@@ -40,16 +40,17 @@ pub fn identities(cluster: &dyn Kubectl) -> Result<BTreeMap<String, String>> {
 }
 
 /// Waits until the cluster is what it was before its kubelet was started at `since` (in seconds since 1970):
-/// every container is a new one and Ready, new processes lead, no checkpoint is active, and the pods are
-/// those of `before`.
+/// every container of its own is a new one and everything is Ready, new processes lead, no checkpoint is active,
+/// and the pods are those of `before`.
 pub fn is_back(host: &mut dyn Host, before: &BTreeMap<String, String>, since: f64) -> Result<()> {
     let moment = format!("date --utc --date=@{} +%FT%TZ", since.floor());
     let moment = host.shell(&moment)?.trim().to_owned();
-    cluster::wait_until_ready_since(host, &moment)?;
+    let node = host.shell("uname -n")?.trim().to_owned();
+    cluster::wait_until_ready_since(host, &node, &moment)?;
     until(host, "leader", LEADERS, || leads_since(host, &moment))?;
     no_checkpoint_is_active(host)?;
     cluster::no_mirror_pod_but_etcd(host)?;
-    cluster::wait_until_ready_since(host, &moment)?;
+    cluster::wait_until_ready_since(host, &node, &moment)?;
     let after = identities(host)?;
     ensure!(
         *before == after,

@@ -14,6 +14,7 @@ mod running;
 mod runtime;
 mod switch;
 mod variants;
+mod workers;
 
 use anyhow::Result;
 
@@ -47,6 +48,7 @@ pub const SCENARIOS: &[Scenario] = &[
     node("certs-rotate", certs::rotate),
     pair("join-worker", join::worker),
     node("reboot-three-cuts", reboot::cuts::<3>),
+    node("reboot-with-workers", workers::stay),
     node("checkpoint-life", checkpoint::life),
 ];
 
@@ -70,6 +72,8 @@ pub const LONG: &[Scenario] = &[
     node("certs-renew-static-killed", certs::renew_static_killed),
     node("certs-rotate-worker", certs::rotate_worker),
     node("reboot-ten-cuts", reboot::cuts::<10>),
+    node("reboot-workers-six-minutes", workers::stay_six_minutes),
+    node("reboot-workers-evicted", workers::are_evicted),
 ];
 
 /// One that minds who else is busy.

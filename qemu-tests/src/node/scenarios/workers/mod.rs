@@ -1,0 +1,371 @@
+//! Two workers outlive what becomes of their only control plane: a power cut, and an address that stays closed for
+//! longer than a worker may be silent before its pods are evicted. Nobody calls a pod of theirs unready, deletes it
+//! or starts it again.
+//!
+//! A packet filter on the control plane closes its address to everybody, itself too, from before its kubelet starts:
+//! to the unit and to the workers that is an API server of its own that does not come. A broken image or a port that somebody else
+//! has would do the same, but who opens those waits for the kubelet's next attempt.
+
+mod seen;
+
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use qemu_tests::probe::{now, seconds};
+use serde_json::{Value, json};
+
+use super::join::{NODES, joining};
+use crate::node::native::{Node, NodeSpec};
+use crate::node::network::Network;
+use crate::node::process::Program;
+use crate::node::{launch, reboot, services};
+use crate::scenario::Context;
+use crate::scenarios::reboot::{Host as _, identities, is_back};
+use crate::scenarios::{Kubectl, cluster};
+use crate::wait;
+use seen::{EVICTED, STEADY, Seen};
+
+/// Seconds of silence until a node is called dead (`--node-monitor-grace-period`), and from then until its pods go
+/// (`tolerationSeconds`).
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    grace: u32,
+    tolerated: u32,
+    /// Kubernetes' own, so nobody is told.
+    are_default: bool,
+}
+
+const SHORT: Times = Times {
+    grace: 20,
+    tolerated: 5,
+    are_default: false,
+};
+const DEFAULT: Times = Times {
+    grace: 50,
+    tolerated: 300,
+    are_default: true,
+};
+/// node-lifecycle looks every 5 s and taints one node in 10 s (`--node-monitor-period`, `--node-eviction-rate`); and some
+/// more.
+const SLACK: f64 = 30.0;
+/// Two looks of node-lifecycle.
+const TWO_LOOKS: f64 = 10.0;
+
+/// How long anything may take that takes seconds, on a machine that is busy.
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Looking costs the control plane a list of everything.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
+const MANAGER: &str =
+    "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager";
+const HEARTBEATS: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+
+/// What ends for want of an API is not kept waiting for minutes by its kubelet once there is one.
+const CONTROL_PLANE: &str =
+    "kubelet:\n  config: {crashLoopBackOff: {maxContainerRestartPeriod: 10s}}\n";
+/// Takes from the controller-manager's checkpoint what it does differently while the address is closed.
+const ALWAYS_OPEN: &str = "patches:\n- target: kube-controller-manager\n  strategic: {spec: {template: {metadata: \
+    {annotations: {slipway.dev/checkpoint-arguments-closed: \"[]\"}}}}}\n";
+/// Prints the checkpoints of today that call nobody dead.
+const CLOSED_FORM: &str =
+    "grep -l -e -node-lifecycle-controller /etc/kubernetes/manifests/*.json || true";
+
+pub fn stay(context: &Context) -> Result<()> {
+    survive(context, SHORT)
+}
+
+/// The same with the times that everybody has.
+pub fn stay_six_minutes(context: &Context) -> Result<()> {
+    survive(context, DEFAULT)
+}
+
+/// What the two above would see if the checkpoint were not another while the address is closed.
+pub fn are_evicted(context: &Context) -> Result<()> {
+    let mut cluster = Cluster::launch(context, SHORT, ALWAYS_OPEN)?;
+    let before = seen::look(&cluster.control_plane)?;
+    let since = cluster.reboot_closed()?;
+    let inside = cluster.inside();
+    let led = inside.leads_since(since)?;
+    let evicted = wait::until("evictions", PATIENCE, || {
+        let seen = seen::look(&inside)?;
+        let count = seen::count(&seen, EVICTED);
+        ensure!(count > 0, "nobody was evicted: {seen:?}");
+        Ok(seen)
+    })?;
+    ensure!(
+        seen::unchanged(&inside, &before).is_err(),
+        "nobody would have noticed"
+    );
+    let dead = inside.called_dead()?;
+    context.keep_result(&json!({
+        "control_plane_led_s": hundredths(led - since),
+        "called_dead_after_s": dead.iter().map(|at| hundredths(at - led)).collect::<Vec<_>>(),
+        "evicted_within_s": hundredths(now() - led),
+        "seen": evicted,
+    }))
+}
+
+fn survive(context: &Context, times: Times) -> Result<()> {
+    let mut cluster = Cluster::launch(context, times, "")?;
+    let before = seen::look(&cluster.control_plane)?;
+    let cut = reboot::after_power_cut(&mut cluster.control_plane).context("the power cut")?;
+    cluster.is_as(&before).context("after the power cut")?;
+    let mut figures = json!({ "power_cut": cut });
+    context.keep_result(&figures)?;
+    figures["closed"] = cluster
+        .outlast(times, &before)
+        .context("the closed address")?;
+    context.keep_result(&figures)?;
+    cluster.takes_more_pods()
+}
+
+/// A control plane, and two workers that have pods.
+struct Cluster {
+    control_plane: Node,
+    workers: [Node; 2],
+}
+
+impl Cluster {
+    fn launch(context: &Context, times: Times, more: &str) -> Result<Self> {
+        let network = Network::create(context)?;
+        let node = |spec: NodeSpec| Node::create(context, spec.on(&network));
+        let mut cluster = Self {
+            control_plane: node(NodeSpec::default())?,
+            workers: [
+                node(NodeSpec::new("worker-1", "10.77.0.3"))?,
+                node(NodeSpec::new("worker-2", "10.77.0.4"))?,
+            ],
+        };
+        let control_plane = &mut cluster.control_plane;
+        control_plane.boot()?;
+        let document = format!("{NODES}{CONTROL_PLANE}{}{more}", times.arguments());
+        launch::up_to_start(
+            control_plane,
+            &launch::document(control_plane.spec(), &document),
+        )?;
+        launch::start_to_the_end(control_plane)?;
+        for worker in &mut cluster.workers {
+            worker.boot()?;
+            launch::up_to_start(worker, &joining(control_plane, worker.spec())?)?;
+        }
+        cluster.deploy(times)?;
+        Ok(cluster)
+    }
+
+    fn deploy(&self, times: Times) -> Result<()> {
+        let api = &self.control_plane;
+        wait::until("Nodes of the workers", PATIENCE, || {
+            let nodes = api.list("/api/v1/nodes")?.len();
+            ensure!(nodes == 1 + self.workers.len(), "there are {nodes}");
+            Ok(())
+        })?;
+        cluster::wait_until_ready(api)?;
+        let pods = include_str!("steady.yaml").replace("@TOLERATIONS@", &times.tolerations());
+        api.kubectl(&["apply", "--server-side", "--filename=-"], &pods)?;
+        self.rolled_out()?;
+        cluster::wait_until_ready(api)
+    }
+
+    fn rolled_out(&self) -> Result<()> {
+        let api = &self.control_plane;
+        let (namespace, timeout) = (format!("--namespace={STEADY}"), api.timeout(180));
+        let status = [
+            "rollout",
+            "status",
+            &namespace,
+            &timeout,
+            "deployment/steady",
+        ];
+        api.kubectl(&status, "").map(drop)
+    }
+
+    /// Boots the control plane after a power cut with its address closed; returns when its kubelet was started.
+    fn reboot_closed(&mut self) -> Result<f64> {
+        let node = &mut self.control_plane;
+        reboot::boot_again(node)?;
+        let rules = format!(
+            "table inet closed {{ chain input {{ type filter hook input priority -100; \
+             ip daddr {} tcp dport 6443 reject with tcp reset; }} }}",
+            node.spec().address
+        );
+        let close = Program::new(["nft", "-f", "-"]).input(rules);
+        node.run(&close)?.success()?;
+        services::start_before_kubelet(node)?;
+        let since = now();
+        services::start_kubelet(node)?;
+        Ok(since)
+    }
+
+    /// Reboots with the address closed, until every worker's pods would have been evicted; then it opens.
+    fn outlast(&mut self, times: Times, before: &Seen) -> Result<Value> {
+        let pods = identities(&self.control_plane)?;
+        let since = self.reboot_closed()?;
+        let led = self.hold(times, before, since)?;
+        let heard = self.inside().reports()?.into_iter().fold(0.0, f64::max);
+        ensure!(
+            heard < since,
+            "a worker was heard at {heard}, after {since}"
+        );
+        let opened = now();
+        let open = Program::new(["nft", "delete", "table", "inet", "closed"]);
+        self.control_plane.run(&open)?.success()?;
+        let inside = self.inside();
+        let reported = inside.reported_since(opened)?;
+        is_back(&mut self.control_plane, &pods, since)?;
+        let leads = self.inside().leads_since(opened)?;
+        self.is_as(before)?;
+        let after = |moments: &[f64], begun| -> Vec<f64> {
+            moments.iter().map(|at| hundredths(at - begun)).collect()
+        };
+        Ok(json!({
+            "checkpoint_led_from_s": hundredths(led - since),
+            "opened_at_s": hundredths(opened - since),
+            "workers_silent_s": hundredths(opened - heard),
+            "workers_reported_after_opening_s": after(&reported, opened),
+            "own_leader_after_opening_s": hundredths(leads - opened),
+        }))
+    }
+
+    /// While the address is closed the workers are silent, a checkpoint leads that does not mind, and they are as
+    /// `before`, for as long as it takes to evict everybody. Returns since when it led.
+    fn hold(&mut self, times: Times, before: &Seen, since: f64) -> Result<f64> {
+        let led = self.inside().leads_since(since)?;
+        let form = self.control_plane.shell(CLOSED_FORM)?;
+        ensure!(form.contains("kube-controller-manager"), "it is {form:?}");
+        while now() < led + times.until_eviction() {
+            seen::unchanged(&self.inside(), before)?;
+            thread::sleep(BETWEEN_LOOKS);
+        }
+        let outside = self.control_plane.kubectl(&["get", "--raw", "/readyz"], "");
+        ensure!(outside.is_err(), "the node's address answers");
+        let inside = self.inside();
+        let leads = inside.leads_since(since)?;
+        ensure!(leads == led, "another leads since {leads}");
+        Ok(led)
+    }
+
+    /// The workers are as `before`, and stay so: whoever leads has heard each of them since its second look, so none
+    /// is called dead for the silence that was.
+    fn is_as(&self, before: &Seen) -> Result<()> {
+        let led = self.inside().leads_since(0.0)?;
+        self.inside().reported_since(led + TWO_LOOKS)?;
+        seen::unchanged(&self.control_plane, before)
+    }
+
+    /// Each worker's kubelet hears of pods again, and its word of them is heard.
+    fn takes_more_pods(&self) -> Result<()> {
+        let namespace = format!("--namespace={STEADY}");
+        let scale = ["scale", &namespace, "--replicas=6", "deployment/steady"];
+        self.control_plane.kubectl(&scale, "")?;
+        self.rolled_out()
+    }
+
+    fn inside(&self) -> Inside<'_> {
+        Inside(&self.control_plane)
+    }
+}
+
+/// The API as the control plane itself reaches it, through its own door.
+struct Inside<'a>(&'a Node);
+
+impl Kubectl for Inside<'_> {
+    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        let loopback = ["--server=https://127.0.0.1:6443"];
+        self.0.kubectl(&[&loopback, arguments].concat(), input)
+    }
+}
+
+impl Inside<'_> {
+    /// Since when somebody leads who took the controller-manager's Lease after `moment`.
+    fn leads_since(&self, moment: f64) -> Result<f64> {
+        wait::until("leader", PATIENCE, || {
+            let spec = &self.get(MANAGER)?["spec"];
+            let since = time(&spec["acquireTime"])?;
+            let holder = spec["holderIdentity"].as_str().unwrap_or_default();
+            ensure!(
+                since >= moment && !holder.is_empty(),
+                "{holder:?} leads since {since}"
+            );
+            Ok(since)
+        })
+    }
+
+    /// When each worker was heard last.
+    fn reports(&self) -> Result<Vec<f64>> {
+        let leases = self.list(HEARTBEATS)?;
+        let theirs = leases
+            .iter()
+            .filter(|lease| cluster::name(lease).starts_with(seen::WORKERS));
+        let reports = theirs.map(|lease| time(&lease["spec"]["renewTime"]));
+        reports.collect()
+    }
+
+    /// Waits until every worker was heard at `moment` or later.
+    fn reported_since(&self, moment: f64) -> Result<Vec<f64>> {
+        wait::until("reports of the workers", PATIENCE, || {
+            let reports = self.reports()?;
+            let silent = reports.iter().find(|&&at| at < moment);
+            ensure!(
+                reports.len() == 2 && silent.is_none(),
+                "they were heard at {reports:?}, not since {moment}"
+            );
+            Ok(reports)
+        })
+    }
+
+    /// When each worker that is called dead was called so.
+    fn called_dead(&self) -> Result<Vec<f64>> {
+        let nodes = self.list("/api/v1/nodes")?;
+        let conditions = nodes
+            .iter()
+            .flat_map(|node| node["status"]["conditions"].as_array());
+        let dead = conditions
+            .flatten()
+            .filter(|one| one["type"] == "Ready" && one["status"] == "Unknown");
+        dead.map(|one| time(&one["lastTransitionTime"])).collect()
+    }
+}
+
+impl Times {
+    /// In seconds, of every worker.
+    fn until_eviction(self) -> f64 {
+        f64::from(self.grace + self.tolerated) + SLACK
+    }
+
+    /// What the document tells the controller-manager.
+    fn arguments(self) -> String {
+        match self.are_default {
+            true => String::new(),
+            false => format!(
+                "arguments:\n  kube-controller-manager: {{node-monitor-grace-period: {}s}}\n",
+                self.grace
+            ),
+        }
+    }
+
+    /// What the pods tolerate; by default the API server adds that.
+    fn tolerations(self) -> String {
+        let tolerated = |taint: &str| {
+            json!({
+                "key": format!("node.kubernetes.io/{taint}"), "operator": "Exists",
+                "effect": "NoExecute", "tolerationSeconds": self.tolerated,
+            })
+        };
+        match self.are_default {
+            true => json!([]),
+            false => json!(["not-ready", "unreachable"].map(tolerated)),
+        }
+        .to_string()
+    }
+}
+
+/// A time of the API in seconds since 1970.
+fn time(value: &Value) -> Result<f64> {
+    let seconds = value.as_str().and_then(seconds);
+    seconds.with_context(|| format!("{value} is no time"))
+}
+
+/// No moment is known better.
+fn hundredths(seconds: f64) -> f64 {
+    (seconds * 100.0).round() / 100.0
+}
