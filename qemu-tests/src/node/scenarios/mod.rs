@@ -72,8 +72,9 @@ pub const LONG: &[Scenario] = &[
     node("certs-renew-static-killed", certs::renew_static_killed),
     node("certs-rotate-worker", certs::rotate_worker),
     node("reboot-ten-cuts", reboot::cuts::<10>),
-    node("reboot-workers-six-minutes", workers::stay_six_minutes),
-    node("reboot-workers-evicted", workers::are_evicted),
+    node("reboot-with-workers-six-minutes", workers::stay_six_minutes),
+    node("reboot-with-workers-evicted", workers::are_evicted),
+    node("closed-with-workers", workers::stay_while_it_runs),
 ];
 
 /// One that minds who else is busy.

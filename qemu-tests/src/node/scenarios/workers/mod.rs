@@ -6,13 +6,14 @@
 //! to the unit and to the workers that is an API server of its own that does not come. A broken image or a port that somebody else
 //! has would do the same, but who opens those waits for the kubelet's next attempt.
 
+mod inside;
 mod seen;
 
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use qemu_tests::probe::{now, seconds};
+use qemu_tests::probe::now;
 use serde_json::{Value, json};
 
 use super::join::{NODES, joining};
@@ -21,9 +22,10 @@ use crate::node::network::Network;
 use crate::node::process::Program;
 use crate::node::{launch, reboot, services};
 use crate::scenario::Context;
-use crate::scenarios::reboot::{Host as _, identities, is_back};
+use crate::scenarios::reboot::{Host as _, identities, is_back, no_checkpoint_is_active};
 use crate::scenarios::{Kubectl, cluster};
 use crate::wait;
+use inside::Inside;
 use seen::{EVICTED, STEADY, Seen};
 
 /// Seconds of silence until a node is called dead (`--node-monitor-grace-period`), and from then until its pods go
@@ -56,9 +58,6 @@ const TWO_LOOKS: f64 = 10.0;
 const PATIENCE: Duration = Duration::from_secs(120);
 /// Looking costs the control plane a list of everything.
 const BETWEEN_LOOKS: Duration = Duration::from_secs(3);
-const MANAGER: &str =
-    "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager";
-const HEARTBEATS: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /// What ends for want of an API is not kept waiting for minutes by its kubelet once there is one.
 const CONTROL_PLANE: &str =
@@ -79,7 +78,20 @@ pub fn stay_six_minutes(context: &Context) -> Result<()> {
     survive(context, DEFAULT)
 }
 
-/// What the two above would see if the checkpoint were not another while the address is closed.
+/// The same without a reboot: whoever led until then has heard the workers, and remembers when.
+pub fn stay_while_it_runs(context: &Context) -> Result<()> {
+    let mut cluster = Cluster::launch(context, SHORT, "")?;
+    let before = seen::look(&cluster.control_plane)?;
+    close(&cluster.control_plane)?;
+    let closed = cluster.outlast(SHORT, &before, now(), |node| {
+        no_checkpoint_is_active(node)?;
+        cluster::wait_until_ready(node)
+    })?;
+    context.keep_result(&json!({ "closed": closed }))?;
+    cluster.takes_more_pods()
+}
+
+/// What those above would see if the checkpoint were not another while the address is closed.
 pub fn are_evicted(context: &Context) -> Result<()> {
     let mut cluster = Cluster::launch(context, SHORT, ALWAYS_OPEN)?;
     let before = seen::look(&cluster.control_plane)?;
@@ -112,9 +124,11 @@ fn survive(context: &Context, times: Times) -> Result<()> {
     cluster.is_as(&before).context("after the power cut")?;
     let mut figures = json!({ "power_cut": cut });
     context.keep_result(&figures)?;
-    figures["closed"] = cluster
-        .outlast(times, &before)
-        .context("the closed address")?;
+    let pods = identities(&cluster.control_plane)?;
+    let since = cluster.reboot_closed()?;
+    let is_itself = |node: &mut Node| is_back(node, &pods, since);
+    let closed = cluster.outlast(times, &before, since, is_itself);
+    figures["closed"] = closed.context("the closed address")?;
     context.keep_result(&figures)?;
     cluster.takes_more_pods()
 }
@@ -183,45 +197,38 @@ impl Cluster {
     fn reboot_closed(&mut self) -> Result<f64> {
         let node = &mut self.control_plane;
         reboot::boot_again(node)?;
-        let rules = format!(
-            "table inet closed {{ chain input {{ type filter hook input priority -100; \
-             ip daddr {} tcp dport 6443 reject with tcp reset; }} }}",
-            node.spec().address
-        );
-        let close = Program::new(["nft", "-f", "-"]).input(rules);
-        node.run(&close)?.success()?;
+        close(node)?;
         services::start_before_kubelet(node)?;
         let since = now();
         services::start_kubelet(node)?;
         Ok(since)
     }
 
-    /// Reboots with the address closed, until every worker's pods would have been evicted; then it opens.
-    fn outlast(&mut self, times: Times, before: &Seen) -> Result<Value> {
-        let pods = identities(&self.control_plane)?;
-        let since = self.reboot_closed()?;
+    /// After the address was closed at `since`: until every worker's pods would have been evicted. Then it opens, and
+    /// `is_back` waits until the control plane is what it was.
+    fn outlast(
+        &mut self,
+        times: Times,
+        before: &Seen,
+        since: f64,
+        is_back: impl FnOnce(&mut Node) -> Result<()>,
+    ) -> Result<Value> {
         let led = self.hold(times, before, since)?;
         let heard = self.inside().reports()?.into_iter().fold(0.0, f64::max);
-        ensure!(
-            heard < since,
-            "a worker was heard at {heard}, after {since}"
-        );
+        ensure!(heard < since, "a worker was heard at {heard}, not {since}");
         let opened = now();
         let open = Program::new(["nft", "delete", "table", "inet", "closed"]);
         self.control_plane.run(&open)?.success()?;
-        let inside = self.inside();
-        let reported = inside.reported_since(opened)?;
-        is_back(&mut self.control_plane, &pods, since)?;
+        let reported = self.inside().reported_since(opened)?;
+        is_back(&mut self.control_plane)?;
         let leads = self.inside().leads_since(opened)?;
         self.is_as(before)?;
-        let after = |moments: &[f64], begun| -> Vec<f64> {
-            moments.iter().map(|at| hundredths(at - begun)).collect()
-        };
+        let reported: Vec<_> = reported.iter().map(|at| hundredths(at - opened)).collect();
         Ok(json!({
             "checkpoint_led_from_s": hundredths(led - since),
             "opened_at_s": hundredths(opened - since),
             "workers_silent_s": hundredths(opened - heard),
-            "workers_reported_after_opening_s": after(&reported, opened),
+            "workers_reported_after_opening_s": reported,
             "own_leader_after_opening_s": hundredths(leads - opened),
         }))
     }
@@ -265,65 +272,15 @@ impl Cluster {
     }
 }
 
-/// The API as the control plane itself reaches it, through its own door.
-struct Inside<'a>(&'a Node);
-
-impl Kubectl for Inside<'_> {
-    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let loopback = ["--server=https://127.0.0.1:6443"];
-        self.0.kubectl(&[&loopback, arguments].concat(), input)
-    }
-}
-
-impl Inside<'_> {
-    /// Since when somebody leads who took the controller-manager's Lease after `moment`.
-    fn leads_since(&self, moment: f64) -> Result<f64> {
-        wait::until("leader", PATIENCE, || {
-            let spec = &self.get(MANAGER)?["spec"];
-            let since = time(&spec["acquireTime"])?;
-            let holder = spec["holderIdentity"].as_str().unwrap_or_default();
-            ensure!(
-                since >= moment && !holder.is_empty(),
-                "{holder:?} leads since {since}"
-            );
-            Ok(since)
-        })
-    }
-
-    /// When each worker was heard last.
-    fn reports(&self) -> Result<Vec<f64>> {
-        let leases = self.list(HEARTBEATS)?;
-        let theirs = leases
-            .iter()
-            .filter(|lease| cluster::name(lease).starts_with(seen::WORKERS));
-        let reports = theirs.map(|lease| time(&lease["spec"]["renewTime"]));
-        reports.collect()
-    }
-
-    /// Waits until every worker was heard at `moment` or later.
-    fn reported_since(&self, moment: f64) -> Result<Vec<f64>> {
-        wait::until("reports of the workers", PATIENCE, || {
-            let reports = self.reports()?;
-            let silent = reports.iter().find(|&&at| at < moment);
-            ensure!(
-                reports.len() == 2 && silent.is_none(),
-                "they were heard at {reports:?}, not since {moment}"
-            );
-            Ok(reports)
-        })
-    }
-
-    /// When each worker that is called dead was called so.
-    fn called_dead(&self) -> Result<Vec<f64>> {
-        let nodes = self.list("/api/v1/nodes")?;
-        let conditions = nodes
-            .iter()
-            .flat_map(|node| node["status"]["conditions"].as_array());
-        let dead = conditions
-            .flatten()
-            .filter(|one| one["type"] == "Ready" && one["status"] == "Unknown");
-        dead.map(|one| time(&one["lastTransitionTime"])).collect()
-    }
+/// Refuses whoever knocks at the node's address, as if nobody listened.
+fn close(node: &Node) -> Result<()> {
+    let rules = format!(
+        "table inet closed {{ chain input {{ type filter hook input priority -100; \
+         ip daddr {} tcp dport 6443 reject with tcp reset; }} }}",
+        node.spec().address
+    );
+    let close = Program::new(["nft", "-f", "-"]).input(rules);
+    node.run(&close)?.success().map(drop)
 }
 
 impl Times {
@@ -357,12 +314,6 @@ impl Times {
         }
         .to_string()
     }
-}
-
-/// A time of the API in seconds since 1970.
-fn time(value: &Value) -> Result<f64> {
-    let seconds = value.as_str().and_then(seconds);
-    seconds.with_context(|| format!("{value} is no time"))
 }
 
 /// No moment is known better.

@@ -4,11 +4,13 @@
 //! condition says when it last changed, and Events are counted.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::{Value, json};
 
 use crate::scenarios::{Kubectl, cluster};
+use crate::wait;
 
 /// How the names of workers begin.
 pub const WORKERS: &str = "worker-";
@@ -18,6 +20,9 @@ pub const STEADY: &str = "steady";
 pub const EVICTED: &str = "TaintManagerEviction";
 /// The same, and what they say of a node that they call dead.
 const REASONS: [&str; 2] = ["NodeNotReady", EVICTED];
+
+/// How long a checkpoint may take that replaces an API server.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// By kind and name: each worker, each pod on one, and each reason how often it was given.
 pub type Seen = BTreeMap<String, Value>;
@@ -34,7 +39,8 @@ pub fn look(cluster: &dyn Kubectl) -> Result<Seen> {
 
 /// Nothing has changed since `before`.
 pub fn unchanged(cluster: &dyn Kubectl, before: &Seen) -> Result<()> {
-    let now = look(cluster)?;
+    // An API server that is away for a moment says nothing of the workers.
+    let now = wait::until("answer of the API", PATIENCE, || look(cluster))?;
     for (what, was) in before {
         let is = now.get(what);
         ensure!(is == Some(was), "{what} was {was} and is {is:?}");
