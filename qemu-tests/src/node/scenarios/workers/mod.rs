@@ -275,8 +275,8 @@ impl Cluster {
 /// Refuses whoever knocks at the node's address, as if nobody listened.
 fn close(node: &Node) -> Result<()> {
     let rules = format!(
-        "table inet closed {{ chain input {{ type filter hook input priority -100; \
-         ip daddr {} tcp dport 6443 reject with tcp reset; }} }}",
+        "table inet closed {{\nchain input {{\ntype filter hook input priority -100\n\
+         ip daddr {} tcp dport 6443 reject with tcp reset\n}}\n}}\n",
         node.spec().address
     );
     let close = Program::new(["nft", "-f", "-"]).input(rules);
