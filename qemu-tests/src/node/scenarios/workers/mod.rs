@@ -8,6 +8,7 @@
 
 mod inside;
 mod seen;
+mod times;
 
 use std::thread;
 use std::time::Duration;
@@ -27,30 +28,8 @@ use crate::scenarios::{Kubectl, cluster};
 use crate::wait;
 use inside::Inside;
 use seen::{EVICTED, STEADY, Seen};
+use times::{DEFAULT, SHORT, Times};
 
-/// Seconds of silence until a node is called dead (`--node-monitor-grace-period`), and from then until its pods go
-/// (`tolerationSeconds`).
-#[derive(Clone, Copy, Debug)]
-struct Times {
-    grace: u32,
-    tolerated: u32,
-    /// Kubernetes' own, so nobody is told.
-    are_default: bool,
-}
-
-const SHORT: Times = Times {
-    grace: 20,
-    tolerated: 5,
-    are_default: false,
-};
-const DEFAULT: Times = Times {
-    grace: 50,
-    tolerated: 300,
-    are_default: true,
-};
-/// node-lifecycle looks every 5 s and taints one node in 10 s (`--node-monitor-period`, `--node-eviction-rate`); and some
-/// more.
-const SLACK: f64 = 30.0;
 /// Two looks of node-lifecycle.
 const TWO_LOOKS: f64 = 10.0;
 
@@ -281,39 +260,6 @@ fn close(node: &Node) -> Result<()> {
     );
     let close = Program::new(["nft", "-f", "-"]).input(rules);
     node.run(&close)?.success().map(drop)
-}
-
-impl Times {
-    /// In seconds, of every worker.
-    fn until_eviction(self) -> f64 {
-        f64::from(self.grace + self.tolerated) + SLACK
-    }
-
-    /// What the document tells the controller-manager.
-    fn arguments(self) -> String {
-        match self.are_default {
-            true => String::new(),
-            false => format!(
-                "arguments:\n  kube-controller-manager: {{node-monitor-grace-period: {}s}}\n",
-                self.grace
-            ),
-        }
-    }
-
-    /// What the pods tolerate; by default the API server adds that.
-    fn tolerations(self) -> String {
-        let tolerated = |taint: &str| {
-            json!({
-                "key": format!("node.kubernetes.io/{taint}"), "operator": "Exists",
-                "effect": "NoExecute", "tolerationSeconds": self.tolerated,
-            })
-        };
-        match self.are_default {
-            true => json!([]),
-            false => json!(["not-ready", "unreachable"].map(tolerated)),
-        }
-        .to_string()
-    }
 }
 
 /// No moment is known better.
