@@ -34,18 +34,23 @@ pub fn config(roots: &[CertificateDer<'_>], client: Option<ClientCert>) -> TlsCo
         .build()
 }
 
-/// The certificates that a server shows, its own first, if they verify against `roots`.
-pub fn shown(
-    server: SocketAddr,
-    roots: &[CertificateDer<'static>],
-) -> Result<Vec<CertificateDer<'static>>> {
+/// The same for a connection that is nobody's but the caller's; it shows no certificate.
+pub fn client(roots: &[CertificateDer<'static>]) -> Result<Arc<ClientConfig>> {
     let mut store = RootCertStore::empty();
     store.add_parsable_certificates(roots.iter().cloned());
     let config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(store)
         .with_no_client_auth();
-    let mut connection = ClientConnection::new(Arc::new(config), server.ip().into())?;
+    Ok(Arc::new(config))
+}
+
+/// The certificates that a server shows, its own first, if they verify against `roots`.
+pub fn shown(
+    server: SocketAddr,
+    roots: &[CertificateDer<'static>],
+) -> Result<Vec<CertificateDer<'static>>> {
+    let mut connection = ClientConnection::new(client(roots)?, server.ip().into())?;
     let mut stream = TcpStream::connect_timeout(&server, HANDSHAKE)?;
     stream.set_read_timeout(Some(HANDSHAKE))?;
     while connection.is_handshaking() {

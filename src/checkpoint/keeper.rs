@@ -17,6 +17,7 @@ use super::health::Health;
 use super::observe::Eyes;
 use super::pods::{KUBECONFIG, News, Source};
 use super::releases::Releases;
+use super::serving::{Gates, is_gated};
 use super::shelf::{Checkpoint, Shelf};
 use super::take::Taker;
 use super::view::View;
@@ -56,6 +57,8 @@ const RESTLESS: Duration = Duration::from_secs(1);
 const RESTFUL: Duration = Duration::from_secs(60);
 /// Longer than any process of the control plane drains.
 const PROVEN: Duration = Duration::from_secs(45);
+/// What a process that has spoken for itself is given to fall over.
+const PROVEN_BY_ITSELF: Duration = Duration::from_secs(10);
 /// A burst of changes is one change.
 const BURST: Duration = Duration::from_millis(100);
 
@@ -85,6 +88,8 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         shelf: Shelf::new(&options.root),
         eyes: Eyes::new(options, source)?,
         taker: Taker::new(options),
+        gates: Gates::new(options),
+        waits: false,
         releases: Releases::default(),
         reporter,
     };
@@ -108,11 +113,15 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
 }
 
 /// Whether a pod has not been Ready for long enough to replace the checkpoint of an earlier one. On a port that two API servers
-/// share, a new one may be called Ready on the old one's answers for as long as that one drains.
+/// share, a new one may be called Ready on the old one's answers for as long as that one drains, unless its gate kept it from that.
 fn is_too_young(kept: &Checkpoint, parent: &Value, now: SystemTime) -> bool {
     let is_other = parent["metadata"]["name"] != *kept.parent;
     let since = ready_since(parent);
-    is_other && since.is_none_or(|since| now < since + PROVEN)
+    let proven = match is_gated(parent) {
+        true => PROVEN_BY_ITSELF,
+        false => PROVEN,
+    };
+    is_other && since.is_none_or(|since| now < since + proven)
 }
 
 /// Two at work on the same folders would undo each other's.
@@ -131,6 +140,9 @@ struct Keeper<'a> {
     shelf: Shelf,
     eyes: Eyes,
     taker: Taker,
+    gates: Gates,
+    /// Whether a gate is to be looked at again soon.
+    waits: bool,
     releases: Releases,
     reporter: &'a mut Reporter,
 }
@@ -138,6 +150,7 @@ struct Keeper<'a> {
 impl Keeper<'_> {
     /// One look and what follows from it. Returns what is wrong, for the door.
     fn turn(&mut self) -> Result<String> {
+        self.tend_gates();
         let mut view = self.eyes.look(&self.shelf)?;
         let mut trouble = Vec::new();
         if self.keep(&view, &mut trouble)? {
@@ -156,6 +169,15 @@ impl Keeper<'_> {
         }
         trouble.extend(view.trouble);
         Ok(trouble.join("\n"))
+    }
+
+    /// The launch waits for gates, so unlike the rest they are seen to before it is over.
+    fn tend_gates(&mut self) {
+        let tended = self.gates.tend(&self.eyes.gated());
+        for line in tended.said {
+            self.reporter.line(line);
+        }
+        self.waits = tended.waits;
     }
 
     /// Takes what there is to take and mends what is damaged; returns whether anything was.
@@ -210,7 +232,7 @@ impl Keeper<'_> {
 
     /// Until something changes or it is time to look again.
     fn wait(&mut self, news: &Receiver<News>) -> Result<()> {
-        let pause = match self.eyes.is_restless() {
+        let pause = match self.eyes.is_restless() || self.waits {
             true => RESTLESS,
             false => RESTFUL,
         };
@@ -239,6 +261,7 @@ mod tests {
 
     use super::super::workload::testing::workload;
     use super::*;
+    use crate::start::ready::GATE;
 
     #[test]
     fn a_new_pod_replaces_a_checkpoint_once_it_has_proved_itself() {
@@ -259,6 +282,10 @@ mod tests {
         );
         assert!(is_too_young(&kept, &pod("a-2"), at(104)));
         assert!(!is_too_young(&kept, &pod("a-2"), at(105)));
+        let mut gated = pod("a-2");
+        gated["spec"] = json!({ "readinessGates": [{ "conditionType": GATE }] });
+        assert!(is_too_young(&kept, &gated, at(69)));
+        assert!(!is_too_young(&kept, &gated, at(70)));
         assert!(is_too_young(
             &kept,
             &json!({ "metadata": { "name": "a-2" } }),

@@ -18,11 +18,13 @@ mod observe;
 mod parents;
 mod pods;
 mod releases;
+mod serving;
 mod shelf;
 mod since;
 mod take;
 mod view;
 mod wanted;
+mod word;
 pub mod workload;
 
 pub use workload::Workload;

@@ -18,7 +18,7 @@ use super::keeper::Options;
 use super::memory::{Memory, is_left_of};
 use super::parents::Parents;
 use super::pods::{News, Source};
-use super::shelf::Shelf;
+use super::shelf::{Checkpoint, Shelf};
 use super::view::{LeaseSeen, Shelved, View};
 use super::workload::{Workload, is_ready};
 use crate::kube::Client;
@@ -57,7 +57,7 @@ impl Eyes {
             grace: options.grace,
             host: host.to_string_lossy().into_owned(),
             boot: Boot::read("/".as_ref())?,
-            parents: Parents::new(),
+            parents: Parents::new(&options.namespaces),
             asked: Asked::new(options, source),
             runtime: Runtime::new(&options.runtime),
             sandboxes: None,
@@ -74,6 +74,11 @@ impl Eyes {
     /// The newest Ready pod of each workload, while the API's word is fresh.
     pub fn parents(&self) -> BTreeMap<Workload, Value> {
         self.parents.ready()
+    }
+
+    /// The pods that wait for their own process' word, while the API's is fresh.
+    pub fn gated(&self) -> Vec<Value> {
+        self.parents.gated()
     }
 
     /// Whether the next look should come soon.
@@ -172,12 +177,7 @@ impl Eyes {
         let began = own.iter().filter_map(|pod| form::started(pod)).min();
         let kept = view.shelved.kept(workload);
         let active = view.shelved.active(workload).next();
-        // Any of them tells what the workload is.
-        let manifests = [kept, active]
-            .into_iter()
-            .flatten()
-            .map(|one| &one.manifest);
-        let manifest = own.iter().copied().chain(manifests).next();
+        let manifest = telling(&own, kept, active);
         let (role, name) = manifest.map_or((decide::Role::Other, None), |manifest| {
             (form::role(manifest), form::lease(manifest))
         });
@@ -228,5 +228,53 @@ impl Eyes {
         let seen = LeaseSeen { name, object };
         view.leases.insert(workload.clone(), seen);
         judged
+    }
+}
+
+/// What tells what a workload is. Of two revisions the one that works, or else the last that did: one that does not could make
+/// something else of the workload by its arguments.
+fn telling<'a>(
+    own: &[&'a Value],
+    kept: Option<&'a Checkpoint>,
+    active: Option<&'a Checkpoint>,
+) -> Option<&'a Value> {
+    let ready = own.iter().copied().find(|pod| is_ready(pod));
+    let kept = kept.or(active).map(|one| &one.manifest);
+    ready.or(kept).or_else(|| own.first().copied())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use serde_json::json;
+
+    use super::super::workload::testing::workload;
+    use super::*;
+
+    #[test]
+    fn a_revision_that_does_not_work_tells_nothing_while_another_does() {
+        let checkpoint = |name: &str| Checkpoint {
+            path: PathBuf::new(),
+            workload: workload("DaemonSet", "a"),
+            parent: "a-1".into(),
+            manifest: json!({ "metadata": { "name": name } }),
+        };
+        let pod = |name: &str, ready: &str| {
+            let conditions = json!([{ "type": "Ready", "status": ready }]);
+            json!({ "metadata": { "name": name }, "status": { "conditions": conditions } })
+        };
+        let (broken, works) = (pod("broken", "False"), pod("works", "True"));
+        let (kept, active) = (checkpoint("kept"), checkpoint("active"));
+        for (own, kept, active, expected) in [
+            (vec![&broken, &works], Some(&kept), Some(&active), "works"),
+            (vec![&broken], Some(&kept), Some(&active), "kept"),
+            (vec![&broken], None, Some(&active), "active"),
+            (vec![&broken], None, None, "broken"),
+        ] {
+            let told = telling(&own, kept, active).unwrap();
+            assert_eq!(told["metadata"]["name"], expected);
+        }
+        assert!(telling(&[], None, None).is_none());
     }
 }

@@ -1,4 +1,4 @@
-//! What the watch has told of this node's parents so far, and whether it still tells anything.
+//! What the watch has told of this node's parents and gated pods so far, and whether it still tells anything.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,22 +6,25 @@ use serde_json::Value;
 
 use super::decide::Door;
 use super::pods::News;
+use super::serving::is_gated;
 use super::since::Since;
-use super::workload::{Workload, is_ready, text, workload_of};
+use super::workload::{Workload, is_parent, is_ready, text, workload_of};
 use crate::start::ready::seconds;
 
-/// The parents by namespace and name.
+/// The pods by namespace and name.
 #[derive(Debug)]
 pub struct Parents {
+    namespaces: Vec<String>,
     pods: BTreeMap<(String, String), Value>,
     answers: Since<Option<bool>>,
     why_silent: String,
 }
 
 impl Parents {
-    /// Nobody has told anything.
-    pub fn new() -> Self {
+    /// Nobody has told anything. Parents are those of `namespaces`.
+    pub fn new(namespaces: &[String]) -> Self {
         Self {
+            namespaces: namespaces.to_vec(),
             pods: BTreeMap::new(),
             answers: Since::new(None),
             why_silent: String::new(),
@@ -34,8 +37,8 @@ impl Parents {
         let is_news = self.answers.get().0 != Some(answers);
         self.answers.set(Some(answers));
         match news {
-            News::All(parents) => {
-                let named = parents.into_iter().map(|pod| (key(&pod), pod));
+            News::All(pods) => {
+                let named = pods.into_iter().map(|pod| (key(&pod), pod));
                 self.pods = named.collect();
             }
             News::Changed(pod) => drop(self.pods.insert(key(&pod), pod)),
@@ -74,20 +77,33 @@ impl Parents {
 
     /// What they are pods of.
     pub fn workloads(&self) -> BTreeSet<Workload> {
-        self.pods.values().map(workload_of).collect()
+        self.parents().map(workload_of).collect()
+    }
+
+    fn parents(&self) -> impl Iterator<Item = &Value> {
+        let pods = self.pods.values();
+        pods.filter(|pod| is_parent(pod, &self.namespaces))
+    }
+
+    /// Those that wait for their own process' word, while that is fresh.
+    pub fn gated(&self) -> Vec<Value> {
+        let pods = self.pods.values().filter(|_| self.is_fresh());
+        pods.filter(|pod| is_gated(pod)).cloned().collect()
     }
 
     /// Those of one workload.
     pub fn of(&self, workload: &Workload) -> Vec<&Value> {
-        let pods = self.pods.values();
-        pods.filter(|pod| workload_of(pod) == *workload).collect()
+        let parents = self.parents();
+        parents
+            .filter(|pod| workload_of(pod) == *workload)
+            .collect()
     }
 
     /// The newest Ready pod of each workload, while that is fresh.
     pub fn ready(&self) -> BTreeMap<Workload, Value> {
         let mut newest: BTreeMap<Workload, Value> = BTreeMap::new();
         let created = |pod: &Value| seconds(&pod["metadata"]["creationTimestamp"]);
-        let ready = self.pods.values().filter(|pod| is_ready(pod));
+        let ready = self.parents().filter(|pod| is_ready(pod));
         for pod in ready.filter(|_| self.is_fresh()) {
             let workload = workload_of(pod);
             let known = newest.get(&workload);
@@ -108,12 +124,14 @@ fn key(pod: &Value) -> (String, String) {
 mod tests {
     use serde_json::json;
 
+    use super::super::workload::PARENT;
     use super::*;
 
     fn pod(name: &str, created: &str, ready: &str) -> Value {
         json!({
             "metadata": {
                 "namespace": "kube-system", "name": name, "creationTimestamp": created,
+                "annotations": { PARENT: "true" },
                 "ownerReferences": [{ "kind": "DaemonSet", "name": "a", "controller": true }],
             },
             "status": { "conditions": [{ "type": "Ready", "status": ready }] },
@@ -122,7 +140,7 @@ mod tests {
 
     #[test]
     fn the_newest_that_is_ready_counts_while_somebody_answers() {
-        let mut parents = Parents::new();
+        let mut parents = Parents::new(&["kube-system".to_owned()]);
         assert_eq!(parents.door(), Door::Unknown);
         let old = pod("a-1", "2026-11-23T06:00:00Z", "True");
         let new = pod("a-2", "2026-11-23T06:01:00Z", "True");

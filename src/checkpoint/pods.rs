@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use serde_json::Value;
 
+use super::serving::is_gated;
 use super::workload::is_parent;
 use crate::kube::{self, Client, EventKind, encode, kubeconfig};
 
@@ -26,11 +27,11 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// What the watch tells.
 #[derive(Debug)]
 pub enum News {
-    /// All parents on this node.
+    /// All parents on this node, and all gated pods.
     All(Vec<Value>),
     /// One is new or changed.
     Changed(Value),
-    /// One is gone, or is no parent any more: its namespace and name.
+    /// One is gone, or is neither any more: its namespace and name.
     Gone(String, String),
     /// The API server does not answer, and why.
     Silent(String),
@@ -84,9 +85,9 @@ impl Source {
     fn once(&self, sender: &Sender<News>) -> Result<bool> {
         let client = client(&self.kubeconfig)?;
         let there = self.list(&client)?;
-        let is_ours = |pod: &Value| is_parent(pod, &self.namespaces);
-        let parents = there.items.into_iter().filter(is_ours).collect();
-        if sender.send(News::All(parents)).is_err() {
+        let is_ours = |pod: &Value| is_parent(pod, &self.namespaces) || is_gated(pod);
+        let ours = there.items.into_iter().filter(is_ours).collect();
+        if sender.send(News::All(ours)).is_err() {
             return Ok(false);
         }
         let changes = client.watch(&self.path(), &there.resource_version, WATCH_SECONDS)?;

@@ -134,6 +134,15 @@ impl Client {
         })
     }
 
+    /// Strategic merge patch of the object at `path`: lists are merged by their keys, so that one condition of a status
+    /// can be written without the others.
+    pub fn strategic_patch(&self, path: &str, patch: &Value) -> Result<Value, Error> {
+        self.json(&Request {
+            content_type: "application/strategic-merge-patch+json",
+            ..Request::new(Method::PATCH, path).with(patch)
+        })
+    }
+
     /// Deletes what is at `path`; the answer is the object or a Status. 404 if it is not there.
     pub fn delete(&self, path: &str) -> Result<Value, Error> {
         self.json(&Request::new(Method::DELETE, path))

@@ -13,5 +13,7 @@ pub mod resolver;
 pub mod secrets;
 pub mod selinux;
 pub mod signals;
+pub mod sockets;
 pub mod static_pods;
+pub mod steer;
 pub mod tree;

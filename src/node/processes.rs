@@ -17,18 +17,25 @@ const ID: usize = 64;
 
 /// Whether any process is left in a cgroup of the pods with these UIDs.
 pub fn any_in_pods(root: &Path, uids: &[String]) -> Result<bool> {
-    Ok(cgroups(root)?.any(|text| names_a_pod(&text, uids)))
+    Ok(cgroups(root)?.any(|(_, text)| names_a_pod(&text, uids)))
+}
+
+/// The processes of a pod.
+pub fn of_pod(root: &Path, uid: &str) -> Result<Vec<i32>> {
+    let uids = [uid.to_owned()];
+    let all = cgroups(root)?.filter(|(_, text)| names_a_pod(text, &uids));
+    Ok(all.map(|(pid, _)| pid).collect())
 }
 
 /// The IDs of the containers that have a process.
 pub fn containers(root: &Path) -> Result<BTreeSet<String>> {
     Ok(cgroups(root)?
-        .filter_map(|text| container(&text).map(str::to_owned))
+        .filter_map(|(_, text)| container(&text).map(str::to_owned))
         .collect())
 }
 
-/// The /proc/PID/cgroup of every process.
-fn cgroups(root: &Path) -> Result<impl Iterator<Item = String>> {
+/// Every process with its /proc/PID/cgroup.
+fn cgroups(root: &Path) -> Result<impl Iterator<Item = (i32, String)>> {
     let proc = below(root, "/proc");
     let unlisted = || format!("cannot list {}", proc.display());
     let entries = fs::read_dir(&proc).with_context(unlisted)?;
@@ -36,9 +43,11 @@ fn cgroups(root: &Path) -> Result<impl Iterator<Item = String>> {
     Ok(entries
         .with_context(unlisted)?
         .into_iter()
-        .filter(|entry| (entry.file_name().as_encoded_bytes().iter()).all(u8::is_ascii_digit))
-        // A process that ended since the folder was listed is no longer in any cgroup.
-        .filter_map(|entry| fs::read_to_string(entry.path().join("cgroup")).ok()))
+        .filter_map(|entry| {
+            let pid = entry.file_name().to_str()?.parse().ok()?;
+            // A process that ended since the folder was listed is no longer in any cgroup.
+            Some((pid, fs::read_to_string(entry.path().join("cgroup")).ok()?))
+        }))
 }
 
 /// The container whose cgroup the text names: `ID`, or `RUNTIME-ID.scope`.

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
-use k8s_openapi::api::core::v1::{Container, Pod, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{Container, Pod, PodReadinessGate, PodSpec, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{
@@ -18,10 +18,11 @@ use super::objects::{
     secret_volume, strings, tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
-use super::{Output, checkpoints, configuration, etcd, static_pods, tls};
+use super::{Output, checkpoints, configuration, endpoints, etcd, static_pods, tls};
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
+use crate::start::ready::GATE;
 
 /// Name of the DaemonSet, its Secret and its containers.
 pub const NAME: &str = "kube-apiserver";
@@ -107,11 +108,13 @@ pub fn render(out: &mut Output, machine: &Machine, secrets: &Secrets) -> Result<
     out.manifest(
         "manifests/kube-apiserver.yaml",
         "The self-hosted API server. A new pod starts beside the old one (both share the port) and\n\
-         the old one stops afterwards; no containerPorts, or the scheduler would forbid that. Changed\n\
-         from the original: its nodes are labelled control-plane (master is gone), its image holds it\n\
-         alone (hyperkube is gone), and it is probed, over TLS.",
+         the old one stops afterwards; no containerPorts, or the scheduler would forbid that. It is Ready\n\
+         once the node's slipway-checkpoint.service has its own process' word: the kubelet's probes may\n\
+         meet the old one. Changed from the original: its nodes are labelled control-plane (master is\n\
+         gone), its image holds it alone (hyperkube is gone), and it is probed, over TLS.",
         &daemon_set(machine, &secret),
     )?;
+    endpoints::render(out)?;
     out.private_manifest(
         "manifests/kube-apiserver-secret.yaml",
         "What the self-hosted API server reads.",
@@ -197,9 +200,8 @@ fn self_hosted_only(machine: &Machine) -> Vec<String> {
     vec![
         "--advertise-address=$(HOST_IP)".into(),
         bind_to_all(machine),
-        // Behind a shared port the old process may answer a new pod's probe, and is told to stop
-        // before the new one serves. So it serves on for as long as a start takes.
-        "--shutdown-delay-duration=30s".into(),
+        // The next one serves already; who balances load over several nodes has this time to notice.
+        "--shutdown-delay-duration=5s".into(),
     ]
 }
 
@@ -298,6 +300,9 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
     PodSpec {
         automount_service_account_token: Some(false),
         node_selector: Some(control_plane_nodes()),
+        readiness_gates: Some(vec![PodReadinessGate {
+            condition_type: GATE.into(),
+        }]),
         // More than delay, watch grace and the longest request (60 s) together.
         termination_grace_period_seconds: Some(100),
         volumes: Some(vec![secret_volume("secrets", NAME)]),

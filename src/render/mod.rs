@@ -15,6 +15,7 @@ pub mod directory;
 mod dns;
 mod edit;
 pub mod emit;
+mod endpoints;
 mod etcd;
 pub mod extra;
 mod flannel;

@@ -166,7 +166,7 @@ pub(crate) fn is_serving(client: &Client) -> Result<(), String> {
 }
 
 /// The checks of a /readyz body that failed, which are marked `[-]`.
-fn failed_checks(body: &str) -> String {
+pub(crate) fn failed_checks(body: &str) -> String {
     let failed: Vec<_> = body
         .lines()
         .filter_map(|line| line.strip_prefix("[-]"))

@@ -20,6 +20,9 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+/// The readiness gate of API servers, which slipway-checkpoint.service of their node opens.
+pub const GATE: &str = "slipway.dev/serving";
+
 /// A DaemonSet or Deployment that must be Ready before the handover.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Workload {
@@ -231,7 +234,9 @@ fn trouble(pod: &Value, running: &BTreeSet<String>, here: Here) -> Option<String
         return Some("its pod waits for the scheduler".to_owned());
     }
     if condition(pod, "Ready").is_none_or(|ready| ready["status"] != "True") {
-        return Some("its pod runs but is not Ready yet".to_owned());
+        return Some(
+            gate_trouble(pod).unwrap_or_else(|| "its pod runs but is not Ready yet".into()),
+        );
     }
     is_stale(pod, here, running).then(|| "its status is from before this boot".to_owned())
 }
@@ -239,6 +244,24 @@ fn trouble(pod: &Value, running: &BTreeSet<String>, here: Here) -> Option<String
 /// Whether a pod's containers were started before this life of the machine, and none of today's is one of them.
 pub fn is_stale(pod: &Value, here: Here, running: &BTreeSet<String>) -> bool {
     older(pod, here).any(|id| !running.contains(id))
+}
+
+/// What a pod whose containers are ready waits for still, if that is its gate.
+fn gate_trouble(pod: &Value) -> Option<String> {
+    let ready = condition(pod, "ContainersReady")?;
+    let gates = pod["spec"]["readinessGates"].as_array()?;
+    let is_waiting =
+        ready["status"] == "True" && gates.iter().any(|gate| gate["conditionType"] == GATE);
+    let gate = condition(pod, GATE);
+    if !is_waiting || gate.is_some_and(|gate| gate["status"] == "True") {
+        return None;
+    }
+    Some(match gate {
+        Some(gate) => format!("its gate {GATE} is shut: {}", text(&gate["message"])),
+        None => format!(
+            "nobody has opened its gate {GATE}; does slipway-checkpoint.service run on its node?"
+        ),
+    })
 }
 
 /// What the kubelet says about containers that do not run.
@@ -317,7 +340,8 @@ pub fn epoch(time: SystemTime) -> i64 {
     since.map_or(0, |since| since.as_secs().try_into().unwrap_or(i64::MAX))
 }
 
-fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+/// A condition of an object's status.
+pub(crate) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
     object["status"]["conditions"]
         .as_array()?
         .iter()

@@ -123,6 +123,8 @@ impl Place {
         if has_ipv6 {
             sysctl("ipv6/conf/all/forwarding", "1")?;
         }
+        // As the image's sysctl.d says.
+        sysctl("ipv4/tcp_migrate_req", "1")?;
         sysctl("ipv4/ip_forward", "1")
     }
 

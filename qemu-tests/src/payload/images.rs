@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 /// The tests' image of the prober; no registry has it.
 pub const PROBER: &str = "slipway.dev/prober:test";
+/// The tests' image of an API server that does nothing for as long as it runs; no registry has it either.
+pub const SILENT: &str = "slipway.dev/silent:test";
 /// Changes when the same inputs give other archives.
 const REVISION: &str = "2";
 /// nft prints the names of protocols out of this file, and kube-proxy compares them: with numbers instead,
@@ -33,7 +35,7 @@ const IPTABLES_NAMES: [&str; 6] = [
 /// One image as data.
 #[derive(Debug)]
 struct Recipe {
-    /// The program of the payload; the archive is called the same.
+    /// The program of the payload.
     program: &'static str,
     /// Its name without a tag if the tag is Kubernetes' version, else its full name.
     name: Name,
@@ -114,7 +116,24 @@ const OWN: &[Recipe] = &[
         user: "",
         helpers: &[],
     },
+    Recipe {
+        program: "pause",
+        name: Name::Fixed(SILENT),
+        path: "/usr/local/bin/kube-apiserver",
+        user: "",
+        helpers: &[],
+    },
 ];
+
+impl Recipe {
+    /// What its archive is called: as its program, of which one more image says nothing in another's place.
+    fn archive(&self) -> &'static str {
+        match self.name {
+            Name::Fixed(SILENT) => "silent",
+            _ => self.program,
+        }
+    }
+}
 
 const fn kubernetes(
     program: &'static str,
@@ -157,16 +176,13 @@ fn archive(recipe: &Recipe, programs: &Programs, rootfs: &Path) -> Result<PathBu
     if !recipe.helpers.is_empty() {
         key = key.add("rootfs", cache::identity(rootfs)?.as_bytes());
     }
-    let file = format!("{}.tar", recipe.program);
-    let entry = cache::entry(
-        &format!("image-{}", recipe.program),
-        &key.finish(),
-        |entry| {
-            progress::step(&format!("image {}", recipe.program), |_| {
-                oci::write(&image(recipe, name, program, rootfs)?, &entry.join(&file))
-            })
-        },
-    )?;
+    let archive = recipe.archive();
+    let file = format!("{archive}.tar");
+    let entry = cache::entry(&format!("image-{archive}"), &key.finish(), |entry| {
+        progress::step(&format!("image {archive}"), |_| {
+            oci::write(&image(recipe, name, program, rootfs)?, &entry.join(&file))
+        })
+    })?;
     Ok(entry.join(file))
 }
 

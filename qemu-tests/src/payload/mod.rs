@@ -7,7 +7,7 @@
 mod component;
 mod debian;
 mod go;
-mod images;
+pub mod images;
 mod oci;
 mod pause;
 mod programs;

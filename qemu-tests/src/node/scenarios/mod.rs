@@ -13,6 +13,7 @@ mod reboot;
 mod running;
 mod runtime;
 mod switch;
+mod upgrade;
 mod variants;
 mod workers;
 
@@ -44,6 +45,7 @@ pub const SCENARIOS: &[Scenario] = &[
     pair("launch-static", permanent::launch),
     pair("launch-static-killed", permanent::killed),
     pair("dns-and-service", running::dns_and_service),
+    node("roll-apiserver-image", upgrade::roll_apiserver_image),
     node("certs-renew", certs::renew),
     node("certs-rotate", certs::rotate),
     pair("join-worker", join::worker),

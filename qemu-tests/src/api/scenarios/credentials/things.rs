@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 pub const NODE: &str = "node-a";
 const OTHER: &str = "node-b";
 const ITEM: [&str; 4] = ["delete", "get", "patch", "update"];
+const STATUS: [&str; 3] = ["get", "patch", "update"];
 const ALL: [&str; 7] = [
     "create", "delete", "get", "list", "patch", "update", "watch",
 ];
@@ -32,7 +33,7 @@ pub struct Thing {
 }
 
 /// Every line of the page.
-pub const THINGS: [Thing; 25] = [
+pub const THINGS: [Thing; 27] = [
     Thing {
         phrase: "pods of this node",
         collection: "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-a",
@@ -45,6 +46,20 @@ pub const THINGS: [Thing; 25] = [
         collection: "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-b",
         item: "/api/v1/namespaces/kube-system/pods/there",
         verbs: &["delete", "get", "list", "patch", "update", "watch"],
+        body: nothing,
+    },
+    Thing {
+        phrase: "the status of a pod of this node",
+        collection: "",
+        item: "/api/v1/namespaces/kube-system/pods/here/status",
+        verbs: &STATUS,
+        body: nothing,
+    },
+    Thing {
+        phrase: "the status of a pod of another node",
+        collection: "",
+        item: "/api/v1/namespaces/kube-system/pods/there/status",
+        verbs: &STATUS,
         body: nothing,
     },
     Thing {
