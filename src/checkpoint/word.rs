@@ -26,9 +26,9 @@ use crate::start::failed_checks;
 use crate::tls;
 
 /// A process that accepts nobody has nothing to say yet.
-const STEP: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_secs(5);
 /// For all tries together: who asks has other things to do.
-const BUDGET: Duration = Duration::from_secs(5);
+const BUDGET: Duration = Duration::from_secs(10);
 /// One in so many of two listeners is missed once in a thousand times.
 const TRIES: u32 = 10;
 /// The longest answer that is read.

@@ -157,3 +157,28 @@ fn names() {
         assert!(bad.parse::<Workload>().is_err(), "{bad}");
     }
 }
+
+#[test]
+fn a_gate_says_what_it_waits_for() {
+    let mut waits = pod("d", "new", "False", "2026-11-23T06:00:30Z");
+    waits["spec"]["readinessGates"] = json!([{"conditionType": GATE}]);
+    let mut conditions = vec![
+        json!({"type": "PodScheduled", "status": "True"}),
+        json!({"type": "ContainersReady", "status": "True"}),
+        json!({"type": "Ready", "status": "False"}),
+    ];
+    let mut why = |gate: Option<Value>| {
+        conditions.truncate(3);
+        conditions.extend(gate);
+        waits["status"]["conditions"] = json!(conditions);
+        verdict(&lists(vec![waits.clone()])).why
+    };
+    let nobody = "nobody has opened its gate slipway.dev/serving; does slipway-checkpoint.service run on its node?";
+    assert_eq!(why(None), nobody);
+    let shut =
+        json!({"type": GATE, "status": "False", "message": "no process of it listens (port 6443)"});
+    let said = "its gate slipway.dev/serving is shut: no process of it listens (port 6443)";
+    assert_eq!(why(Some(shut)), said);
+    let open = json!({"type": GATE, "status": "True"});
+    assert_eq!(why(Some(open)), "its pod runs but is not Ready yet");
+}
