@@ -11,6 +11,7 @@
 //! which is the node's, and meets the same two processes.
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -99,7 +100,7 @@ pub struct Tended {
 pub struct Gates {
     root: PathBuf,
     kubeconfig: PathBuf,
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     /// The container of each pod, by UID, that has had its word.
     settled: BTreeMap<String, String>,
     /// Since when the status of a pod could not be written, and what was said about it.
@@ -125,67 +126,61 @@ impl Gates {
         self.failing.retain(|uid, _| is_there(uid));
         let mut tended = Tended::default();
         for pod in pods {
-            let uid = uid_of(pod).to_owned();
             let Some((container, age)) = running(pod, SystemTime::now()) else {
                 continue;
             };
-            if self.settled.get(&uid).map(String::as_str) == Some(container) {
+            let uid = uid_of(pod);
+            if self.settled.get(uid).map(String::as_str) == Some(container) {
                 continue;
             }
-            match self.look(pod, &uid, age) {
-                Ok((is_settled, said)) => {
-                    self.failing.remove(&uid);
-                    tended.said.extend(said);
-                    if is_settled {
-                        self.settled.insert(uid, container.to_owned());
-                    } else {
-                        tended.waits = true;
-                    }
+            match self.look(pod, age, &mut tended.said) {
+                Ok(true) => {
+                    self.settled.insert(uid.to_owned(), container.to_owned());
                 }
+                Ok(false) => tended.waits = true,
                 Err(error) => {
                     tended.waits = true;
                     tended.said.extend(self.fails(uid, &error));
+                    continue;
                 }
             }
+            self.failing.remove(uid);
         }
         tended
     }
 
-    /// Looks at one; says whether it needs no further look, and what was done.
-    fn look(&self, pod: &Value, uid: &str, age: Duration) -> Result<(bool, Vec<String>)> {
-        let pids = processes::of_pod(&self.root, uid)?;
+    /// Looks at one pod; returns whether its container needs no further look.
+    fn look(&self, pod: &Value, age: Duration, said: &mut Vec<String>) -> Result<bool> {
+        let (name, port) = (name_of(pod), self.address.port());
+        let pids = processes::of_pod(&self.root, uid_of(pod))?;
         let listener = self.listener(&pids)?;
         let heard = match listener {
             None => Heard::Nothing,
             Some(_) => Heard::Word(self.ask(&pids)?),
         };
-        log::debug!("{} of {pids:?}: {heard:?}", name_of(pod));
-        let port = self.address.port();
-        let verdict = judge(condition(pod, GATE), age, heard);
-        let (is_settled, line) = match verdict {
-            Verdict::Wait => return Ok((false, Vec::new())),
-            Verdict::Settled => (true, None),
-            Verdict::Open => {
-                let what = format!("its own process answers on port {port}");
-                self.write(pod, uid, ("True", SERVING, &what))?;
-                (true, Some(format!("serves: {}", name_of(pod))))
-            }
+        log::debug!("{name}, processes {pids:?}: {heard:?}");
+        match judge(condition(pod, GATE), age, heard) {
+            Verdict::Wait => return Ok(false),
             Verdict::Shut(reason, why) => {
                 let what = format!("{why} (port {port})");
-                self.write(pod, uid, ("False", reason, &what))?;
-                let line = format!("does not serve: {}\n{what}", name_of(pod));
-                (false, Some(line))
+                self.write(pod, ("False", reason, &what))?;
+                said.push(format!("does not serve: {name}\n{what}"));
+                return Ok(false);
             }
-        };
-        let mut said: Vec<_> = line.into_iter().collect();
-        if let Some((pid, number)) = listener.filter(|_| is_settled)
+            Verdict::Settled => {}
+            Verdict::Open => {
+                let what = format!("its own process answers on port {port}");
+                self.write(pod, ("True", SERVING, &what))?;
+                said.push(format!("serves: {name}"));
+            }
+        }
+        if let Some((pid, number)) = listener
             && let Err(error) = steer::first_come(pid, number)
         {
-            said.push(format!(
-                "the next API server will get connections before it serves\n{error:#}"
-            ));
+            let what = "the next API server will be given connections before it serves";
+            said.push(format!("{what}\n{error:#}"));
         }
-        Ok((is_settled, said))
+        Ok(true)
     }
 
     /// Which of these processes listens at the shared port, and by which number of its own.
@@ -209,12 +204,17 @@ impl Gates {
         Ok(Address::new(&config, self.address)?.word(&self.root, pids))
     }
 
-    fn write(&self, pod: &Value, uid: &str, says: (&str, &str, &str)) -> Result<()> {
+    fn write(&self, pod: &Value, says: (&str, &str, &str)) -> Result<()> {
         let metadata = &pod["metadata"];
         let (namespace, name) = (text(&metadata["namespace"]), text(&metadata["name"]));
         let path = format!("/api/v1/namespaces/{namespace}/pods/{name}/status");
         let now = OffsetDateTime::from(SystemTime::now()).replace_nanosecond(0)?;
-        let patch = patch(uid, condition(pod, GATE), says, &now.format(&Rfc3339)?);
+        let patch = patch(
+            uid_of(pod),
+            condition(pod, GATE),
+            says,
+            &now.format(&Rfc3339)?,
+        );
         let client = pods::client(&self.kubeconfig)?;
         client
             .strategic_patch(&path, &patch)
@@ -223,11 +223,11 @@ impl Gates {
     }
 
     /// What is to be said about a failure: nothing while it is new, and nothing twice.
-    fn fails(&mut self, uid: String, error: &anyhow::Error) -> Option<String> {
+    fn fails(&mut self, uid: &str, error: &anyhow::Error) -> Option<String> {
         let text = format!("{error:#}");
         log::debug!("{text}");
         let new = || (Instant::now(), String::new());
-        let (since, said) = self.failing.entry(uid).or_insert_with(new);
+        let (since, said) = self.failing.entry(uid.to_owned()).or_insert_with(new);
         let is_due = since.elapsed() >= PASSING && *said != text;
         is_due.then(|| {
             said.clone_from(&text);

@@ -70,11 +70,11 @@ impl Address {
     pub fn word(&self, root: &Path, pids: &[i32]) -> Word {
         let begun = Instant::now();
         let mut why = "it was not met".to_owned();
-        for _ in 0..TRIES {
+        for attempt in 0..TRIES {
             if begun.elapsed() > BUDGET {
                 break;
             }
-            match self.ask(root, pids) {
+            match self.ask(root, pids, attempt % 2 == 0) {
                 Ok(Some(word)) => return word,
                 Ok(None) => {}
                 Err(error) => why = format!("{error:#}"),
@@ -84,8 +84,8 @@ impl Address {
     }
 
     /// On one connection; nothing if that is with another process.
-    fn ask(&self, root: &Path, pids: &[i32]) -> Result<Option<Word>> {
-        let mut stream = open(self.address).context("cannot connect")?;
+    fn ask(&self, root: &Path, pids: &[i32], second: bool) -> Result<Option<Word>> {
+        let mut stream = open(self.address, second).context("cannot connect")?;
         let ends = (stream.peer_addr()?, stream.local_addr()?);
         let mut connection = ClientConnection::new(Arc::clone(&self.tls), self.name.clone())?;
         while connection.is_handshaking() {
@@ -137,15 +137,17 @@ fn understood(answer: &str) -> Result<Word> {
     }
 }
 
-/// A connection that the second listener gets where there are two. A connection must be marked before it is one.
-fn open(address: SocketAddr) -> nix::Result<TcpStream> {
+/// A connection, with the second listener where there are two and that is wanted. It must be marked before it is one.
+fn open(address: SocketAddr, second: bool) -> nix::Result<TcpStream> {
     let family = match address {
         SocketAddr::V4(_) => AddressFamily::Inet,
         SocketAddr::V6(_) => AddressFamily::Inet6,
     };
     let socket: OwnedFd = socket(family, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)?;
-    // Who may not do it meets the second by chance.
-    let _ = setsockopt(&socket, sockopt::Mark, &steer::MARK);
+    if second {
+        // Who may not do it meets the second by chance.
+        let _ = setsockopt(&socket, sockopt::Mark, &steer::MARK);
+    }
     let step = TimeVal::new(STEP.as_secs().try_into().unwrap_or(1), 0);
     setsockopt(&socket, sockopt::SendTimeout, &step)?;
     setsockopt(&socket, sockopt::ReceiveTimeout, &step)?;

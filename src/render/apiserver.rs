@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use k8s_openapi::ByteString;
 use k8s_openapi::api::apps::v1::{DaemonSet, DaemonSetUpdateStrategy, RollingUpdateDaemonSet};
-use k8s_openapi::api::core::v1::{Container, Pod, PodReadinessGate, PodSpec, Secret};
+use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodReadinessGate, PodSpec, Secret};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{
@@ -294,7 +294,7 @@ fn daemon_set(machine: &Machine, secret: &Secret) -> DaemonSet {
 
 fn self_hosted_pod(machine: &Machine) -> PodSpec {
     let container = Container {
-        env: Some(vec![env_field("HOST_IP", "status.hostIP")]),
+        env: Some(vec![env_field("HOST_IP", "status.hostIP"), plain_tcp()]),
         ..container(machine, Stage::SelfHosted)
     };
     PodSpec {
@@ -307,6 +307,15 @@ fn self_hosted_pod(machine: &Machine) -> PodSpec {
         termination_grace_period_seconds: Some(100),
         volumes: Some(vec![secret_volume("secrets", NAME)]),
         ..control_plane_pod(container)
+    }
+}
+
+/// Go listens for MPTCP since 1.24, whose sockets take no program that says who gets a connection (EOPNOTSUPP; `node/steer.rs`).
+fn plain_tcp() -> EnvVar {
+    EnvVar {
+        name: "GODEBUG".into(),
+        value: Some("multipathtcp=0".into()),
+        ..Default::default()
     }
 }
 

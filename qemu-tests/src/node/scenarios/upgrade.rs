@@ -1,10 +1,11 @@
 //! An upgrade of the only API server, `kubectl set image`, under the probers: nobody is refused, whoever is reset asks once
 //! more, and an image that never listens ends nothing.
 
+use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use qemu_tests::probe::{Kind, Report};
+use qemu_tests::probe::{Failure, Kind, Report, Series};
 use serde_json::{Map, Value, json};
 
 use crate::node::launch;
@@ -46,6 +47,7 @@ pub fn roll_apiserver_image(context: &Context) -> Result<()> {
         unrefused(&report).with_context(|| name)?;
     }
     checkpoint_follows(&node)?;
+    the_unit_helps(&node)?;
     let in_pod = pods::report_of_many(&node)?;
     figures.insert("in-pod".into(), seen(&in_pod));
     let more = self::restarts(&node)? - restarts;
@@ -135,6 +137,21 @@ fn checkpoint_follows(node: &Node) -> Result<()> {
     })
 }
 
+/// Every new process had its word, and the kernel took the program that keeps callers from it until then.
+fn the_unit_helps(node: &Node) -> Result<()> {
+    let log = fs::read_to_string(node.logs().join("checkpoint.log"))?;
+    let served = log
+        .lines()
+        .filter(|line| line.contains("serves: kube-system/kube-apiserver-"));
+    let served = served.filter(|line| !line.contains("does not")).count();
+    ensure!(served == 3, "{served} API servers had their own word");
+    let spread = log
+        .lines()
+        .find(|line| line.contains("connections before it serves"));
+    ensure!(spread.is_none(), "{spread:?}");
+    Ok(())
+}
+
 /// What the probers on the node saw from before `act` until the cluster is well again; where one pod waits, until `act` is over.
 fn under_the_probers(node: &Node, act: fn(&Node) -> Result<()>) -> Result<Report> {
     let prober = launch::probe(node)?;
@@ -160,6 +177,12 @@ fn unrefused(report: &Report) -> Result<()> {
         of(Kind::Closed) <= RESETS_ALLOWED,
         "too many connections were reset: {failures:?}"
     );
+    // A process that starts knows nobody's roles; but for loopback, where it is its own client, nobody is sent to it.
+    let is_forbidden = |one: &&(&Series, &Failure)| one.1.kind == Kind::Forbidden;
+    let outside = failures.iter().filter(is_forbidden);
+    let outside = outside.map(|(series, _)| &series.door);
+    let outside: Vec<_> = outside.filter(|door| !door.starts_with("127.")).collect();
+    ensure!(outside.is_empty(), "the next one was met at {outside:?}");
     let lost = failures
         .iter()
         .find(|(_, one)| one.kind != Kind::Forbidden && !one.cured);
