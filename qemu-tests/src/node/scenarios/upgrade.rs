@@ -1,6 +1,7 @@
 //! An upgrade of the only API server, `kubectl set image`, under the probers: nobody is refused, whoever is reset asks once
 //! more, and an image that never listens ends nothing.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::time::Duration;
 
@@ -120,7 +121,13 @@ fn never_listens(node: &Node) -> Result<()> {
 
 fn undo(node: &Node) -> Result<()> {
     node.kubectl(&["rollout", "undo", NAMESPACE, SERVER], "")?;
-    status(node)
+    status(node)?;
+    // The pod that serves is of the revision that is wanted now, so there is nothing to wait for but the other's end.
+    wait::until("end of the pod that does not serve", PATIENCE, || {
+        let left = servers(node)?.iter().any(is_silent);
+        ensure!(!left, "it is there");
+        Ok(())
+    })
 }
 
 /// The checkpoint that is kept is of the pod that serves now.
@@ -212,6 +219,7 @@ fn seen(report: &Report) -> Value {
                 "forbidden": of(Kind::Forbidden),
                 "timed_out": of(Kind::TimedOut),
                 "status": of(Kind::Status),
+                "says": one.failures.iter().map(|it| &*it.message).collect::<BTreeSet<_>>(),
                 "uncured": one.failures.iter().filter(|it| !it.cured).count(),
             })
         })
@@ -220,7 +228,18 @@ fn seen(report: &Report) -> Value {
         "series": series,
         "endpoints_emptied": report.endpoints.emptied.len(),
         "leader_gap_s": report.longest_vacancy_ms() / 1e3,
+        "old_process_s": old_process(report),
     })
+}
+
+/// How long the process that was rolled out lived on after the next pod, if there is one, was seen Ready.
+fn old_process(report: &Report) -> Option<f64> {
+    let is_server = |name: &str| name == "kube-apiserver";
+    let mut all = report.processes.iter().filter(|it| is_server(&it.name));
+    let (seen, ended) = all.find_map(|process| Some((process.seen, process.ended?)))?;
+    let next = report.ready_pods.iter();
+    let mut next = next.filter(|it| is_server(&it.workload) && it.started >= seen.floor());
+    Some(ended - next.next()?.ready)
 }
 
 fn servers(node: &Node) -> Result<Vec<Value>> {
