@@ -233,7 +233,10 @@ fn must_stand_in(node: &Node, seen: &Seen) -> Option<&'static str> {
             Runs::Stopped(stopped) if silent >= SILENT && stopped >= SILENT => {
                 Some("no API server answers, and none runs")
             }
-            Runs::Running(_) if silent >= MUTE => Some("an API server runs but does not answer"),
+            // One that answers at the node's address is well; it is this unit that does not reach loopback.
+            Runs::Running(_) if silent >= MUTE && !is_answering(node.address, Duration::ZERO) => {
+                Some("an API server runs but does not answer")
+            }
             _ => None,
         },
         (Role::Leader, Door::Answers(answering)) => {

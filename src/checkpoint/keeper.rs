@@ -17,6 +17,7 @@ use super::health::Health;
 use super::observe::Eyes;
 use super::pods::{KUBECONFIG, News, Source};
 use super::releases::Releases;
+use super::room;
 use super::serving::{Gates, is_gated};
 use super::shelf::{Checkpoint, Shelf};
 use super::take::Taker;
@@ -84,8 +85,13 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         namespaces: options.namespaces.clone(),
     };
     let news = source.clone().follow();
+    let shelf = Shelf::new(&options.root);
+    if let Err(error) = shelf.finish() {
+        reporter.line(format!("an interrupted change stays unfinished: {error:#}"));
+    }
     let mut keeper = Keeper {
-        shelf: Shelf::new(&options.root),
+        root: options.root.clone(),
+        shelf,
         eyes: Eyes::new(options, source)?,
         taker: Taker::new(options),
         gates: Gates::new(options),
@@ -136,7 +142,17 @@ fn alone(options: &Options) -> Result<Option<lock::Lock>> {
     }
 }
 
+/// Which pod a checkpoint is of that is activated: the last one that worked.
+fn told_of(view: &View, workload: &Workload, action: Action) -> String {
+    let kept = view.shelved.kept(workload);
+    let kept = kept.filter(|_| matches!(action, Action::Activate(_)));
+    kept.map_or_else(String::new, |kept| {
+        format!("; pod {} was the last that worked", kept.parent)
+    })
+}
+
 struct Keeper<'a> {
+    root: PathBuf,
     shelf: Shelf,
     eyes: Eyes,
     taker: Taker,
@@ -152,20 +168,29 @@ impl Keeper<'_> {
     fn turn(&mut self) -> Result<String> {
         self.tend_gates();
         let mut view = self.eyes.look(&self.shelf)?;
-        let mut trouble = Vec::new();
-        if self.keep(&view, &mut trouble)? {
+        let mut trouble = Vec::from_iter(room::trouble(&self.root));
+        if self.keep(&view, &mut trouble) {
             view = self.eyes.look(&self.shelf)?;
         }
         for (workload, seen) in &view.workloads {
             if let Some((action, why)) = decide(&view.node, seen) {
-                self.reporter.line(format!("{action}: {workload}\n{why}"));
-                self.act(&view, workload, action)
-                    .with_context(|| format!("cannot {action} the checkpoint of {workload}"))?;
+                let from = told_of(&view, workload, action);
+                self.reporter
+                    .line(format!("{action}: {workload}\n{why}{from}"));
+                // What cannot be done for one is no reason to leave the others.
+                let done = self.act(&view, workload, action);
+                let done =
+                    done.with_context(|| format!("cannot {action} the checkpoint of {workload}"));
+                trouble.extend(done.err().map(|error| format!("{error:#}")));
             }
         }
         if let Some(client) = self.eyes.account() {
             let released = self.releases.settle(&client, &view)?;
             self.say(&released);
+        }
+        if let Some(running) = self.eyes.running() {
+            let done = self.shelf.tidy(&running);
+            trouble.extend(done.err().map(|error| format!("{error:#}")));
         }
         trouble.extend(view.trouble);
         Ok(trouble.join("\n"))
@@ -181,7 +206,7 @@ impl Keeper<'_> {
     }
 
     /// Takes what there is to take and mends what is damaged; returns whether anything was.
-    fn keep(&mut self, view: &View, trouble: &mut Vec<String>) -> Result<bool> {
+    fn keep(&mut self, view: &View, trouble: &mut Vec<String>) -> bool {
         let mut said = Vec::new();
         for (workload, parent) in self.eyes.parents() {
             let kept = view.shelved.whole(&workload);
@@ -193,9 +218,12 @@ impl Keeper<'_> {
                 Err(error) => trouble.push(format!("no checkpoint of {workload}: {error:#}")),
             }
         }
-        said.extend(self.taker.mend(&self.shelf)?);
+        match self.taker.mend(&self.shelf) {
+            Ok(mended) => said.extend(mended),
+            Err(error) => trouble.push(format!("a checkpoint is not mended: {error:#}")),
+        }
         self.say(&said);
-        Ok(!said.is_empty())
+        !said.is_empty()
     }
 
     /// What was changed here is looked at again soon.
@@ -225,7 +253,7 @@ impl Keeper<'_> {
                 let kept = view.shelved.kept(workload).context("it is not kept")?;
                 self.shelf.remove(kept)?;
                 self.taker.forget(workload);
-                self.shelf.tidy().map(drop)
+                Ok(())
             }
         }
     }

@@ -69,9 +69,15 @@ impl Memory {
 pub fn is_left_of(sandbox: &Sandbox, workload: &Workload) -> bool {
     let of = format!("{}/{}", workload.kind, workload.name);
     sandbox.namespace == workload.namespace
-        && sandbox.annotations.contains_key(CHECKPOINT_OF)
         && sandbox.annotations.get(WORKLOAD) == Some(&of)
-        && (sandbox.ready || sandbox.runs())
+        && parent_of(sandbox).is_some()
+}
+
+/// The pod that a checkpoint was taken from, by namespace and name, if anything of the checkpoint is still there.
+pub fn parent_of(sandbox: &Sandbox) -> Option<(String, String)> {
+    let parent = sandbox.annotations.get(CHECKPOINT_OF)?;
+    let is_left = sandbox.ready || sandbox.runs();
+    is_left.then(|| (sandbox.namespace.clone(), parent.clone()))
 }
 
 /// What the API server adds its five characters to is cut to this length (`MaxGeneratedNameLength` in

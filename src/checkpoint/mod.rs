@@ -18,6 +18,7 @@ mod observe;
 mod parents;
 mod pods;
 mod releases;
+mod room;
 mod serving;
 mod shelf;
 mod since;

@@ -4,7 +4,7 @@
 //! while something is out of order: on a cluster that is well every workload has a Ready pod, and there is nothing to
 //! decide. What cannot be read is unknown, which [`super::decide`] takes for no reason to act.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use super::asked::Asked;
 use super::decide::{self, Active, Lease, Seen};
 use super::form;
 use super::keeper::Options;
-use super::memory::{Memory, is_left_of};
+use super::memory::{Memory, is_left_of, parent_of};
 use super::parents::Parents;
 use super::pods::{News, Source};
 use super::shelf::{Checkpoint, Shelf};
@@ -105,6 +105,12 @@ impl Eyes {
         let left = all.filter(|sandbox| is_left_of(sandbox, workload));
         let ids: Vec<_> = left.map(|sandbox| sandbox.id.clone()).collect();
         ids.iter().try_for_each(|id| self.runtime.end(id, GRACE))
+    }
+
+    /// Namespaces and names of the pods whose checkpoints run, in the kubelet's folder or not. `None` if nobody was asked.
+    pub fn running(&self) -> Option<BTreeSet<(String, String)>> {
+        let all = self.sandboxes.as_ref()?.iter();
+        Some(all.filter_map(parent_of).collect())
     }
 
     /// Looks at everything that matters now.

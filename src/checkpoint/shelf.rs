@@ -1,8 +1,9 @@
 //! The checkpoints on disk, in the original's folders under the original's names.
 //!
 //! A kept one is a manifest beside the data that it reads; it counts only as a whole, so it carries a hash over its data. An
-//! active one is a manifest in the kubelet's folder. Whatever is written is there in an order that a power
-//! cut at any moment leaves a whole checkpoint or none: data before manifest, manifest gone before data.
+//! active one is a manifest in the kubelet's folder. Everything that a full disk can prevent is done before the first file of an earlier
+//! state is touched: new files are written beside their places, all of them, and then renamed, data before manifest.
+//! Data goes after its manifest, and after the last container that reads it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -15,7 +16,7 @@ use serde_json::Value;
 
 use super::copy::{self, Copy, CopyFile};
 use super::workload::{CHECKPOINT_OF, WORKLOAD, Workload, text};
-use crate::node::files::{self, Look, PRIVATE, below};
+use crate::node::files::{self, Beside, Look, PRIVATE, below};
 use crate::node::selinux;
 
 /// Manifests of kept checkpoints.
@@ -74,6 +75,8 @@ impl Shelf {
         for folder in self.data(&checkpoint.workload.namespace, &checkpoint.parent) {
             collect(&folder, &mut found)?;
         }
+        // What a power cut left beside is nobody's, until it is swept away.
+        found.retain(|path, _| !is_beside(path));
         let prefix = self.root.as_path();
         let files = found.iter().map(|(path, bytes)| {
             let path = path.strip_prefix(prefix).unwrap_or(path);
@@ -90,17 +93,51 @@ impl Shelf {
 
     /// Keeps a copy; what is right already is left alone. Returns whether anything changed.
     pub fn put(&self, copy: &Copy) -> Result<bool> {
-        let mut changed = self.sweep(&copy.namespace, &copy.pod, &copy.files)?;
+        let mut beside = Vec::new();
         for file in &copy.files {
-            changed |= selinux::for_containers(&self.root, || self.put_file(copy, file))?;
+            beside.extend(selinux::for_containers(&self.root, || {
+                self.prepare_file(copy, file)
+            })?);
         }
         files::make_folder(&below(&self.root, INACTIVE), 0o700)?;
-        let manifest = format!("{INACTIVE}/{}-{}.json", copy.namespace, copy.pod);
-        changed |= self.write(&manifest, &copy.manifest)?;
-        Ok(changed)
+        let manifest = self.manifest(INACTIVE, &copy.namespace, &copy.pod);
+        let bytes = copy.manifest.to_string();
+        beside.extend(files::prepare(&manifest, bytes.as_bytes(), PRIVATE)?);
+        let changed = !beside.is_empty();
+        beside.into_iter().try_for_each(Beside::put)?;
+        Ok(self.sweep(&copy.namespace, &copy.pod, &copy.files)? || changed)
     }
 
-    fn put_file(&self, copy: &Copy, file: &CopyFile) -> Result<bool> {
+    /// Finishes what a power cut interrupted: a manifest that lies whole beside its place was the last to be written there, so
+    /// its data is whole, too.
+    pub fn finish(&self) -> Result<()> {
+        let folder = below(&self.root, INACTIVE);
+        for name in names(&folder)? {
+            if !files::is_beside(&name) {
+                continue;
+            }
+            let place = folder.join(name);
+            let bytes = files::read_if_there(&place)?.unwrap_or_default();
+            let manifest = serde_json::from_slice(&bytes).ok();
+            match manifest.and_then(|manifest| checkpoint(place.clone(), manifest)) {
+                Some(one) => self.finish_one(&one)?,
+                None => drop(files::remove(&place)?),
+            }
+        }
+        Ok(())
+    }
+
+    fn finish_one(&self, one: &Checkpoint) -> Result<()> {
+        let mut found = BTreeMap::new();
+        for folder in self.data(&one.workload.namespace, &one.parent) {
+            collect(&folder, &mut found)?;
+        }
+        let beside = found.into_keys().filter(|path| is_beside(path));
+        beside.into_iter().try_for_each(files::put_left)?;
+        files::put_left(one.path.clone())
+    }
+
+    fn prepare_file(&self, copy: &Copy, file: &CopyFile) -> Result<Option<Beside>> {
         let path = below(&self.root, &file.path);
         let own = self.data(&copy.namespace, &copy.pod);
         let base = own.iter().find(|base| path.starts_with(base));
@@ -117,7 +154,7 @@ impl Shelf {
             mode: 0o600,
             owner: file.owner,
         };
-        files::write(&path, file.bytes.expose(), look)
+        files::prepare(&path, file.bytes.expose(), look)
     }
 
     /// Puts a form of a checkpoint into the kubelet's folder.
@@ -131,22 +168,23 @@ impl Shelf {
         files::remove(&active.path).map(drop)
     }
 
-    /// Forgets a kept checkpoint. Its data goes with [`Shelf::tidy`], once nothing active reads it.
+    /// Forgets a kept checkpoint. Its data goes with [`Shelf::tidy`], once nothing reads it.
     pub fn remove(&self, kept: &Checkpoint) -> Result<()> {
         files::remove(&kept.path).map(drop)
     }
 
-    /// Deletes the data that belongs to no checkpoint, and returns whose it was.
-    pub fn tidy(&self) -> Result<Vec<String>> {
-        let all = self.kept()?.into_iter().chain(self.active()?);
-        let needed: BTreeSet<_> = all
-            .map(|one| (one.workload.namespace, one.parent))
-            .collect();
+    /// Deletes the data that belongs to no checkpoint, kept, active, or running on (`running`: the namespaces and
+    /// names of the pods that those were taken from), and returns whose it was. A manifest that cannot be
+    /// read is one, too: it may be mended.
+    pub fn tidy(&self, running: &BTreeSet<(String, String)>) -> Result<Vec<String>> {
         let mut gone = Vec::new();
         for base in DATA.map(|base| below(&self.root, base)) {
             for namespace in names(&base)? {
                 for pod in names(&base.join(&namespace))? {
-                    if needed.contains(&(namespace.clone(), pod.clone())) {
+                    let is_kept =
+                        |folder| self.manifest(folder, &namespace, &pod).symlink_metadata();
+                    let is_kept = [INACTIVE, ACTIVE].map(is_kept).iter().any(Result::is_ok);
+                    if is_kept || running.contains(&(namespace.clone(), pod.clone())) {
                         continue;
                     }
                     let folder = base.join(&namespace).join(&pod);
@@ -174,6 +212,11 @@ impl Shelf {
             changed |= files::remove(path)?;
         }
         Ok(changed)
+    }
+
+    /// Where the manifest of a pod's checkpoint lies in one of the two folders.
+    fn manifest(&self, folder: &str, namespace: &str, pod: &str) -> PathBuf {
+        below(&self.root, folder).join(format!("{namespace}-{pod}.json"))
     }
 
     fn data(&self, namespace: &str, pod: &str) -> [PathBuf; 2] {
@@ -243,6 +286,11 @@ fn names(folder: &Path) -> Result<Vec<String>> {
     }
     names.sort();
     Ok(names)
+}
+
+fn is_beside(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str());
+    name.is_some_and(files::is_beside)
 }
 
 /// All files below a folder.

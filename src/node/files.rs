@@ -20,6 +20,9 @@ pub struct Look {
     pub owner: Option<(u32, u32)>,
 }
 
+/// What the name of a file ends in until it is whole.
+const BESIDE: &str = ".slipway";
+
 /// A file only its owner reads.
 pub const PRIVATE: Look = Look {
     mode: 0o600,
@@ -33,11 +36,67 @@ pub const PUBLIC: Look = Look {
 
 /// Makes `path` hold `bytes` durably, its folder included. Returns whether anything changed.
 pub fn write(path: &Path, bytes: &[u8], look: Look) -> Result<bool> {
+    let beside = prepare(path, bytes, look)?;
+    beside.map_or(Ok(false), |beside| beside.put().map(|()| true))
+}
+
+/// What [`write`] does, but for its last step, which a full disk does not prevent. `None` where nothing is to be changed.
+pub fn prepare(path: &Path, bytes: &[u8], look: Look) -> Result<Option<Beside>> {
     if is_already(path, bytes, look) {
-        return Ok(false);
+        return Ok(None);
     }
-    write_beside(path, bytes, look).with_context(|| format!("cannot write {}", path.display()))?;
-    Ok(true)
+    let beside = beside(path).and_then(|place| {
+        let beside = Beside {
+            place,
+            path: path.to_owned(),
+        };
+        fill(&beside.place, bytes, look).map(|()| beside)
+    });
+    let beside = beside.with_context(|| format!("cannot write {}", path.display()))?;
+    Ok(Some(beside))
+}
+
+/// A file that is whole and lies beside its place. It goes if it is not put there.
+#[derive(Debug)]
+pub struct Beside {
+    place: PathBuf,
+    path: PathBuf,
+}
+
+impl Beside {
+    /// Puts it in its place, durably.
+    pub fn put(self) -> Result<()> {
+        let put = || {
+            fs::rename(&self.place, &self.path)?;
+            sync_folder(self.path.parent().context("the path has no folder")?)
+        };
+        put().with_context(|| format!("cannot write {}", self.path.display()))
+    }
+}
+
+impl Drop for Beside {
+    fn drop(&mut self) {
+        // Best effort: the error that counts is the one that brought us here. Once put, it is not there.
+        let _ = fs::remove_file(&self.place);
+    }
+}
+
+/// Whether a file of this name lies beside its place: a power cut can leave one.
+pub fn is_beside(name: &str) -> bool {
+    placed(name).is_some()
+}
+
+/// Takes up what a power cut left beside its place; the caller knows that it is whole.
+pub fn put_left(place: PathBuf) -> Result<()> {
+    let name = place.file_name().and_then(|name| name.to_str());
+    let name = name.and_then(placed);
+    let name = name.with_context(|| format!("{} is in its place", place.display()))?;
+    let path = place.with_file_name(name);
+    Beside { place, path }.put()
+}
+
+fn placed(name: &str) -> Option<&str> {
+    name.strip_prefix('.')?.strip_suffix(BESIDE)
 }
 
 fn is_already(path: &Path, bytes: &[u8], look: Look) -> bool {
@@ -53,18 +112,11 @@ fn is_already(path: &Path, bytes: &[u8], look: Look) -> bool {
         && fs::read(path).is_ok_and(|there| there == bytes)
 }
 
-fn write_beside(path: &Path, bytes: &[u8], look: Look) -> Result<()> {
+fn beside(path: &Path) -> Result<PathBuf> {
     let folder = path.parent().context("the path has no folder")?;
     make_folder(folder, 0o755)?;
     let name = path.file_name().context("the path has no name")?;
-    let beside = folder.join(format!(".{}.slipway", name.to_string_lossy()));
-    let written = fill(&beside, bytes, look).and_then(|()| Ok(fs::rename(&beside, path)?));
-    if written.is_err() {
-        // Best effort: the error that counts is the one that brought us here.
-        let _ = fs::remove_file(&beside);
-    }
-    written?;
-    sync_folder(folder)
+    Ok(folder.join(format!(".{}{BESIDE}", name.to_string_lossy())))
 }
 
 fn fill(path: &Path, bytes: &[u8], look: Look) -> Result<()> {

@@ -89,11 +89,80 @@ fn an_active_one_is_a_pod_of_another_name_and_data_stays_as_long_as_it_is_read()
     assert_eq!(active.len(), 1);
     assert!(active[0].name().starts_with("a-1-") && active[0].parent == "a-1");
     shelf.remove(&one).unwrap();
-    assert!(shelf.tidy().unwrap().is_empty());
+    let nothing = BTreeSet::new();
+    let running = BTreeSet::from([("kube-system".to_owned(), "a-1".to_owned())]);
+    assert!(shelf.tidy(&nothing).unwrap().is_empty());
     shelf.deactivate(&active[0]).unwrap();
-    assert_eq!(shelf.tidy().unwrap(), ["kube-system/a-1"]);
+    assert!(shelf.tidy(&running).unwrap().is_empty(), "it drains");
+    assert_eq!(shelf.tidy(&nothing).unwrap(), ["kube-system/a-1"]);
     assert!(!below(dir.path(), FILES[0]).exists());
     assert!(shelf.kept().unwrap().is_empty() && shelf.active().unwrap().is_empty());
+}
+
+#[test]
+fn what_cannot_be_written_leaves_the_earlier_one_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    shelf
+        .put(&taken(&[(FILES[0], "1"), (FILES[1], "2")]))
+        .unwrap();
+    // Where the second file would be written, as if the disk were full.
+    let obstacle = below(dir.path(), FILES[1]).with_file_name(".y.slipway");
+    fs::create_dir(&obstacle).unwrap();
+    shelf
+        .put(&taken(&[(FILES[0], "3"), (FILES[1], "4")]))
+        .unwrap_err();
+    assert!(kept(&shelf).1);
+    assert_eq!(fs::read(below(dir.path(), FILES[0])).unwrap(), b"1");
+    assert!(
+        !below(dir.path(), FILES[0])
+            .with_file_name(".x.key.slipway")
+            .exists()
+    );
+    fs::remove_dir(&obstacle).unwrap();
+    assert!(
+        shelf
+            .put(&taken(&[(FILES[0], "3"), (FILES[1], "4")]))
+            .unwrap()
+            && kept(&shelf).1
+    );
+}
+
+#[test]
+fn what_a_power_cut_interrupted_is_finished_or_was_never_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    shelf
+        .put(&taken(&[(FILES[0], "1"), (FILES[1], "2")]))
+        .unwrap();
+    let beside = |file: &str, bytes: &str| {
+        let place = below(dir.path(), file);
+        let name = format!(".{}.slipway", place.file_name().unwrap().display());
+        fs::write(place.with_file_name(name), bytes).unwrap();
+    };
+    let manifest = format!("{INACTIVE}/kube-system-a-1.json");
+    // Before the manifest was written: the earlier one is whole.
+    beside(FILES[0], "3");
+    beside(&manifest, "{\"half\":");
+    shelf.finish().unwrap();
+    assert!(kept(&shelf).1);
+    // After it, when one of two files is in its place.
+    let next = taken(&[(FILES[0], "3"), (FILES[1], "4")]);
+    fs::write(below(dir.path(), FILES[1]), "4").unwrap();
+    beside(&manifest, &next.manifest.to_string());
+    assert!(!kept(&shelf).1);
+    shelf.finish().unwrap();
+    assert!(kept(&shelf).1);
+    assert_eq!(fs::read(below(dir.path(), FILES[0])).unwrap(), b"3");
+}
+
+#[test]
+fn the_data_of_a_damaged_manifest_waits_for_it_to_be_mended() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    shelf.put(&taken(&[(FILES[0], "1")])).unwrap();
+    fs::write(kept(&shelf).0.path, "{").unwrap();
+    assert!(shelf.tidy(&BTreeSet::new()).unwrap().is_empty());
 }
 
 #[test]
