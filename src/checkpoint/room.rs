@@ -30,7 +30,7 @@ pub fn trouble(root: &Path) -> Option<String> {
 fn is_full(place: &Path) -> bool {
     // Root's reserve counts: it is root who writes.
     statvfs(place).is_ok_and(|stat| {
-        let free = u64::from(stat.blocks_free()).saturating_mul(stat.fragment_size());
+        let free = stat.blocks_free().saturating_mul(stat.fragment_size());
         free < LEAST && stat.blocks() > 0
     })
 }

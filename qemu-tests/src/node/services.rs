@@ -136,5 +136,9 @@ fn write(node: &Node, inside: &str, text: &str) -> Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
+    // A disk that is full by now would take it away.
+    if fs::read(&path).is_ok_and(|there| there == text.as_bytes()) {
+        return Ok(());
+    }
     fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
 }

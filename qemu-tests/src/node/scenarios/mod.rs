@@ -52,6 +52,9 @@ pub const SCENARIOS: &[Scenario] = &[
     node("reboot-three-cuts", reboot::cuts::<3>),
     node("reboot-with-workers", workers::stay),
     node("checkpoint-life", checkpoint::life),
+    pair("checkpoint-life-cycle", checkpoint::life_cycle),
+    pair("checkpoint-broken-image", checkpoint::broken_image),
+    pair("checkpoint-cut-off", checkpoint::cut_off),
 ];
 
 /// What takes too long for every change: `./x soak` runs them, and `./x test` by name.
@@ -77,6 +80,12 @@ pub const LONG: &[Scenario] = &[
     node("reboot-with-workers-six-minutes", workers::stay_six_minutes),
     node("reboot-with-workers-evicted", workers::are_evicted),
     node("closed-with-workers", workers::stay_while_it_runs),
+    node(
+        "checkpoint-uninformed-kubelet",
+        checkpoint::uninformed_kubelet,
+    ),
+    node("checkpoint-node-deleted", checkpoint::node_deleted),
+    node("checkpoint-cut-off-for-long", checkpoint::cut_off_for_long),
 ];
 
 /// One that minds who else is busy.

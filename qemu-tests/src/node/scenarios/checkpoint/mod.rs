@@ -1,11 +1,17 @@
 //! What checkpoints are for, on one launched node: everything that can happen to a control plane short of a
 //! reboot, one thing after the other, and a reboot in the end.
 
+mod broken;
+mod cut;
+mod cycle;
+mod disk;
 mod files;
+mod kept;
+mod kubelet;
 mod loss;
 
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::Report;
@@ -45,27 +51,127 @@ const CASES: [Case; 5] = [
 ];
 
 pub fn life(context: &Context) -> Result<()> {
-    let mut node = Node::create(context, NodeSpec::default())?;
-    node.boot()?;
-    launch::up_to_start(&node, &launch::document(node.spec(), PATIENT))?;
-    launch::start_to_the_end(&node)?;
-    cluster::wait_until_ready(&node)?;
+    let mut node = launched(context, PATIENT)?;
     let mut figures = Map::new();
-    for (name, act) in CASES {
-        let seen = survived(&mut node, act).with_context(|| name)?;
-        figures.insert(name.into(), gaps(&seen));
-        context.keep_result(&Value::Object(figures.clone()))?;
-    }
+    survive(context, &mut node, &CASES, &mut figures)?;
     let took = reboot::after_power_cut(&mut node).context("the reboot in the end")?;
     figures.insert("reboot".into(), serde_json::to_value(took)?);
     context.keep_result(&Value::Object(figures))?;
     no_secret_in_the_log(&node)
 }
 
-/// What the probers saw from before `act` until the cluster is well again.
-fn survived(node: &mut Node, act: fn(&mut Node) -> Result<()>) -> Result<Report> {
+/// What people do to a workload on purpose.
+pub fn life_cycle(context: &Context) -> Result<()> {
+    let mut node = launched(context, cycle::DOCUMENT)?;
+    do_all(
+        context,
+        &mut node,
+        &[
+            ("checkpointer-rolled", cycle::checkpointer_rolled),
+            ("edited-and-renamed", cycle::edited_and_renamed),
+            ("scaled-away", cycle::scaled_away),
+            ("drained", cycle::drained),
+        ],
+    )?;
+    no_secret_in_the_log(&node)
+}
+
+/// The node itself is taken out of the cluster.
+pub fn node_deleted(context: &Context) -> Result<()> {
+    let mut node = launched(context, cycle::DOCUMENT)?;
+    do_all(context, &mut node, &[("node-deleted", cycle::node_deleted)])
+}
+
+/// Broken revisions of the checkpointer and of the API server.
+pub fn broken_image(context: &Context) -> Result<()> {
+    let mut node = launched(context, "")?;
+    let mut figures = Map::new();
+    survive(context, &mut node, &broken::CASES, &mut figures)?;
+    let (name, act) = broken::LAST_GOOD;
+    let seen = watched(&mut node, act).with_context(|| name)?;
+    figures.insert(name.into(), gaps(&seen));
+    context.keep_result(&Value::Object(figures.clone()))?;
+    broken::within_grace(&figures)?;
+    broken::back_after_power_cut(&mut node)
+}
+
+/// The unit is cut off from the API, and the disk is full.
+pub fn cut_off(context: &Context) -> Result<()> {
+    let mut node = launched(context, cut::DOCUMENT)?;
+    do_all(
+        context,
+        &mut node,
+        &[
+            ("cut-off", cut::at_start),
+            ("disk-nearly-full", disk::nearly_full),
+            ("disk-full-at-reboot", disk::full_at_reboot),
+        ],
+    )
+}
+
+/// The unit loses the API for ten minutes.
+pub fn cut_off_for_long(context: &Context) -> Result<()> {
+    let mut node = launched(context, cut::DOCUMENT)?;
+    do_all(context, &mut node, &[("cut-off", cut::for_ten_minutes)])
+}
+
+/// A kubelet that starts where no API answers.
+pub fn uninformed_kubelet(context: &Context) -> Result<()> {
+    let mut node = launched(context, "")?;
+    do_all(
+        context,
+        &mut node,
+        &[
+            ("without-api", kubelet::without_api),
+            ("forgotten", kubelet::forgotten),
+            ("informed", kubelet::informed),
+        ],
+    )
+}
+
+/// A node that is launched, with these lines in its document.
+fn launched(context: &Context, more: &str) -> Result<Node> {
+    let mut node = Node::create(context, NodeSpec::default())?;
+    node.boot()?;
+    launch::up_to_start(&node, &launch::document(node.spec(), more))?;
+    launch::start_to_the_end(&node)?;
+    cluster::wait_until_ready(&node)?;
+    Ok(node)
+}
+
+/// Does one after the other, and keeps how long each took.
+fn do_all(context: &Context, node: &mut Node, cases: &[Case]) -> Result<()> {
+    let mut figures = Map::new();
+    for (name, act) in cases {
+        let begun = Instant::now();
+        act(node).with_context(|| *name)?;
+        let took = begun.elapsed().as_secs_f64();
+        figures.insert((*name).into(), json!({ "took_s": took }));
+        context.keep_result(&Value::Object(figures.clone()))?;
+    }
+    Ok(())
+}
+
+/// Does one after the other under the probers; the cluster has to be well after each.
+fn survive(
+    context: &Context,
+    node: &mut Node,
+    cases: &[Case],
+    figures: &mut Map<String, Value>,
+) -> Result<()> {
+    for (name, act) in cases {
+        let whole = |node: &mut Node| act(node).and_then(|()| is_well(node));
+        let seen = watched(node, whole).with_context(|| *name)?;
+        figures.insert((*name).into(), gaps(&seen));
+        context.keep_result(&Value::Object(figures.clone()))?;
+    }
+    Ok(())
+}
+
+/// What the probers saw from before `act` to its end.
+fn watched(node: &mut Node, act: impl Fn(&mut Node) -> Result<()>) -> Result<Report> {
     let prober = launch::probe(node)?;
-    let done = act(node).and_then(|()| is_well(node));
+    let done = act(node);
     let report = launch::end_probe(node, prober);
     done?;
     report

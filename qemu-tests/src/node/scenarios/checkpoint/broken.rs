@@ -1,0 +1,161 @@
+//! Broken revisions, rolled out and back: checkpoints survive them, and so does the API.
+
+use std::fs;
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::{Map, Value, json};
+
+use super::kept::{self, exactly, kept};
+use super::{COMPONENTS, Case, Host, MENDING, at_loopback, is_well};
+use crate::node::native::Node;
+use crate::node::process::Program;
+use crate::node::services;
+use crate::scenarios::{Kubectl, cluster};
+use crate::wait;
+
+const NAMESPACE: &str = "--namespace=kube-system";
+const APISERVER: &str = "daemonset/kube-apiserver";
+const CHECKPOINTER: &str = "daemonset/pod-checkpointer";
+/// An image that nobody has.
+const MISSING: &str = "registry.k8s.io/kube-apiserver:v0.0.0-missing";
+/// With it the API server exits at once.
+const WRONG: &str = "--no-such-flag";
+/// The grace period of a document that names none, in seconds.
+const GRACE: f64 = 60.0;
+
+/// What people see through.
+pub const CASES: [Case; 2] = [
+    ("checkpointer", checkpointer),
+    ("apiserver-missing", apiserver_missing),
+];
+/// What they do not, without a checkpoint.
+pub const LAST_GOOD: Case = ("apiserver-exits", apiserver_exits);
+
+/// The checkpointer gets an image that is there and cannot start.
+fn checkpointer(node: &mut Node) -> Result<()> {
+    let before = kept(node)?;
+    let image = "registry.k8s.io/pause:3.10.1";
+    set_image(node, CHECKPOINTER, &format!("pod-checkpointer={image}"))?;
+    is_stuck(node, &[], "pod-checkpointer")?;
+    ensure!(kept(node)? == before, "the checkpoints were {before:?}");
+    undo(node, &[], CHECKPOINTER)?;
+    exactly(node, &[])
+}
+
+/// The API server gets an image that is missing: the old pod goes on until the roll is undone.
+fn apiserver_missing(node: &mut Node) -> Result<()> {
+    let before = kept::of(node, kept::CONTROL_PLANE[0])?;
+    set_image(node, APISERVER, &format!("{}={MISSING}", COMPONENTS[0]))?;
+    is_stuck(node, &[], COMPONENTS[0])?;
+    let now = kept::of(node, kept::CONTROL_PLANE[0])?;
+    ensure!(now == before, "kept was {before} and is {now}");
+    undo(node, &[], APISERVER)?;
+    exactly(node, &[])
+}
+
+/// The API server gets an argument with which it exits at once, and nothing is left of the old revision: the last good
+/// checkpoint answers, and the unit says so.
+fn apiserver_exits(node: &mut Node) -> Result<()> {
+    let name = last_good(node)?;
+    let add =
+        json!([{ "op": "add", "path": "/spec/template/spec/containers/0/args/-", "value": WRONG }]);
+    let patch = format!("--patch={add}");
+    node.kubectl(&["patch", NAMESPACE, APISERVER, "--type=json", &patch], "")?;
+    is_stuck(node, &[], COMPONENTS[0])?;
+    node.kubectl(&["delete", NAMESPACE, "pod", &name, "--wait=false"], "")?;
+    stands_in(node, &name)?;
+    let log = fs::read_to_string(node.logs().join("checkpoint.log"))?;
+    let said = format!("pod {name} was the last that worked");
+    ensure!(log.contains(&said), "the unit has not said: {said}");
+    Ok(())
+}
+
+/// So it does after a power cut, and through it the roll is undone.
+pub fn back_after_power_cut(node: &mut Node) -> Result<()> {
+    let before = kept(node)?;
+    reboot(node)?;
+    stands_in(node, &last_good(node)?)?;
+    ensure!(kept(node)? == before, "kept was {before:?}");
+    undo(node, &[super::LOOPBACK], APISERVER)?;
+    is_well(node)?;
+    exactly(node, &[])
+}
+
+/// Nobody was without the API for longer than a workload may be.
+pub fn within_grace(figures: &Map<String, Value>) -> Result<()> {
+    for (name, gaps) in figures {
+        let gap = gaps["loopback_gap_s"].as_f64().context("no figure")?;
+        ensure!(gap < GRACE, "{name}: no API for {gap} s");
+    }
+    Ok(())
+}
+
+/// The pod that the API server's checkpoint was taken from.
+fn last_good(node: &Node) -> Result<String> {
+    let pod = kept::pod(&kept::of(node, kept::CONTROL_PLANE[0])?);
+    let (_, name) = pod.split_once('/').context("a pod without namespace")?;
+    Ok(name.to_owned())
+}
+
+/// A checkpoint answers that was taken from this pod, and nobody else does.
+fn stands_in(node: &mut Node, pod: &str) -> Result<()> {
+    wait::until("answer of a checkpoint", MENDING, || {
+        at_loopback(node, &["get", "--raw", "/readyz"])?;
+        let active = node.shell(crate::scenarios::reboot::ACTIVE)?;
+        ensure!(active.contains(pod), "active: {active}");
+        let outside = node.kubectl(&["get", "--raw", "/readyz"], "");
+        ensure!(outside.is_err(), "the node's address answers");
+        Ok(())
+    })?;
+    // Only the broken revision is left.
+    is_stuck(node, &[super::LOOPBACK], COMPONENTS[0])
+}
+
+/// Waits until one of a component's pods cannot start its container.
+fn is_stuck(node: &Node, options: &[&str], component: &str) -> Result<()> {
+    let label = format!("--selector=k8s-app={component}");
+    let get = ["get", "pods", NAMESPACE, "--output=json", &label];
+    wait::until("broken pod", MENDING, || {
+        let list: Value = serde_json::from_str(&node.kubectl(&[options, &get].concat(), "")?)?;
+        let pods = list["items"].as_array().into_iter().flatten();
+        let mut own = pods.filter(|pod| !cluster::is_mirror(pod));
+        ensure!(own.any(has_failed), "the pods are {list}");
+        Ok(())
+    })
+}
+
+fn has_failed(pod: &Value) -> bool {
+    const REASONS: [&str; 5] = [
+        "CrashLoopBackOff",
+        "CreateContainerError",
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "RunContainerError",
+    ];
+    let state = &pod["status"]["containerStatuses"][0]["state"];
+    let reason = state["waiting"]["reason"].as_str();
+    reason.is_some_and(|reason| REASONS.contains(&reason))
+}
+
+fn set_image(node: &Node, workload: &str, image: &str) -> Result<()> {
+    node.kubectl(&["set", "image", NAMESPACE, workload, image], "")
+        .map(drop)
+}
+
+/// Goes back to the revision before, and waits until that works.
+fn undo(node: &Node, options: &[&str], workload: &str) -> Result<()> {
+    let undo = ["rollout", "undo", NAMESPACE, workload];
+    node.kubectl(&[options, &undo].concat(), "")?;
+    let status = ["rollout", "status", NAMESPACE, "--timeout=240s", workload];
+    // A watch breaks when the one who answers changes.
+    let status = [options, &status].concat();
+    wait::until("rollout", MENDING, || node.kubectl(&status, "").map(drop))
+}
+
+/// Cuts the power and starts everything as the image's units do.
+fn reboot(node: &mut Node) -> Result<()> {
+    node.power_cut()?;
+    node.boot()?;
+    node.run(&Program::new(["slipway", "render"]))?.success()?;
+    services::start(node)
+}

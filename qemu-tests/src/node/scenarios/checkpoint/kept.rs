@@ -1,0 +1,104 @@
+//! Which checkpoints lie on a node's disk, and whose data.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::MENDING;
+use crate::node::native::Node;
+use crate::wait;
+
+const KEPT: &str = "/etc/kubernetes/inactive-manifests";
+const DATA: [&str; 2] = [
+    "/etc/kubernetes/checkpoint-secrets",
+    "/etc/kubernetes/checkpoint-configmaps",
+];
+const OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
+const WORKLOAD: &str = "slipway.dev/checkpoint-workload";
+
+/// The workloads of which there is one after a launch.
+pub const CONTROL_PLANE: [&str; 3] = [
+    "DaemonSet/kube-apiserver",
+    "Deployment/kube-controller-manager",
+    "Deployment/kube-scheduler",
+];
+
+/// The kept manifests of each workload, `KIND/NAME`.
+pub fn kept(node: &Node) -> Result<BTreeMap<String, Vec<Value>>> {
+    let mut kept: BTreeMap<_, Vec<_>> = BTreeMap::new();
+    for name in names(node, KEPT)? {
+        if name.starts_with('.') {
+            continue;
+        }
+        let bytes = fs::read(node.path(KEPT).join(&name))?;
+        let manifest: Value = serde_json::from_slice(&bytes).with_context(|| name.clone())?;
+        let workload = text(&manifest["metadata"]["annotations"][WORKLOAD]);
+        kept.entry(workload).or_default().push(manifest);
+    }
+    Ok(kept)
+}
+
+/// The pods whose data is on the disk, `NAMESPACE/POD`.
+pub fn data(node: &Node) -> Result<BTreeSet<String>> {
+    let mut pods = BTreeSet::new();
+    for folder in DATA {
+        for namespace in names(node, folder)? {
+            let all = names(node, &format!("{folder}/{namespace}"))?;
+            pods.extend(all.iter().map(|pod| format!("{namespace}/{pod}")));
+        }
+    }
+    Ok(pods)
+}
+
+/// Waits until there is one checkpoint of each of these and of the control plane's, nothing else, and nobody else's data.
+pub fn exactly(node: &Node, others: &[&str]) -> Result<()> {
+    wait::until("the right checkpoints", MENDING, || are(node, others))
+}
+
+fn are(node: &Node, others: &[&str]) -> Result<()> {
+    let kept = kept(node)?;
+    let expected = CONTROL_PLANE.iter().chain(others).copied();
+    let expected: BTreeSet<_> = expected.collect();
+    let found: BTreeSet<_> = kept.keys().map(String::as_str).collect();
+    ensure!(found == expected, "kept are {found:?}");
+    let mut pods = BTreeSet::new();
+    for (workload, manifests) in &kept {
+        ensure!(manifests.len() == 1, "{} of {workload}", manifests.len());
+        pods.extend(manifests.iter().map(pod));
+    }
+    let data = data(node)?;
+    let orphans: Vec<_> = data.difference(&pods).collect();
+    ensure!(orphans.is_empty(), "there is data of {orphans:?}");
+    Ok(())
+}
+
+/// The only checkpoint of a workload, if it is kept.
+pub fn of(node: &Node, workload: &str) -> Result<Value> {
+    let mut kept = kept(node)?;
+    let mut manifests = kept.remove(workload).unwrap_or_default();
+    ensure!(manifests.len() == 1, "{} of {workload}", manifests.len());
+    Ok(manifests.remove(0))
+}
+
+/// The pod that a checkpoint was taken from, `NAMESPACE/POD`.
+pub fn pod(manifest: &Value) -> String {
+    let metadata = &manifest["metadata"];
+    let name = text(&metadata["annotations"][OF]);
+    format!("{}/{name}", text(&metadata["namespace"]))
+}
+
+fn names(node: &Node, folder: &str) -> Result<Vec<String>> {
+    let folder = node.path(folder);
+    if !folder.exists() {
+        return Ok(Vec::new());
+    }
+    let entries = fs::read_dir(&folder)?;
+    let names = entries.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned()));
+    names.collect()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_default().to_owned()
+}
