@@ -5,6 +5,7 @@ mod approve;
 mod client;
 mod credentials;
 mod doors;
+mod endpoints;
 mod flags;
 mod plan;
 mod render;
@@ -61,6 +62,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: credentials::credentials,
+    },
+    Scenario {
+        name: "endpoints-kept",
+        tier: Tier::Api,
+        in_company: false,
+        run: endpoints::kept,
     },
     Scenario {
         name: "render-accepted",

@@ -34,7 +34,6 @@ pub fn roll_apiserver_image(context: &Context) -> Result<()> {
     launch::launch(&node)?;
     pods::deploy(&node, pods::INTERVAL)?;
     cluster::wait_until_ready(&node)?;
-    nobody_empties(&node)?;
     let restarts = restarts(&node)?;
     let mut figures = Map::new();
     for (name, act) in [
@@ -57,38 +56,6 @@ pub fn roll_apiserver_image(context: &Context) -> Result<()> {
     context.keep_result(&Value::Object(figures))?;
     unrefused(&in_pod).context("in the pod")?;
     ensure!(more == 0, "others were restarted {more} times");
-    Ok(())
-}
-
-/// What a stopping API server does to its Service, and is refused.
-fn nobody_empties(node: &Node) -> Result<()> {
-    for (kind, patch) in [
-        ("endpointslices", r#"{"endpoints":[]}"#),
-        ("endpoints", r#"{"subsets":[]}"#),
-    ] {
-        let patch = format!("--patch={patch}");
-        let namespace = "--namespace=default";
-        let dry = "--dry-run=server";
-        let asked = [
-            "patch",
-            kind,
-            "kubernetes",
-            namespace,
-            dry,
-            "--type=merge",
-            &patch,
-        ];
-        let answer = node
-            .kubectl(&asked, "")
-            .err()
-            .map(|error| format!("{error:#}"));
-        ensure!(
-            answer
-                .as_ref()
-                .is_some_and(|said| said.contains("keeps its last address")),
-            "to empty {kind} default/kubernetes: {answer:?}"
-        );
-    }
     Ok(())
 }
 
