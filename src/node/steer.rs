@@ -7,8 +7,8 @@
 //! is. What goes to loopback is spread as before: an API server is its own client there (under a certificate that only it
 //! knows, so the other one's listener is no use to it) and never starts if it does not meet itself.
 //!
-//! The program stays with the group for as long as anybody listens. Where there is no second listener, or a kernel that does not take the
-//! program, callers are spread as before. It is the old form of such programs (no BPF system call), which any kernel since 4.5 takes.
+//! The program stays with the group for as long as anybody listens. Where there is no second listener, or sockets that do not take the
+//! program (MPTCP's, for which Go listens unless it is told not to), callers are spread as before. It is the old form of such programs (no BPF system call), which any kernel since 4.5 takes.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};

@@ -52,8 +52,8 @@ const FILES: [&str; 13] = [
 
 /// Those of them that a running one reads again when they change: what it shows and the cluster's authority
 /// within a minute (dynamiccertificates), what it shows to etcd at every handshake, what it shows to kubelets and whom
-/// it takes for one within five minutes (client-go's transport). A restart would cost more than it gives: while the
-/// new process starts behind the shared port, it turns away whoever has rights by RBAC only.
+/// it takes for one within five minutes (client-go's transport). A restart would cost more than it gives: it breaks
+/// every watch, and who connects anew over loopback may meet the process that starts.
 const READ_AGAIN: [&str; 5] = [
     "apiserver-kubelet-client.crt",
     "apiserver.crt",
