@@ -14,6 +14,8 @@ const SILENT: Duration = Duration::from_secs(5);
 const MUTE: Duration = Duration::from_secs(60);
 /// A leader that is well renews its Lease long before.
 const LEADERLESS: Duration = Duration::from_secs(20);
+/// One that is Ready and does not lead for this long never will.
+const HUNG: Duration = Duration::from_secs(60);
 /// What any process may take until it works.
 const STARTING: Duration = Duration::from_secs(10);
 /// Without its own word of Ready, a workload has been away long enough.
@@ -244,7 +246,10 @@ fn must_stand_in(node: &Node, seen: &Seen) -> Option<&'static str> {
                 return None;
             };
             let is_starting = matches!(seen.runs, Runs::Running(since) if since < STARTING);
-            let is_time = answering >= LEADERLESS && dead >= LEADERLESS && !is_starting;
+            // One that is Ready may still be waiting for its caches: it is the one to lead, unless it hangs.
+            let is_near = seen.ready == Some(true) && !matches!(node.address, Door::Silent(_));
+            let limit = if is_near { HUNG } else { LEADERLESS };
+            let is_time = answering >= LEADERLESS && dead >= limit && !is_starting;
             (is_time && seen.wanted == Wanted::Yes).then_some("nobody holds its Lease")
         }
         (Role::Other, Door::Answers(_) | Door::Silent(_)) => match seen.runs {
@@ -263,10 +268,15 @@ fn may_go(node: &Node, seen: &Seen) -> Option<&'static str> {
     let runs = matches!(seen.runs, Runs::Running(_));
     match seen.role {
         Role::Apiserver => (is_open && runs).then_some("its own pod answers at the node's address"),
-        Role::Leader if is_open && seen.ready == Some(true) => Some("its own pod is Ready"),
+        Role::Leader if is_open && has_successor(seen) => Some("its own pod is Ready"),
         Role::Leader => changed_form(node, seen),
         Role::Other => runs.then_some("its own pod runs"),
     }
+}
+
+/// Whether there is one to lead after a checkpoint, which has been of use: where nobody leads at all, two help more than one.
+fn has_successor(seen: &Seen) -> bool {
+    seen.ready == Some(true) && !matches!(seen.lease, Lease::Dead(_))
 }
 
 /// Whether a leader's checkpoint is of the wrong form. The right one follows once it is gone.

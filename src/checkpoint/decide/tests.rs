@@ -158,7 +158,7 @@ fn all_runs() -> Vec<Runs> {
 }
 
 fn leases() -> Vec<Lease> {
-    let dead = ages(&[20]).into_iter().map(Lease::Dead);
+    let dead = ages(&[20, 60]).into_iter().map(Lease::Dead);
     dead.chain([Lease::Unknown, Lease::Live]).collect()
 }
 
