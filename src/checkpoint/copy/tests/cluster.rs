@@ -160,7 +160,7 @@ fn the_api_servers_checkpoint() {
     }
     assert_eq!(
         container["env"],
-        json!([{ "name": "HOST_IP", "value": "192.0.2.1" }])
+        json!([{ "name": "HOST_IP", "value": "192.0.2.1" }, { "name": "GODEBUG", "value": "multipathtcp=0" }])
     );
     for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
         assert_eq!(container[probe]["httpGet"]["host"], "127.0.0.1");
