@@ -19,6 +19,7 @@ use nix::sys::socket::{
 use nix::sys::time::TimeVal;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use serde_json::Value;
 
 use crate::kube::Config;
 use crate::node::{sockets, steer};
@@ -130,11 +131,17 @@ fn understood(answer: &str) -> Result<Word> {
     match code {
         Some("200") => Ok(Word::Ready),
         Some(code) => {
-            let checks = failed_checks(body);
-            Ok(Word::NotReady(format!("/readyz answers {code}: {checks}")))
+            let why = message(body).unwrap_or_else(|| failed_checks(body));
+            Ok(Word::NotReady(format!("/readyz answers {code}: {why}")))
         }
         None => bail!("it does not answer as an HTTP server does"),
     }
+}
+
+/// What a Status says, which is how an API server answers whom it does not know yet.
+fn message(body: &str) -> Option<String> {
+    let status: Value = serde_json::from_str(body).ok()?;
+    status["message"].as_str().map(str::to_owned)
 }
 
 /// A connection, with the second listener where there are two and that is wanted. It must be marked before it is one.
@@ -215,6 +222,11 @@ mod tests {
         let starting = "HTTP/1.1 500 Internal Server Error\r\n\r\n[+]ping ok\n[-]informer-sync failed: reason withheld\n";
         let word = server(&authority, starting).word(root, &[here]);
         let why = "/readyz answers 500: informer-sync failed: reason withheld";
+        assert_eq!(word, Word::NotReady(why.into()));
+        let unknown =
+            "HTTP/1.1 403 Forbidden\r\n\r\n{\"kind\":\"Status\",\"message\":\"forbidden: x\"}";
+        let word = server(&authority, unknown).word(root, &[here]);
+        let why = "/readyz answers 403: forbidden: x";
         assert_eq!(word, Word::NotReady(why.into()));
         let word = server(&authority, "SSH-2.0").word(root, &[here]);
         assert!(matches!(word, Word::Unknown(why) if why.contains("HTTP")));
