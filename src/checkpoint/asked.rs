@@ -39,6 +39,7 @@ pub struct Asked {
     source: Source,
     account: Option<(Instant, Client)>,
     door: Since<Option<bool>>,
+    opened: Option<SystemTime>,
     wanted: BTreeMap<Workload, Since<bool>>,
     dead: BTreeMap<String, Since<bool>>,
 }
@@ -53,6 +54,7 @@ impl Asked {
             source,
             account: None,
             door: Since::new(None),
+            opened: None,
             wanted: BTreeMap::new(),
             dead: BTreeMap::new(),
         }
@@ -88,8 +90,18 @@ impl Asked {
     /// Whether an API server is ready at the node's address.
     pub fn address(&mut self, ask: bool) -> Door {
         let answers = ask.then(|| self.knock().is_ok());
+        match (self.door.get().0, answers) {
+            (Some(false), Some(true)) => self.opened = Some(SystemTime::now()),
+            (_, Some(true)) => {}
+            _ => self.opened = None,
+        }
         self.door.set(answers);
         Door::of(self.door.get())
+    }
+
+    /// Since when one is, if it was seen that none was before.
+    pub fn opened(&self) -> Option<SystemTime> {
+        self.opened
     }
 
     fn knock(&self) -> Result<(), String> {

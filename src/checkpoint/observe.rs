@@ -131,6 +131,7 @@ impl Eyes {
             workloads: BTreeMap::new(),
             shelved,
             leases: BTreeMap::new(),
+            opened: self.asked.opened(),
             started: BTreeMap::new(),
             host: self.host.clone(),
             booted: self.boot.started,

@@ -18,18 +18,21 @@ use crate::start::ready::moment;
 /// A container that ends is started again within this time, or not soon.
 const GONE: Duration = Duration::from_secs(10);
 
+/// It is noticed within this time that the node's address answers.
+const NOTICED: Duration = Duration::from_secs(5);
+
 /// What is to be released once its holder is gone.
 #[derive(Debug, Default)]
 pub struct Releases(Vec<(Workload, String)>);
 
 impl Releases {
     /// Notes who holds the Lease of a workload whose checkpoint is being ended, if that is the checkpoint: a process of
-    /// this host that acquired the Lease before any of the workload's own began here.
+    /// this host that acquired the Lease before any of the workload's own began here, or before those had a door.
     pub fn note(&mut self, client: &Client, view: &View, workload: &Workload) {
         let Some(name) = view.leases.get(workload) else {
             return;
         };
-        let since = view.started.get(workload).copied();
+        let since = rival_since(view.started.get(workload).copied(), view.opened);
         match lease::former_holder(client, &name.name, since) {
             Ok(Some(holder)) if is_of(&holder, &view.host) => {
                 self.0.push((workload.clone(), holder));
@@ -62,6 +65,14 @@ impl Releases {
     }
 }
 
+/// Since when a workload's own processes may have acquired its Lease, in seconds since the epoch: they run since `began`, and ask at
+/// the node's address, which answers since `opened`.
+fn rival_since(began: Option<i64>, opened: Option<SystemTime>) -> Option<i64> {
+    let opened = opened.and_then(|at| at.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let opened = opened.and_then(|at| i64::try_from(at.saturating_sub(NOTICED).as_secs()).ok());
+    began.map(|began| opened.map_or(began, |opened| opened.max(began)))
+}
+
 /// Since when nothing of a workload has run here, if that is long enough to be no restart.
 fn ended_at(seen: &Seen, now: SystemTime) -> Option<SystemTime> {
     let is_gone = seen.active == Active::No && seen.forgotten.is_none();
@@ -90,6 +101,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn who_has_no_door_acquires_nothing() {
+        let opened = Some(SystemTime::UNIX_EPOCH + Duration::from_secs(100));
+        for (began, opened, expected) in [
+            (Some(10), opened, Some(95)),
+            (Some(99), opened, Some(99)),
+            (Some(10), None, Some(10)),
+            (None, opened, None),
+        ] {
+            assert_eq!(rival_since(began, opened), expected);
+        }
+    }
 
     #[test]
     fn only_this_hosts_holders_from_before_the_boot_are_dead_for_certain() {

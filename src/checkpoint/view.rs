@@ -95,6 +95,8 @@ pub struct View {
     pub shelved: Shelved,
     /// The Leases that were asked for.
     pub leases: BTreeMap<Workload, LeaseSeen>,
+    /// Since when the node's address answers, if it was seen that it did not before.
+    pub opened: Option<SystemTime>,
     /// When the first of each workload's own processes here began, in seconds since the epoch.
     pub started: BTreeMap<Workload, i64>,
     /// This host's name, as leaders call themselves.
