@@ -10,8 +10,7 @@ use serde_json::Value;
 
 use crate::node::launch::{self, Required};
 use crate::node::native::{Node, NodeSpec};
-use crate::node::process::Program;
-use crate::node::services;
+use crate::node::{reboot, services};
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster};
 
@@ -89,9 +88,7 @@ pub fn power_cut(context: &Context) -> Result<()> {
     launch::up_to_start(&node, &launch::document(node.spec(), ""))?;
     kill_at(&node, "wait")?;
     let uid = cluster_uid(&node)?;
-    node.power_cut()?;
-    node.boot()?;
-    node.run(&Program::new(["slipway", "render"]))?.success()?;
+    reboot::boot_again(&mut node)?;
     services::start(&node)?;
     launch::start_to_the_end(&node)?;
     handed_over(&node, &["etcd.yaml"])?;

@@ -8,8 +8,7 @@ use serde_json::{Map, Value, json};
 use super::kept::{self, exactly, kept};
 use super::{COMPONENTS, Case, Host, MENDING, at_loopback, is_well};
 use crate::node::native::Node;
-use crate::node::process::Program;
-use crate::node::services;
+use crate::node::{reboot, services};
 use crate::scenarios::{Kubectl, cluster};
 use crate::wait;
 
@@ -73,7 +72,7 @@ fn apiserver_exits(node: &mut Node) -> Result<()> {
 /// So it does after a power cut, and through it the roll is undone.
 pub fn back_after_power_cut(node: &mut Node) -> Result<()> {
     let before = kept(node)?;
-    reboot(node)?;
+    boot(node)?;
     stands_in(node, &last_good(node)?)?;
     ensure!(kept(node)? == before, "kept was {before:?}");
     undo(node, &[super::LOOPBACK], APISERVER)?;
@@ -153,9 +152,7 @@ fn undo(node: &Node, options: &[&str], workload: &str) -> Result<()> {
 }
 
 /// Cuts the power and starts everything as the image's units do.
-fn reboot(node: &mut Node) -> Result<()> {
-    node.power_cut()?;
-    node.boot()?;
-    node.run(&Program::new(["slipway", "render"]))?.success()?;
+fn boot(node: &mut Node) -> Result<()> {
+    reboot::boot_again(node)?;
     services::start(node)
 }

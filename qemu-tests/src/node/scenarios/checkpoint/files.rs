@@ -7,16 +7,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::MENDING;
+use super::{MENDING, kept};
 use crate::node::native::Node;
 use crate::wait;
 
 /// Where checkpoints and their data lie.
-const FOLDERS: [&str; 3] = [
-    "/etc/kubernetes/inactive-manifests",
-    "/etc/kubernetes/checkpoint-secrets",
-    "/etc/kubernetes/checkpoint-configmaps",
-];
+const FOLDERS: [&str; 3] = [kept::KEPT, kept::DATA[0], kept::DATA[1]];
 
 /// A file's bytes, mode and owner.
 type Kept = BTreeMap<PathBuf, (Vec<u8>, u32, u32)>;
@@ -30,7 +26,7 @@ const DAMAGES: [fn(&Path) -> std::io::Result<()>; 3] = [
 
 /// Every file is deleted, cut short or overwritten, and is there again as it was.
 pub fn damaged(node: &mut Node) -> Result<()> {
-    let kept = kept(node)?;
+    let kept = all_kept(node)?;
     for (number, path) in kept.keys().enumerate() {
         let damage = DAMAGES[number % DAMAGES.len()];
         damage(path).with_context(|| format!("cannot damage {}", path.display()))?;
@@ -51,7 +47,7 @@ pub fn damaged(node: &mut Node) -> Result<()> {
 }
 
 /// The files of all checkpoints, of which there has to be one of each component, for nobody else to read.
-fn kept(node: &Node) -> Result<Kept> {
+fn all_kept(node: &Node) -> Result<Kept> {
     let kept = read(node)?;
     for component in super::COMPONENTS {
         let is_one = |path: &PathBuf| path.to_string_lossy().contains(component);

@@ -10,12 +10,15 @@ use super::MENDING;
 use crate::node::native::Node;
 use crate::wait;
 
-const KEPT: &str = "/etc/kubernetes/inactive-manifests";
-const DATA: [&str; 2] = [
+/// Where the manifests lie.
+pub const KEPT: &str = "/etc/kubernetes/inactive-manifests";
+/// Where what they read lies.
+pub const DATA: [&str; 2] = [
     "/etc/kubernetes/checkpoint-secrets",
     "/etc/kubernetes/checkpoint-configmaps",
 ];
-const OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
+/// Names the pod that a checkpoint was taken from.
+pub const OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
 const WORKLOAD: &str = "slipway.dev/checkpoint-workload";
 
 /// The workloads of which there is one after a launch.

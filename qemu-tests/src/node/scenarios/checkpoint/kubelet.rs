@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use slipway::node::cri::{self, Runtime};
 
+use super::kept::OF;
 use super::{COMPONENTS, Host, MENDING, at_loopback, is_well, run};
 use crate::node::native::Node;
 use crate::scenarios::Kubectl;
 use crate::wait;
 
-const OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// The kubelet's further arguments.
 const ARGUMENTS: &str = "/etc/kubernetes/kubelet/kubelet.env";
