@@ -111,7 +111,7 @@ pub fn manifest_refused(context: &Context) -> Result<()> {
         &[&bootstrap[0], &bootstrap[1], &bootstrap[2], "etcd.yaml"],
     )?;
     // The temporary control plane stays, and the launch goes on once the cause is gone.
-    let loopback = ["--server=https://127.0.0.1:6443", "get", "namespaces"];
+    let loopback = [launch::LOOPBACK, "get", "namespaces"];
     node.kubectl(&loopback, "")
         .context("the temporary control plane is gone")?;
     fs::remove_file(node.path(ASSETS).join("manifests/refused.yaml"))?;

@@ -99,9 +99,11 @@ pub fn power_cut(context: &Context) -> Result<()> {
 
 /// The UID of kube-system, by whoever answers on loopback.
 fn cluster_uid(node: &Node) -> Result<String> {
-    let loopback = "--server=https://127.0.0.1:6443";
     let uid = "--output=jsonpath={.metadata.uid}";
-    node.kubectl(&[loopback, "get", "namespace", "kube-system", uid], "")
+    node.kubectl(
+        &[launch::LOOPBACK, "get", "namespace", "kube-system", uid],
+        "",
+    )
 }
 
 /// Kills `slipway start` as soon as its journal says that it enters `step`.

@@ -17,6 +17,7 @@ use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::Report;
 use serde_json::{Map, Value, json};
 
+use crate::node::launch::LOOPBACK;
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
 use crate::node::{launch, reboot};
@@ -24,8 +25,6 @@ use crate::scenario::Context;
 use crate::scenarios::reboot::{Host, no_checkpoint_is_active};
 use crate::scenarios::{Kubectl, cluster};
 
-/// This machine's own door.
-const LOOPBACK: &str = "--server=https://127.0.0.1:6443";
 /// How long each thing may take to be mended, on a machine that is busy.
 const MENDING: Duration = Duration::from_secs(240);
 /// The components, whose pods bear the label `k8s-app` with their name.

@@ -7,6 +7,7 @@ use qemu_tests::probe::seconds;
 use serde_json::Value;
 
 use super::seen;
+use crate::node::launch::LOOPBACK;
 use crate::node::native::Node;
 use crate::scenarios::{Kubectl, cluster};
 use crate::wait;
@@ -22,8 +23,7 @@ pub struct Inside<'a>(pub &'a Node);
 
 impl Kubectl for Inside<'_> {
     fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
-        let loopback = ["--server=https://127.0.0.1:6443"];
-        self.0.kubectl(&[&loopback, arguments].concat(), input)
+        self.0.kubectl(&[&[LOOPBACK], arguments].concat(), input)
     }
 }
 
