@@ -1,14 +1,16 @@
 //! Leases whose holders are known to be dead, released so that nobody waits for them to expire.
 //!
 //! Three such are known: a process of this host that renewed the Lease last before the machine started, one of a workload of which
-//! the container runtime has seen nothing run here for a while, and a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]).
+//! the container runtime has seen nothing run here for a while, and a checkpoint's that was ended here. Anything doubtful is left to
+//! expire ([`crate::start::lease`]). A Lease of this host that did expire is released too: its holder gave up long before, by the same
+//! clock, but whoever comes next would count the whole time once more from its own first look.
 
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
 use serde_json::Value;
 
-use super::decide::{Active, Runs, Seen};
+use super::decide::{self, Active, Runs, Seen};
 use super::view::View;
 use super::workload::Workload;
 use crate::kube::Client;
@@ -17,6 +19,10 @@ use crate::start::ready::moment;
 
 /// A container that ends is started again within this time, or not soon.
 const GONE: Duration = Duration::from_secs(10);
+
+/// A holder that lives renews every second, so one that does not for this long beside an API that answers is not misjudged for
+/// a clock that was just set.
+const EXPIRED: Duration = Duration::from_secs(5);
 
 /// It is noticed within this time that the node's address answers.
 const NOTICED: Duration = Duration::from_secs(5);
@@ -54,11 +60,19 @@ impl Releases {
             // Before the handover others of this host hold it.
             let end = end.filter(|_| view.node.launched).unwrap_or(view.booted);
             let dead = dead_since(&found.object, &view.host, end.max(view.booted));
-            let Some(holder) = ended.map(|(_, holder)| &**holder).or(dead) else {
+            let expired = seen.filter(|seen| view.node.launched && is_expired(seen.lease));
+            let expired = expired.and_then(|_| holder_of(&found.object, &view.host));
+            let gone = ended.map(|(_, holder)| &**holder).or(dead);
+            let Some(holder) = gone.or(expired) else {
                 continue;
             };
             lease::release(client, &found.name, holder)?;
-            said.push(format!("released: Lease {}\n{holder} is gone", found.name));
+            let why = if gone.is_some() {
+                "is gone"
+            } else {
+                "let it expire"
+            };
+            said.push(format!("released: Lease {}\n{holder} {why}", found.name));
             self.0.retain(|(one, _)| one != workload);
         }
         Ok(said)
@@ -84,9 +98,18 @@ fn ended_at(seen: &Seen, now: SystemTime) -> Option<SystemTime> {
 
 /// The holder, if it is a process of this host that renewed the Lease last before `end`, after which none of them lived.
 fn dead_since<'a>(lease: &'a Value, host: &str, end: SystemTime) -> Option<&'a str> {
-    let holder = lease::holder(lease);
     let renewed = moment(&lease["spec"]["renewTime"])?;
-    (is_of(holder, host) && renewed < end).then_some(holder)
+    holder_of(lease, host).filter(|_| renewed < end)
+}
+
+/// Whether nobody has held the Lease for long enough to believe it.
+fn is_expired(lease: decide::Lease) -> bool {
+    matches!(lease, decide::Lease::Dead(dead) if dead >= EXPIRED)
+}
+
+/// The holder, if it is a process of this host.
+fn holder_of<'a>(lease: &'a Value, host: &str) -> Option<&'a str> {
+    Some(lease::holder(lease)).filter(|holder| is_of(holder, host))
 }
 
 /// Leaders call themselves by their host and a random suffix.
@@ -112,6 +135,19 @@ mod tests {
             (None, opened, None),
         ] {
             assert_eq!(rival_since(began, opened), expected);
+        }
+    }
+
+    #[test]
+    fn what_expired_is_believed_after_a_while() {
+        use decide::Lease;
+        for (lease, expected) in [
+            (Lease::Unknown, false),
+            (Lease::Live, false),
+            (Lease::Dead(EXPIRED / 2), false),
+            (Lease::Dead(EXPIRED), true),
+        ] {
+            assert_eq!(is_expired(lease), expected, "{lease:?}");
         }
     }
 

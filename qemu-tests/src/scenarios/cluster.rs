@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Result, anyhow, bail, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::Value;
 
 use super::{Kubectl, until};
@@ -10,7 +10,7 @@ use super::{Kubectl, until};
 /// How long after a handover everything may take to be Ready.
 const SETTLING: Duration = Duration::from_secs(240);
 
-/// Waits until every node and every pod is Ready, and there is at least one of both.
+/// Waits until every node and every pod is Ready, and every workload has its pods.
 pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
     until(cluster, "readiness of everything", SETTLING, || {
         all_ready(cluster)
@@ -67,19 +67,45 @@ pub fn is_mirror(pod: &Value) -> bool {
 }
 
 fn all_ready(cluster: &dyn Kubectl) -> Result<()> {
-    for path in ["/api/v1/nodes", "/api/v1/pods"] {
-        let items = cluster.list(path)?;
-        if items.is_empty() {
-            bail!("{path} is empty");
-        }
-        if let Some(one) = items.iter().find(|one| !is_ready(one)) {
-            return Err(anyhow!(
-                "{} in {path} is not Ready: {}",
-                name(one),
-                one["status"]
-            ));
-        }
+    are_ready(cluster, "/api/v1/nodes")?;
+    let pods = are_ready(cluster, "/api/v1/pods")?;
+    for path in ["/apis/apps/v1/deployments", "/apis/apps/v1/daemonsets"] {
+        let workloads = cluster.list(path)?;
+        workloads
+            .iter()
+            .try_for_each(|workload| has_its_pods(workload, &pods))?;
     }
+    Ok(())
+}
+
+/// The objects at `path`, if there are any and all are Ready.
+fn are_ready(cluster: &dyn Kubectl, path: &str) -> Result<Vec<Value>> {
+    let all = cluster.list(path)?;
+    ensure!(!all.is_empty(), "{path} is empty");
+    match all.iter().find(|one| !is_ready(one)) {
+        Some(one) => bail!("{} in {path} is not Ready: {}", name(one), one["status"]),
+        None => Ok(all),
+    }
+}
+
+/// A pod that was deleted or evicted is missed by nobody else: a workload's status is its controller's word, who may be away too.
+fn has_its_pods(workload: &Value, pods: &[Value]) -> Result<()> {
+    let wanted = [
+        &workload["spec"]["replicas"],
+        &workload["status"]["desiredNumberScheduled"],
+    ];
+    let wanted = wanted.iter().find_map(|number| number.as_u64());
+    let labels = workload["spec"]["selector"]["matchLabels"].as_object();
+    let (wanted, labels) = wanted.zip(labels).context("a workload asks for nothing")?;
+    let is_its = |pod: &&Value| {
+        let (its, carried) = (&pod["metadata"], &pod["metadata"]["labels"]);
+        its["namespace"] == workload["metadata"]["namespace"]
+            && labels.iter().all(|(key, value)| carried[key] == *value)
+            && !is_mirror(pod)
+    };
+    let there = pods.iter().filter(is_its).count() as u64;
+    let name = name(workload);
+    ensure!(there >= wanted, "{name} has {there} pods of {wanted}");
     Ok(())
 }
 

@@ -126,12 +126,16 @@ pub fn drained(node: &mut Node) -> Result<()> {
     ];
     node.kubectl(&drain, "")?;
     node.kubectl(&["uncordon", NODE], "")?;
+    // Who would make them was evicted too, so for a while there may be none.
+    wait::until("other pods", MENDING, || {
+        let after = evictable(node)?;
+        ensure!(
+            after.len() == before.len() && after.is_disjoint(&before),
+            "the pods were {before:?} and are {after:?}"
+        );
+        Ok(())
+    })?;
     is_well(node)?;
-    let after = evictable(node)?;
-    ensure!(
-        after.len() == before.len() && after.is_disjoint(&before),
-        "the pods were {before:?} and are {after:?}"
-    );
     exactly(node, &["DaemonSet/beacon"])
 }
 
