@@ -3,7 +3,7 @@
 use super::{dracut, schema};
 use crate::build::{self, Arch, cargo};
 use crate::{cache, image, install, prereq, process, progress};
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -21,7 +21,11 @@ pub const CHECKS: &[Check] = &[
     ("systemd-units", units),
     ("dracut", dracut::check),
     ("aarch64", aarch64),
+    ("binary-size", binary_size),
 ];
+
+/// What the static binary may weigh, in bytes: it lies in every image, and twice where the initrd has it.
+const BUDGET: u64 = 6 << 20;
 
 /// Runs one command as a step of the check's name.
 fn run(name: &str, command: &mut Command) -> Result<()> {
@@ -59,6 +63,16 @@ pub fn advisories(repo: &Path) -> Result<()> {
         "advisories",
         deny.current_dir(repo).args(["check", "advisories"]),
     )
+}
+
+fn binary_size(repo: &Path) -> Result<()> {
+    let binary = build::slipway(repo)?;
+    let size = fs::metadata(&binary).context("there is no binary")?.len();
+    ensure!(
+        size <= BUDGET,
+        "the binary has {size} bytes of {BUDGET}: a new dependency, or `cargo bloat`?"
+    );
+    Ok(())
 }
 
 /// Variables that dracut sets are no mistake of its modules: SC2154.
