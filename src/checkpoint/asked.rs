@@ -89,13 +89,16 @@ impl Asked {
 
     /// Whether an API server is ready at the node's address.
     pub fn address(&mut self, ask: bool) -> Door {
-        let answers = ask.then(|| self.knock().is_ok());
-        match (self.door.get().0, answers) {
+        let answer = ask.then(|| self.knock()).and_then(|answer| {
+            let log = |error: &anyhow::Error| log::debug!("cannot ask at the address: {error:#}");
+            answer.inspect_err(log).ok()
+        });
+        match (self.door.get().0, answer) {
             (Some(false), Some(true)) => self.opened = Some(SystemTime::now()),
             (_, Some(true)) => {}
             _ => self.opened = None,
         }
-        self.door.set(answers);
+        self.door.set(answer);
         Door::of(self.door.get())
     }
 
@@ -104,31 +107,33 @@ impl Asked {
         self.opened
     }
 
-    fn knock(&self) -> Result<(), String> {
-        let config = kubeconfig::load(&files::below(&self.root, KUBECONFIG));
-        let config = config.map_err(|error| format!("{error:#}"))?;
+    /// Whether anybody answers. Who has nothing to ask with has no answer.
+    fn knock(&self) -> Result<bool> {
+        let config = kubeconfig::load(&files::below(&self.root, KUBECONFIG))?;
         let options = kube::Options {
             connect_to: Some(self.address),
             timeout: PATIENCE,
             ..kube::Options::probe()
         };
-        is_serving(&Client::new(&config, options).map_err(|error| error.to_string())?)
+        Ok(is_serving(&Client::new(&config, options)?).is_ok())
     }
 
-    /// Whether the cluster wants a pod here of a workload, of which there is one (`is_here`) or not.
+    /// Whether the cluster wants a pod here of a workload, of which there is one (`is_here`) or not, if the watch is fresh.
     pub fn wanted(
         &mut self,
         client: Option<&Client>,
         workload: &Workload,
-        is_here: bool,
+        is_here: Option<bool>,
     ) -> Wanted {
         let wants = match (is_here, client) {
-            (true, Some(_)) => Some(true),
-            (false, Some(client)) => self.is_wanted(client, workload).unwrap_or_else(|error| {
-                log::debug!("whether {workload} is wanted here: {error:#}");
-                None
-            }),
-            (_, None) => None,
+            (Some(true), _) => Some(true),
+            (Some(false), Some(client)) => {
+                self.is_wanted(client, workload).unwrap_or_else(|error| {
+                    log::debug!("whether {workload} is wanted here: {error:#}");
+                    None
+                })
+            }
+            _ => None,
         };
         let Some(wants) = wants else {
             // An answer that is missing is none that counts.
@@ -158,7 +163,7 @@ impl Asked {
             return Ok(Some(true));
         }
         let Some(path) = wanted::path(workload) else {
-            return Ok(Some(false));
+            return Ok(wanted::without_owner(workload));
         };
         let owner = client.find(&path)?;
         let node = client.find(&format!("/api/v1/nodes/{}", self.source.node))?;

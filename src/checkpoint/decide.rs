@@ -1,8 +1,8 @@
 //! What to do about one workload's checkpoint: a pure function of what was observed and for how long.
 //!
 //! It is level-triggered: it looks at what is there, never at what it said before, so whatever failed or was
-//! undone is said again at the next look. What is not known is no reason to act. docs/checkpoints.md holds the state table, and
-//! the test reads it there. The road not taken is the original's machine of seven states, which remembered; one bad answer of the API
+//! undone is said again at the next look. What is not known is no reason to act: whatever is done would be done for every value that the
+//! unknown could have. docs/checkpoints.md holds the state table, and the tests read it there. The road not taken is the original's machine of seven states, which remembered; one bad answer of the API
 //! server led it into a state that it never left.
 
 use std::fmt;
@@ -26,6 +26,8 @@ const STEADY: Duration = Duration::from_secs(3);
 const SETTLED: Duration = Duration::from_secs(30);
 /// Longer than any process of the control plane drains; what runs then was forgotten by its kubelet.
 const ENDING: Duration = Duration::from_secs(90);
+/// Why a checkpoint goes for good.
+const UNWANTED: &str = "the API has no such workload for this node";
 
 /// Whether somebody answers at a door, and for how long it has been so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -185,46 +187,47 @@ pub fn decide(node: &Node, seen: &Seen) -> Option<(Action, &'static str)> {
     if !node.launched {
         return None;
     }
-    if let Wanted::No(since) = seen.wanted {
-        return match since >= node.grace && is_answering(node.api, Duration::ZERO) {
-            true => let_go(node, seen),
-            // What runs may run on, but nothing starts that is not wanted.
-            false => None,
-        };
-    }
-    match (seen.active, seen.forgotten) {
-        (Active::No, _) if seen.kept && must_stand_in(node, seen).is_some() => {
-            let form = match (seen.role, node.address) {
-                (Role::Leader, Door::Silent(_)) => Form::Closed,
-                _ => Form::Open,
-            };
-            must_stand_in(node, seen).map(|why| (Action::Activate(form), why))
-        }
-        (Active::No, Some(since)) if since >= ENDING => {
-            Some((Action::End, "its kubelet does not end it"))
-        }
-        (Active::No, _) => None,
+    match seen.active {
+        Active::No => without_manifest(node, seen),
         // A kubelet that has not read the API ends no static pod: to take the file away would only hide it.
         _ if node.informed != Some(true) => None,
-        _ => may_go(node, seen).map(|why| (Action::Deactivate, why)),
+        _ => may_go(node, seen)
+            .or_else(|| let_go(node, seen))
+            .map(|why| (Action::Deactivate, why)),
     }
 }
 
-/// A workload that the cluster does not want here any more.
-fn let_go(node: &Node, seen: &Seen) -> Option<(Action, &'static str)> {
-    let why = "the API has no such workload for this node";
-    let is_all_there_is =
-        seen.role == Role::Apiserver && !is_answering(node.address, Duration::ZERO);
-    match (seen.active, seen.forgotten) {
-        (Active::No, Some(since)) if since >= ENDING => {
+/// A workload of which nothing is in the kubelet's folder.
+fn without_manifest(node: &Node, seen: &Seen) -> Option<(Action, &'static str)> {
+    if let Some(why) = must_stand_in(node, seen).filter(|_| seen.kept) {
+        let form = match (seen.role, node.address) {
+            (Role::Leader, Door::Silent(_)) => Form::Closed,
+            _ => Form::Open,
+        };
+        return Some((Action::Activate(form), why));
+    }
+    match seen.forgotten {
+        // Where the runtime cannot be asked, nobody knows what is left.
+        Some(since) if since >= ENDING && seen.runs != Runs::Unknown => {
             Some((Action::End, "its kubelet does not end it"))
         }
-        (Active::No, Some(_)) => None,
-        (Active::No, None) => seen.kept.then_some((Action::Remove, why)),
-        // It is the API that said so.
-        _ if is_all_there_is || node.informed != Some(true) => None,
-        _ => Some((Action::Deactivate, why)),
+        Some(_) => None,
+        None => (seen.kept && is_unwanted(node, seen)).then_some((Action::Remove, UNWANTED)),
     }
+}
+
+/// Whether the cluster does not want a workload here any more.
+fn is_unwanted(node: &Node, seen: &Seen) -> bool {
+    let is_long = matches!(seen.wanted, Wanted::No(since) if since >= node.grace);
+    is_long && is_answering(node.api, Duration::ZERO)
+}
+
+/// Why an active checkpoint of a workload that is not wanted goes, if it does.
+fn let_go(node: &Node, seen: &Seen) -> Option<&'static str> {
+    // It is the API that said so, and must not end itself.
+    let is_all_there_is =
+        seen.role == Role::Apiserver && !is_answering(node.address, Duration::ZERO);
+    (is_unwanted(node, seen) && !is_all_there_is).then_some(UNWANTED)
 }
 
 /// Why a checkpoint is needed, if it is.
@@ -236,30 +239,43 @@ fn must_stand_in(node: &Node, seen: &Seen) -> Option<&'static str> {
                 Some("no API server answers, and none runs")
             }
             // One that answers at the node's address is well; it is this unit that does not reach loopback.
-            Runs::Running(_) if silent >= MUTE && !is_answering(node.address, Duration::ZERO) => {
+            Runs::Running(_) if silent >= MUTE && matches!(node.address, Door::Silent(_)) => {
                 Some("an API server runs but does not answer")
             }
             _ => None,
         },
         (Role::Leader, Door::Answers(answering)) => {
-            let Lease::Dead(dead) = seen.lease else {
-                return None;
-            };
-            let is_starting = matches!(seen.runs, Runs::Running(since) if since < STARTING);
-            // One that is Ready may still be waiting for its caches: it is the one to lead, unless it hangs.
-            let is_near = seen.ready == Some(true) && !matches!(node.address, Door::Silent(_));
-            let limit = if is_near { HUNG } else { LEADERLESS };
-            let is_time = answering >= LEADERLESS && dead >= limit && !is_starting;
+            let is_time = answering >= LEADERLESS && is_leaderless(node, seen);
             (is_time && seen.wanted == Wanted::Yes).then_some("nobody holds its Lease")
         }
-        (Role::Other, Door::Answers(_) | Door::Silent(_)) => match seen.runs {
-            Runs::Never(away) | Runs::Stopped(away) => {
-                (away >= AWAY && seen.ready != Some(true)).then_some("it does not run")
-            }
-            _ => None,
-        },
+        // Nobody can say then what is wanted here, or Ready.
+        (Role::Other, Door::Silent(_)) => is_away(seen).then_some("it does not run"),
+        (Role::Other, Door::Answers(_)) => {
+            let is_missed = seen.ready == Some(false) && seen.wanted == Wanted::Yes;
+            (is_missed && is_away(seen)).then_some("it does not run")
+        }
         _ => None,
     }
+}
+
+/// Whether nobody has led for so long that nobody will. The node's address must be known, since it tells which form is to lead.
+fn is_leaderless(node: &Node, seen: &Seen) -> bool {
+    let limit = match (node.address, seen.ready) {
+        (Door::Unknown, _) => return false,
+        (Door::Silent(_), _) | (_, Some(false)) => LEADERLESS,
+        // One that is Ready may still be waiting for its caches: it is the one to lead, unless it hangs.
+        (Door::Answers(_), _) => HUNG,
+    };
+    let may_lead = match seen.runs {
+        Runs::Unknown => true,
+        Runs::Running(since) => since < STARTING,
+        Runs::Never(_) | Runs::Stopped(_) => false,
+    };
+    matches!(seen.lease, Lease::Dead(dead) if dead >= limit) && !may_lead
+}
+
+fn is_away(seen: &Seen) -> bool {
+    matches!(seen.runs, Runs::Never(away) | Runs::Stopped(away) if away >= AWAY)
 }
 
 /// Why an active checkpoint is not needed any more, if it is not.
@@ -269,14 +285,16 @@ fn may_go(node: &Node, seen: &Seen) -> Option<&'static str> {
     match seen.role {
         Role::Apiserver => (is_open && runs).then_some("its own pod answers at the node's address"),
         Role::Leader if is_open && has_successor(seen) => Some("its own pod is Ready"),
-        Role::Leader => changed_form(node, seen),
+        // None goes for its form where the other one may not follow.
+        Role::Leader if seen.wanted == Wanted::Yes => changed_form(node, seen),
+        Role::Leader => None,
         Role::Other => runs.then_some("its own pod runs"),
     }
 }
 
 /// Whether there is one to lead after a checkpoint, which has been of use: where nobody leads at all, two help more than one.
 fn has_successor(seen: &Seen) -> bool {
-    seen.ready == Some(true) && !matches!(seen.lease, Lease::Dead(_))
+    seen.ready == Some(true) && seen.lease == Lease::Live
 }
 
 /// Whether a leader's checkpoint is of the wrong form. The right one follows once it is gone.

@@ -69,7 +69,8 @@ mod tests {
     fn who_competes_for_what() {
         let of = |arguments: &[&str]| lease(&pod(arguments));
         assert_eq!(of(&[]).as_deref(), Some("kube-scheduler"));
-        assert_eq!(of(&["--leader-elect=false"]), None);
+        let alone = ["--leader-elect=false"];
+        assert_eq!((of(&alone), role(&pod(&alone))), (None, Role::Other));
         let named = ["--leader-elect=true", "--leader-elect-resource-name=mine"];
         assert_eq!(of(&named).as_deref(), Some("mine"));
         let other = json!({ "spec": { "containers": [{ "command": ["/opt/kube-proxy"] }] } });

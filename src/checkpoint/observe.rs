@@ -197,15 +197,18 @@ impl Eyes {
         };
         let memory = self.remember(workload, active);
         let (forgotten, runs) = (memory.left(), memory.runs());
+        let is_fresh = self.parents.is_fresh();
         Seen {
             role,
             kept: view.shelved.is_whole(workload),
             active,
             forgotten,
             runs,
-            ready: self.parents.is_fresh().then_some(ready),
+            ready: is_fresh.then_some(ready),
             lease,
-            wanted: self.asked.wanted(client, workload, is_here),
+            wanted: self
+                .asked
+                .wanted(client, workload, is_fresh.then_some(is_here)),
         }
     }
 

@@ -33,6 +33,12 @@ pub fn is_wanted(
     }
 }
 
+/// The same of a workload that nobody can be asked about, and that has no pod here: whether it is wanted is known only of a pod
+/// that nobody makes again.
+pub fn without_owner(workload: &Workload) -> Option<bool> {
+    (workload.kind == "Pod").then_some(false)
+}
+
 /// How many of these pods are of the workload, Ready, and on another node than `node`.
 pub fn elsewhere(pods: &[Value], workload: &Workload, node: &str) -> usize {
     let is_one = |pod: &&Value| {
@@ -154,5 +160,14 @@ mod tests {
         assert_eq!(of("DaemonSet").as_deref(), Some(expected));
         assert!(of("Deployment").is_some_and(|path| path.contains("/deployments/")));
         assert_eq!(of("Pod"), None);
+    }
+
+    #[test]
+    fn of_whom_nobody_can_be_asked_little_is_known() {
+        let of = |kind: &str| (path(&workload(kind)), without_owner(&workload(kind)));
+        assert_eq!(of("Pod"), (None, Some(false)));
+        for kind in ["StatefulSet", "ReplicaSet", "CloneSet", ""] {
+            assert_eq!(of(kind), (None, None), "{kind}");
+        }
     }
 }
