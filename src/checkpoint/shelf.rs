@@ -151,7 +151,7 @@ impl Shelf {
                 .with_context(|| format!("cannot give away the folder {}", folder.display()))?;
         }
         let look = Look {
-            mode: 0o600,
+            mode: file.mode,
             owner: file.owner,
         };
         files::prepare(&path, file.bytes.expose(), look)

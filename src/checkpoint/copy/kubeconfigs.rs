@@ -39,7 +39,8 @@ impl<'a> Kubeconfigs<'a> {
 
     /// Mends the kubeconfigs among a volume's files.
     pub fn mend(&mut self, files: &mut Files, notes: &mut Vec<String>) -> Result<()> {
-        for (path, bytes) in files.iter_mut() {
+        for (path, file) in files.iter_mut() {
+            let bytes = &mut file.bytes;
             if !self.names_a_token(bytes) {
                 continue;
             }

@@ -16,6 +16,7 @@ mod clean;
 mod env;
 mod fields;
 mod kubeconfigs;
+mod modes;
 mod needs;
 mod objects;
 mod owner;
@@ -92,19 +93,35 @@ pub struct Copy {
     pub notes: Vec<String>,
 }
 
-/// A data file: always 0600, in folders of 0700.
+/// A data file in folders of 0700.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CopyFile {
     /// Its absolute path on the node.
     pub path: String,
     /// What is in it.
     pub bytes: Secret,
+    /// 0600; 0700 where the pod may execute it.
+    pub mode: u32,
     /// The user and the group who read it; root where there are none.
     pub owner: Option<(u32, u32)>,
 }
 
 /// Files by their path in a volume.
-type Files = BTreeMap<String, Secret>;
+type Files = BTreeMap<String, File>;
+
+/// A file of a volume.
+struct File {
+    bytes: Secret,
+    mode: u32,
+}
+
+impl File {
+    /// One that nobody executes.
+    fn private(bytes: Secret) -> Self {
+        let mode = modes::PRIVATE;
+        Self { bytes, mode }
+    }
+}
 
 /// Takes the checkpoint of a pod; an error tells why there can be none, and what to do about it.
 pub fn copy(given: &Given<'_>) -> Result<Copy> {

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::{Files, Given, paths};
+use super::{File, Files, Given, modes, paths};
 use crate::checkpoint::workload::text;
 use crate::secret::Secret;
 
@@ -73,11 +73,11 @@ pub(super) fn files(
     kind: ObjectKind,
     name: &str,
     optional: bool,
-) -> Result<Files> {
+) -> Result<BTreeMap<String, Secret>> {
     let Some(object) = object(given, kind, name, optional)? else {
-        return Ok(Files::new());
+        return Ok(BTreeMap::new());
     };
-    let mut files = Files::new();
+    let mut files = BTreeMap::new();
     if kind == ObjectKind::ConfigMap {
         for (key, value) in entries(&object["data"]) {
             files.insert(key.to_owned(), Secret::new(text(value)));
@@ -126,12 +126,13 @@ fn entries(data: &Value) -> impl Iterator<Item = (&str, &Value)> {
     entries.map(|(key, value)| (key.as_str(), value))
 }
 
-/// The files that a volume shows of an object: all of them, or its `items` where they are to lie.
+/// The files that a volume of this `defaultMode` shows of an object: all of them, or its `items` where they are to lie.
 pub(super) fn project(
     given: &Given<'_>,
     kind: ObjectKind,
     name: &str,
     source: &Value,
+    default_mode: &Value,
 ) -> Result<Files> {
     let optional = super::is_optional(source);
     let all = files(given, kind, name, optional)?;
@@ -139,7 +140,8 @@ pub(super) fn project(
     let mut files = Files::new();
     if items.is_empty() {
         for (key, bytes) in all {
-            files.insert(paths::relative(&key)?, bytes);
+            let mode = modes::of(&Value::Null, default_mode);
+            files.insert(paths::relative(&key)?, File { bytes, mode });
         }
         return Ok(files);
     }
@@ -147,7 +149,8 @@ pub(super) fn project(
         let key = text(&item["key"]);
         match all.get(key) {
             Some(bytes) => {
-                files.insert(paths::relative(text(&item["path"]))?, bytes.clone());
+                let (bytes, mode) = (bytes.clone(), modes::of(item, default_mode));
+                files.insert(paths::relative(text(&item["path"]))?, File { bytes, mode });
             }
             None if optional => {}
             None => bail!("the {kind} {name} has no key {key}; add it, or mark it as optional"),

@@ -7,7 +7,7 @@
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::{Files, Given, containers, list, paths};
+use super::{File, Files, Given, containers, list, paths};
 use crate::checkpoint::workload::text;
 use crate::secret::Secret;
 
@@ -98,7 +98,10 @@ pub(super) fn stand_in(given: &Given<'_>, path: &str) -> Result<Files> {
         folder => format!("{folder}/{name}"),
     };
     Ok(Files::from([
-        (beside(CERTIFICATE), Secret::new(&*given.certificate)),
-        (beside(KEY), given.key.clone()),
+        (
+            beside(CERTIFICATE),
+            File::private(Secret::new(&*given.certificate)),
+        ),
+        (beside(KEY), File::private(given.key.clone())),
     ]))
 }

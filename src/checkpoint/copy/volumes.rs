@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 use super::kubeconfigs::Kubeconfigs;
 use super::objects::{ObjectKind, project};
 use super::{
-    CONFIG_MAPS, CopyFile, Files, Given, SECRETS, allowed, containers_mut, fields, list, owner,
-    paths, tokens,
+    CONFIG_MAPS, CopyFile, File, Files, Given, SECRETS, allowed, containers_mut, fields, list,
+    modes, owner, paths, tokens,
 };
 use crate::checkpoint::workload::text;
 use crate::secret::Secret;
@@ -32,9 +32,10 @@ pub(super) fn copy(given: &Given<'_>, notes: &mut Vec<String>) -> Result<Vec<Vol
         kubeconfigs.mend(&mut files, notes)?;
         let owner = owner::of(given.pod, name)?;
         let folder = folder(given.pod, volume)?;
-        let files = files.into_iter().map(|(path, bytes)| CopyFile {
+        let files = files.into_iter().map(|(path, file)| CopyFile {
             path: format!("{folder}/{path}"),
-            bytes,
+            bytes: file.bytes,
+            mode: file.mode,
             owner,
         });
         all.push(Volume {
@@ -51,14 +52,11 @@ pub(super) fn copy(given: &Given<'_>, notes: &mut Vec<String>) -> Result<Vec<Vol
 fn contents(given: &Given<'_>, volume: &Value, notes: &mut Vec<String>) -> Result<Option<Files>> {
     let kind = allowed::source(volume);
     let source = &volume[kind];
+    let mode = &source["defaultMode"];
+    let shown = |kind, name| project(given, kind, text(name), source, mode);
     let files = match kind {
-        "secret" => project(
-            given,
-            ObjectKind::Secret,
-            text(&source["secretName"]),
-            source,
-        )?,
-        "configMap" => project(given, ObjectKind::ConfigMap, text(&source["name"]), source)?,
+        "secret" => shown(ObjectKind::Secret, &source["secretName"])?,
+        "configMap" => shown(ObjectKind::ConfigMap, &source["name"])?,
         "projected" => projected(given, volume)?,
         "downwardAPI" if tells_resources(source) => {
             notes.push(format!(
@@ -67,7 +65,7 @@ fn contents(given: &Given<'_>, volume: &Value, notes: &mut Vec<String>) -> Resul
             ));
             return Ok(None);
         }
-        "downwardAPI" => downward(given, source)?,
+        "downwardAPI" => downward(given, source, mode)?,
         _ => return Ok(None),
     };
     Ok(Some(files))
@@ -76,6 +74,7 @@ fn contents(given: &Given<'_>, volume: &Value, notes: &mut Vec<String>) -> Resul
 /// The sources of a projected volume, a later one over an earlier one.
 fn projected(given: &Given<'_>, volume: &Value) -> Result<Files> {
     let mut files = Files::new();
+    let mode = &volume["projected"]["defaultMode"];
     for source in list(&volume["projected"]["sources"]) {
         let (secret, config_map) = (&source["secret"], &source["configMap"]);
         let token = &source["serviceAccountToken"];
@@ -83,34 +82,38 @@ fn projected(given: &Given<'_>, volume: &Value) -> Result<Files> {
             files.extend(tokens::stand_in(given, text(&token["path"]))?);
         } else if !secret.is_null() {
             let name = text(&secret["name"]);
-            files.extend(project(given, ObjectKind::Secret, name, secret)?);
+            files.extend(project(given, ObjectKind::Secret, name, secret, mode)?);
         } else if text(&config_map["name"]) == tokens::AUTHORITY && tokens::is_volume(volume) {
-            files.extend(authority(given, config_map)?);
+            files.extend(authority(given, config_map, mode)?);
         } else if !config_map.is_null() {
             let name = text(&config_map["name"]);
-            files.extend(project(given, ObjectKind::ConfigMap, name, config_map)?);
+            let shown = project(given, ObjectKind::ConfigMap, name, config_map, mode);
+            files.extend(shown?);
         } else {
             let source = &source["downwardAPI"];
             ensure!(
                 !tells_resources(source),
                 "it tells of resources, which only the kubelet knows; tell of them in a downwardAPI volume of its own"
             );
-            files.extend(downward(given, source)?);
+            files.extend(downward(given, source, mode)?);
         }
     }
     Ok(files)
 }
 
 /// The node's authority, where the ConfigMap with the cluster's would be.
-fn authority(given: &Given<'_>, source: &Value) -> Result<Files> {
-    let bytes = Secret::new(given.authority);
+fn authority(given: &Given<'_>, source: &Value, default_mode: &Value) -> Result<Files> {
+    let file = |item: &Value| File {
+        bytes: Secret::new(given.authority),
+        mode: modes::of(item, default_mode),
+    };
     let items = list(&source["items"]).iter();
     let mut files = Files::new();
     for item in items.filter(|item| item["key"] == "ca.crt") {
-        files.insert(paths::relative(text(&item["path"]))?, bytes.clone());
+        files.insert(paths::relative(text(&item["path"]))?, file(item));
     }
     if list(&source["items"]).is_empty() {
-        files.insert("ca.crt".to_owned(), bytes);
+        files.insert("ca.crt".to_owned(), file(&Value::Null));
     }
     Ok(files)
 }
@@ -120,7 +123,7 @@ fn tells_resources(source: &Value) -> bool {
     items.iter().any(|item| !item["resourceFieldRef"].is_null())
 }
 
-fn downward(given: &Given<'_>, source: &Value) -> Result<Files> {
+fn downward(given: &Given<'_>, source: &Value, default_mode: &Value) -> Result<Files> {
     let mut files = Files::new();
     for item in list(&source["items"]) {
         let path = text(&item["fieldRef"]["fieldPath"]);
@@ -128,8 +131,9 @@ fn downward(given: &Given<'_>, source: &Value) -> Result<Files> {
         if !path.starts_with("metadata.") {
             bail!("the field {path} cannot be had in a file; use an environment variable");
         }
-        let value = fields::value(given, path)?;
-        files.insert(paths::relative(text(&item["path"]))?, Secret::new(value));
+        let bytes = Secret::new(fields::value(given, path)?);
+        let mode = modes::of(item, default_mode);
+        files.insert(paths::relative(text(&item["path"]))?, File { bytes, mode });
     }
     Ok(files)
 }

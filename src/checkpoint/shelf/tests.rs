@@ -17,6 +17,7 @@ fn taken(files: &[(&str, &str)]) -> Copy {
     let files = files.iter().map(|(path, text)| CopyFile {
         path: (*path).to_owned(),
         bytes: Secret::new(*text),
+        mode: 0o600,
         owner: None,
     });
     Copy {
@@ -56,6 +57,23 @@ fn what_is_kept_is_private_whole_and_written_once() {
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }
     assert_eq!(mode(&kept(&shelf).0.path), 0o600);
+}
+
+#[test]
+fn a_program_stays_one() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let mut copy = taken(&[(FILES[0], "1"), (FILES[1], "2")]);
+    copy.files[1].mode = 0o700;
+    let modes = || FILES.map(|file| mode(&below(dir.path(), file)));
+    assert!(shelf.put(&copy).unwrap());
+    assert_eq!(modes(), [0o600, 0o700]);
+    let other = fs::Permissions::from_mode(0o644);
+    for file in FILES {
+        fs::set_permissions(below(dir.path(), file), other.clone()).unwrap();
+    }
+    assert!(shelf.put(&copy).unwrap() && !shelf.put(&copy).unwrap());
+    assert_eq!(modes(), [0o600, 0o700]);
 }
 
 #[test]

@@ -48,6 +48,7 @@ fn a_certificate_stands_where_the_token_was() {
     let expected =
         expected.map(|(name, text)| (format!("secrets/kube-api-access-x/{name}"), text.to_owned()));
     assert_eq!(files(&copy)[1..], expected);
+    assert!(copy.files.iter().all(|file| file.mode == 0o600));
     assert!(copy.notes.is_empty(), "{:?}", copy.notes);
 }
 

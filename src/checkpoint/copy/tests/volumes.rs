@@ -106,6 +106,68 @@ fn the_pod_mounts_the_folder() {
 }
 
 #[test]
+fn what_the_pod_executes_stays_a_program() {
+    let (plain, program) = (0o600, 0o700);
+    let items = |mode: Value| json!([{ "key": "a", "path": "x/a", "mode": mode }, { "key": "b", "path": "b" }]);
+    let projected = |default: Value, mode: Value| {
+        json!({ "name": "v", "projected": { "defaultMode": default, "sources": [
+            { "configMap": { "name": "c", "items": items(mode) } }] } })
+    };
+    let field = json!({ "fieldPath": "metadata.name" });
+    let of_none = json!(null);
+    for (volume, expected) in [
+        // Decimal, as the API writes octal modes: 0644, 0755, 0500, 0440, 0077.
+        (
+            json!({ "secret": { "secretName": "s", "defaultMode": 420 } }),
+            vec![plain, plain],
+        ),
+        (
+            json!({ "secret": { "secretName": "s", "defaultMode": 493 } }),
+            vec![program, program],
+        ),
+        (
+            json!({ "secret": { "secretName": "s" } }),
+            vec![plain, plain],
+        ),
+        (
+            json!({ "secret": { "secretName": "s", "defaultMode": 256, "items": items(json!(320)) } }),
+            vec![plain, program],
+        ),
+        (
+            json!({ "configMap": { "name": "c", "defaultMode": 493, "items": items(json!(288)) } }),
+            vec![program, plain],
+        ),
+        (
+            json!({ "configMap": { "name": "c", "defaultMode": 63, "items": items(of_none.clone()) } }),
+            vec![plain, plain],
+        ),
+        (projected(json!(420), json!(493)), vec![plain, program]),
+        (
+            projected(json!(493), of_none.clone()),
+            vec![program, program],
+        ),
+        (
+            json!({ "downwardAPI": { "defaultMode": 420, "items": [
+                { "path": "p", "fieldRef": field, "mode": 493 }, { "path": "q", "fieldRef": field }] } }),
+            vec![program, plain],
+        ),
+    ] {
+        let mut volume = volume;
+        volume["name"] = json!("v");
+        let mut pod = pod(json!([volume]));
+        // Part of a volume is the same file.
+        pod["spec"]["containers"][0]["volumeMounts"][0]["subPath"] = json!("x/a");
+        let copy = world().copy(&pod);
+        let modes: Vec<_> = copy.files.iter().map(|file| file.mode).collect();
+        assert_eq!(modes, expected, "{volume}");
+        assert_eq!(
+            copy.manifest["spec"]["containers"][0]["volumeMounts"][0]["subPath"],
+            "x/a"
+        );
+    }
+}
+
+#[test]
 fn whose_the_files_are() {
     for (shared, own, expected) in [
         (json!({}), json!({}), None),
