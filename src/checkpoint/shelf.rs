@@ -5,24 +5,30 @@
 //! state is touched: new files are written beside their places, all of them, and then renamed, data before manifest.
 //! Data goes after its manifest, and after the last container that reads it.
 
+mod read;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::copy::{self, Copy, CopyFile};
-use super::workload::{CHECKPOINT_OF, WORKLOAD, Workload, text};
+use super::workload::{Workload, text};
 use crate::node::files::{self, Beside, Look, PRIVATE, below};
 use crate::node::selinux;
+use read::{checkpoint, collect, is_beside, names};
 
 /// Manifests of kept checkpoints.
 pub const INACTIVE: &str = "/etc/kubernetes/inactive-manifests";
 /// The kubelet's folder.
 pub const ACTIVE: &str = "/etc/kubernetes/manifests";
+/// A folder that only root enters.
+const FOLDER: Look = Look {
+    mode: 0o700,
+    owner: None,
+};
 /// Data of Secrets, and of ConfigMaps.
 const DATA: [&str; 2] = [copy::SECRETS, copy::CONFIG_MAPS];
 
@@ -61,12 +67,12 @@ impl Shelf {
 
     /// The kept ones, whole or not. What is no checkpoint is left out.
     pub fn kept(&self) -> Result<Vec<Checkpoint>> {
-        read(&below(&self.root, INACTIVE))
+        read::all(&below(&self.root, INACTIVE))
     }
 
     /// Those in the kubelet's folder.
     pub fn active(&self) -> Result<Vec<Checkpoint>> {
-        read(&below(&self.root, ACTIVE))
+        read::all(&below(&self.root, ACTIVE))
     }
 
     /// Whether all that a checkpoint reads is there, unchanged.
@@ -93,19 +99,44 @@ impl Shelf {
 
     /// Keeps a copy; what is right already is left alone. Returns whether anything changed.
     pub fn put(&self, copy: &Copy) -> Result<bool> {
+        let mut changed = files::keep_folder(&below(&self.root, INACTIVE), FOLDER)?;
         let mut beside = Vec::new();
-        for file in &copy.files {
-            beside.extend(selinux::for_containers(&self.root, || {
-                self.prepare_file(copy, file)
-            })?);
-        }
-        files::make_folder(&below(&self.root, INACTIVE), 0o700)?;
+        selinux::for_containers(&self.root, || {
+            for (folder, look) in self.folders(copy)? {
+                changed |= files::keep_folder(&folder, look)?;
+            }
+            for file in &copy.files {
+                beside.extend(self.prepare_file(file)?);
+            }
+            Ok(())
+        })?;
         let manifest = self.manifest(INACTIVE, &copy.namespace, &copy.pod);
         let bytes = copy.manifest.to_string();
         beside.extend(files::prepare(&manifest, bytes.as_bytes(), PRIVATE)?);
-        let changed = !beside.is_empty();
+        changed |= !beside.is_empty();
         beside.into_iter().try_for_each(Beside::put)?;
         Ok(self.sweep(&copy.namespace, &copy.pod, &copy.files)? || changed)
+    }
+
+    /// The folders of a copy's data, those above before those below.
+    fn folders(&self, copy: &Copy) -> Result<BTreeMap<PathBuf, Look>> {
+        let own = self.data(&copy.namespace, &copy.pod);
+        let mut all = BTreeMap::new();
+        for file in &copy.files {
+            let path = below(&self.root, &file.path);
+            let base = own.iter().find(|base| path.starts_with(base));
+            let base =
+                base.with_context(|| format!("{} is outside of the checkpoint", file.path))?;
+            // That of all checkpoints' data, the namespace's, and the pod's.
+            let above = base.ancestors().take(3);
+            all.extend(above.map(|folder| (folder.to_owned(), FOLDER)));
+            // The container sees the volume's folder as its own; those above it stay root's.
+            let owner = file.owner;
+            let parents = path.ancestors().skip(1);
+            let within = parents.take_while(|folder| folder != base);
+            all.extend(within.map(|folder| (folder.to_owned(), Look { owner, ..FOLDER })));
+        }
+        Ok(all)
     }
 
     /// Finishes what a power cut interrupted: a manifest that lies whole beside its place was the last to be written there, so
@@ -137,24 +168,12 @@ impl Shelf {
         files::put_left(one.path.clone())
     }
 
-    fn prepare_file(&self, copy: &Copy, file: &CopyFile) -> Result<Option<Beside>> {
-        let path = below(&self.root, &file.path);
-        let own = self.data(&copy.namespace, &copy.pod);
-        let base = own.iter().find(|base| path.starts_with(base));
-        let base = base.with_context(|| format!("{} is outside of the checkpoint", file.path))?;
-        files::make_folder(base, 0o700)?;
-        let parent = path.parent().unwrap_or(base);
-        files::make_folder(parent, 0o700)?;
-        // The container sees the volume's folder as its own; those above it stay root's.
-        for folder in parent.ancestors().take_while(|folder| folder != base) {
-            chown(folder, file.owner.map(|o| o.0), file.owner.map(|o| o.1))
-                .with_context(|| format!("cannot give away the folder {}", folder.display()))?;
-        }
+    fn prepare_file(&self, file: &CopyFile) -> Result<Option<Beside>> {
         let look = Look {
             mode: file.mode,
             owner: file.owner,
         };
-        files::prepare(&path, file.bytes.expose(), look)
+        files::prepare(&below(&self.root, &file.path), file.bytes.expose(), look)
     }
 
     /// Puts a form of a checkpoint into the kubelet's folder.
@@ -231,80 +250,6 @@ impl Shelf {
             PRIVATE,
         )
     }
-}
-
-/// The checkpoints of a folder. One that cannot be understood is none: it is written anew, or never used.
-fn read(folder: &Path) -> Result<Vec<Checkpoint>> {
-    let mut all = Vec::new();
-    for name in names(folder)? {
-        let path = folder.join(&name);
-        if name.starts_with('.') || !name.ends_with(".json") {
-            continue;
-        }
-        let Some(bytes) = files::read_if_there(&path)? else {
-            continue;
-        };
-        let Ok(manifest) = serde_json::from_slice::<Value>(&bytes) else {
-            continue;
-        };
-        all.extend(checkpoint(path, manifest));
-    }
-    Ok(all)
-}
-
-fn checkpoint(path: PathBuf, manifest: Value) -> Option<Checkpoint> {
-    let metadata = &manifest["metadata"];
-    let annotations = &metadata["annotations"];
-    let parent = annotations[CHECKPOINT_OF].as_str()?.to_owned();
-    let (kind, name) = annotations[WORKLOAD].as_str()?.split_once('/')?;
-    let workload = Workload {
-        namespace: text(&metadata["namespace"]).to_owned(),
-        kind: kind.to_owned(),
-        name: name.to_owned(),
-    };
-    Some(Checkpoint {
-        path,
-        workload,
-        parent,
-        manifest,
-    })
-}
-
-/// The names in a folder, sorted; none where it is not there.
-fn names(folder: &Path) -> Result<Vec<String>> {
-    let unlisted = || format!("cannot list {}", folder.display());
-    let entries = match fs::read_dir(folder) {
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(Vec::new());
-        }
-        entries => entries.with_context(unlisted)?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.with_context(unlisted)?.file_name();
-        names.extend(name.into_string());
-    }
-    names.sort();
-    Ok(names)
-}
-
-fn is_beside(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(files::is_beside)
-}
-
-/// All files below a folder.
-fn collect(folder: &Path, found: &mut BTreeMap<PathBuf, Vec<u8>>) -> Result<()> {
-    for name in names(folder)? {
-        let path = folder.join(name);
-        if path.is_dir() {
-            collect(&path, found)?;
-        } else {
-            let bytes = files::read_if_there(&path)?;
-            found.insert(path, bytes.unwrap_or_default());
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -4,19 +4,21 @@
 //! folder: it never sees a file that is half there. A file whose content, mode and owner are right
 //! already is left alone, so that running a stage again wakes nobody who watches the folder.
 
-use std::fs::{self, File, OpenOptions, Permissions};
+use std::fs::{self, File, Metadata, OpenOptions, Permissions};
 use std::io::{ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use nix::libc;
+use nix::unistd::{getegid, geteuid};
 
 /// How a file should look on disk.
 #[derive(Clone, Copy, Debug)]
 pub struct Look {
     /// Permission bits.
     pub mode: u32,
-    /// User and group; `None` leaves the caller's own.
+    /// User and group; `None` is the caller's own.
     pub owner: Option<(u32, u32)>,
 }
 
@@ -105,11 +107,17 @@ fn is_already(path: &Path, bytes: &[u8], look: Look) -> bool {
     };
     meta.is_file()
         && meta.mode() & 0o7777 == look.mode
-        && look
-            .owner
-            .is_none_or(|owner| (meta.uid(), meta.gid()) == owner)
+        && is_owned(&meta, look)
         && meta.len() == bytes.len() as u64
         && fs::read(path).is_ok_and(|there| there == bytes)
+}
+
+/// Whether what is there belongs to whom it should. Of the caller's own the user tells: a folder may give its group to what is made in it.
+fn is_owned(meta: &Metadata, look: Look) -> bool {
+    match look.owner {
+        Some(owner) => (meta.uid(), meta.gid()) == owner,
+        None => meta.uid() == geteuid().as_raw(),
+    }
 }
 
 fn beside(path: &Path) -> Result<PathBuf> {
@@ -141,6 +149,30 @@ pub fn make_folder(folder: &Path, mode: u32) -> Result<()> {
         .mode(mode)
         .create(folder)
         .with_context(|| format!("cannot make the folder {}", folder.display()))
+}
+
+/// Makes a folder, and those above it that are not there, and gives it the mode and the owner that it should have. Returns whether
+/// anything differed. A symbolic link is no folder: who may write in a volume could lead root elsewhere by one.
+pub fn keep_folder(folder: &Path, look: Look) -> Result<bool> {
+    make_folder(folder, look.mode)?;
+    let keep = || {
+        let folder = OpenOptions::new()
+            .read(true)
+            .custom_flags(libc::O_DIRECTORY | libc::O_NOFOLLOW)
+            .open(folder)?;
+        let meta = folder.metadata()?;
+        let (is_owned, has_mode) = (is_owned(&meta, look), meta.mode() & 0o7777 == look.mode);
+        if !is_owned {
+            let own = || (geteuid().as_raw(), getegid().as_raw());
+            let (user, group) = look.owner.unwrap_or_else(own);
+            fchown(&folder, Some(user), Some(group))?;
+        }
+        if !has_mode {
+            folder.set_permissions(Permissions::from_mode(look.mode))?;
+        }
+        std::io::Result::Ok(!is_owned || !has_mode)
+    };
+    keep().with_context(|| format!("cannot make the folder {} what it was", folder.display()))
 }
 
 /// Removes a file durably; one that is not there is success. Returns whether it was there.
@@ -188,6 +220,52 @@ mod tests {
         assert!(write(&path, b"y", PUBLIC).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"y");
         assert_eq!(fs::read_dir(dir.path().join("a")).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_is_mended_where_it_differs() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("a/b");
+        let look = Look {
+            mode: 0o700,
+            owner: None,
+        };
+        let mode = || fs::metadata(&folder).unwrap().mode() & 0o7777;
+        keep_folder(&folder, look).unwrap();
+        assert!(mode() == 0o700 && !keep_folder(&folder, look).unwrap());
+        fs::set_permissions(&folder, Permissions::from_mode(0o755)).unwrap();
+        assert!(keep_folder(&folder, look).unwrap() && mode() == 0o700);
+        let link = dir.path().join("link");
+        std::os::unix::fs::symlink(&folder, &link).unwrap();
+        keep_folder(&link, look).unwrap_err();
+    }
+
+    #[test]
+    fn another_owner_is_noticed() {
+        if !geteuid().is_root() {
+            return; // Only root can give anything away.
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (folder, file) = (dir.path().join("a"), dir.path().join("a/b"));
+        let look = Look {
+            mode: 0o700,
+            owner: None,
+        };
+        write(&file, b"x", PRIVATE).unwrap();
+        keep_folder(&folder, look).unwrap();
+        for path in [&folder, &file] {
+            std::os::unix::fs::chown(path, Some(7), Some(7)).unwrap();
+        }
+        assert!(keep_folder(&folder, look).unwrap() && write(&file, b"x", PRIVATE).unwrap());
+        for path in [&folder, &file] {
+            let meta = fs::metadata(path).unwrap();
+            assert_eq!((meta.uid(), meta.gid()), (0, 0), "{}", path.display());
+        }
+        let theirs = Look {
+            owner: Some((7, 8)),
+            ..look
+        };
+        assert!(keep_folder(&folder, theirs).unwrap() && !keep_folder(&folder, theirs).unwrap());
     }
 
     #[test]

@@ -1,8 +1,9 @@
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
 use serde_json::json;
 
 use super::*;
+use crate::checkpoint::workload::{CHECKPOINT_OF, WORKLOAD};
 use crate::secret::Secret;
 
 const FILES: [&str; 2] = [
@@ -57,6 +58,90 @@ fn what_is_kept_is_private_whole_and_written_once() {
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
     }
     assert_eq!(mode(&kept(&shelf).0.path), 0o600);
+}
+
+/// Everything below a folder, itself included.
+fn everything(folder: &Path) -> Vec<PathBuf> {
+    let mut all = vec![folder.to_owned()];
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        match path.is_dir() {
+            true => all.extend(everything(&path)),
+            false => all.push(path),
+        }
+    }
+    all
+}
+
+#[test]
+fn what_is_right_is_not_touched() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let mut copy = taken(&[(FILES[0], "1"), (FILES[1], "2")]);
+    let is_root = nix::unistd::geteuid().is_root();
+    copy.files[1].owner = is_root.then_some((7, 8));
+    assert!(shelf.put(&copy).unwrap());
+    let touched = || -> Vec<_> {
+        let all = everything(dir.path()).into_iter();
+        let times = all.map(|path| {
+            let meta = fs::metadata(&path).unwrap();
+            (path, meta.ino(), meta.ctime(), meta.ctime_nsec())
+        });
+        times.collect()
+    };
+    let before = touched();
+    assert!(!shelf.put(&copy).unwrap());
+    assert_eq!(touched(), before);
+}
+
+#[test]
+fn folders_are_closed_and_given_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let mut copy = taken(&[(FILES[0], "1"), (FILES[1], "2")]);
+    let is_root = nix::unistd::geteuid().is_root();
+    let owner = is_root.then_some((7, 8));
+    copy.files[1].owner = owner;
+    shelf.put(&copy).unwrap();
+    let at = |path: &str| below(dir.path(), path);
+    let (base, deep) = (at(copy::SECRETS), at(FILES[1]).parent().unwrap().to_owned());
+    let ours = nix::unistd::geteuid().as_raw();
+    let volumes = [deep.parent().unwrap().to_owned(), deep.clone()];
+    let roots = [at(INACTIVE), base.clone(), base.join("kube-system/a-1")];
+    let whose = |path: &PathBuf| {
+        let meta = fs::metadata(path).unwrap();
+        (meta.mode() & 0o7777, meta.uid())
+    };
+    for folder in roots.iter().chain(&volumes) {
+        fs::set_permissions(folder, fs::Permissions::from_mode(0o755)).unwrap();
+        if is_root {
+            chown(folder, Some(9), Some(9)).unwrap();
+        }
+        assert!(shelf.put(&copy).unwrap(), "{}", folder.display());
+        let user = match volumes.contains(folder) {
+            true => owner.map_or(ours, |(user, _)| user),
+            false => ours,
+        };
+        assert_eq!(whose(folder), (0o700, user), "{}", folder.display());
+    }
+    assert!(!shelf.put(&copy).unwrap());
+}
+
+#[test]
+fn a_link_leads_nobody_elsewhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let shelf = Shelf::new(dir.path());
+    let copy = taken(&[(FILES[0], "1"), (FILES[1], "2")]);
+    shelf.put(&copy).unwrap();
+    let deep = below(dir.path(), FILES[1]).parent().unwrap().to_owned();
+    let elsewhere = dir.path().join("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::set_permissions(&elsewhere, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::remove_dir_all(&deep).unwrap();
+    std::os::unix::fs::symlink(&elsewhere, &deep).unwrap();
+    shelf.put(&copy).unwrap_err();
+    assert_eq!(mode(&elsewhere), 0o755);
+    assert_eq!(fs::read_dir(&elsewhere).unwrap().count(), 0);
 }
 
 #[test]
