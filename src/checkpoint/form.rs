@@ -31,6 +31,11 @@ pub fn lease(pod: &Value) -> Option<String> {
     elects.then(|| name.to_owned())
 }
 
+/// The name of the container that is the pod's program: the first, which others take for it, too (`kubectl logs`). The rest are sidecars.
+pub fn program(pod: &Value) -> Option<&str> {
+    pod["spec"]["containers"][0]["name"].as_str()
+}
+
 /// When the first container of a pod of the API began, in seconds since the epoch.
 pub fn started(pod: &Value) -> Option<i64> {
     let statuses = pod["status"]["containerStatuses"].as_array()?;
@@ -63,6 +68,13 @@ mod tests {
 
     fn pod(arguments: &[&str]) -> Value {
         json!({ "spec": { "containers": [{ "command": ["/usr/local/bin/kube-scheduler"], "args": arguments }] } })
+    }
+
+    #[test]
+    fn which_container_is_the_program() {
+        let spec = json!({ "initContainers": [{ "name": "i" }], "containers": [{ "name": "a" }, { "name": "b" }] });
+        assert_eq!(program(&json!({ "spec": spec })), Some("a"));
+        assert_eq!(program(&json!({})), None);
     }
 
     #[test]

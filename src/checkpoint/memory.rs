@@ -1,5 +1,6 @@
 //! What the container runtime says of a workload, and since when it says so.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::decide::Runs;
@@ -25,13 +26,19 @@ impl Memory {
         }
     }
 
-    /// What the runtime answered; `None` if it did not. A sandbox whose containers crash is up and does nothing.
-    pub fn hear(&mut self, workload: &Workload, sandboxes: Option<&[Sandbox]>) {
+    /// What the runtime answered; `None` if it did not. A sandbox whose containers crash is up and does nothing, and so does one
+    /// of which only a sidecar lives or a container that comes before the program: `programs` names those that count.
+    pub fn hear(
+        &mut self,
+        workload: &Workload,
+        programs: &BTreeSet<String>,
+        sandboxes: Option<&[Sandbox]>,
+    ) {
         let Some(sandboxes) = sandboxes else {
             self.runs.set(None);
             return;
         };
-        let runs = |sandbox: &Sandbox| is_own(sandbox, workload) && sandbox.runs();
+        let runs = |sandbox: &Sandbox| is_own(sandbox, workload) && sandbox.runs_one_of(programs);
         let left = |sandbox: &Sandbox| is_left_of(sandbox, workload);
         self.hear_that(sandboxes.iter().any(runs));
         self.left.set(sandboxes.iter().any(left));
@@ -116,7 +123,13 @@ mod tests {
         super::super::workload::testing::workload(kind, "a-b")
     }
 
-    fn sandbox(name: &str, running: bool, checkpoint_of: Option<&str>) -> Sandbox {
+    /// One whose namespaces stand if it is `ready`, with one container of these names each, that run or do not.
+    fn sandbox(
+        name: &str,
+        ready: bool,
+        containers: &[(&str, bool)],
+        checkpoint_of: Option<&str>,
+    ) -> Sandbox {
         let marks = checkpoint_of.map(|workload| {
             let marks = [(CHECKPOINT_OF, "a-b-x"), (WORKLOAD, workload)];
             marks.map(|(key, value)| (key.to_owned(), value.to_owned()))
@@ -128,14 +141,18 @@ mod tests {
             name: name.into(),
             uid: "2".into(),
             annotations,
-            ready: running,
-            containers: vec![Container {
-                id: "3".into(),
-                name: "c".into(),
-                running,
-                attempt: 0,
-                created_at: 0,
-            }],
+            ready,
+            containers: containers.iter().map(container).collect(),
+        }
+    }
+
+    fn container((name, running): &(&str, bool)) -> Container {
+        Container {
+            id: "3".into(),
+            name: (*name).into(),
+            running: *running,
+            attempt: 0,
+            created_at: 0,
         }
     }
 
@@ -152,7 +169,7 @@ mod tests {
             ("a-x1y2z", "DaemonSet", false),
             ("a-b-5f6-x1y2z", "Pod", false),
         ] {
-            let found = is_own(&sandbox(name, true, None), &workload(kind));
+            let found = is_own(&sandbox(name, true, &[], None), &workload(kind));
             assert_eq!(found, own, "{name} {kind}");
         }
     }
@@ -163,7 +180,7 @@ mod tests {
         let long = |more: &str| {
             super::super::workload::testing::workload("DaemonSet", &format!("{name}{more}"))
         };
-        let pod = |base: &str| sandbox(&format!("{base}x1y2z"), true, None);
+        let pod = |base: &str| sandbox(&format!("{base}x1y2z"), true, &[], None);
         assert!(is_own(&pod(&format!("{name}-")), &long("")));
         assert!(is_own(&pod(&format!("{name}o")), &long("or-so")));
         assert!(!is_own(&pod(&format!("{name}p")), &long("or-so")));
@@ -175,16 +192,34 @@ mod tests {
     #[test]
     fn a_checkpoint_is_not_its_parent_and_a_crashing_pod_does_not_run() {
         let of = workload("DaemonSet");
+        let programs = BTreeSet::from(["c".to_owned()]);
         let mut memory = Memory::new();
-        assert_eq!(memory.runs(), Runs::Unknown);
-        let checkpoint = sandbox("a-b-x-0a1b-node", true, Some("DaemonSet/a-b"));
-        memory.hear(&of, Some(&[checkpoint, sandbox("a-b-x", false, None)]));
-        assert!(matches!(memory.runs(), Runs::Never(_)) && memory.left().is_some());
-        memory.hear(&of, Some(&[sandbox("a-b-x", true, None)]));
-        assert!(matches!(memory.runs(), Runs::Running(_)) && memory.left().is_none());
-        memory.hear(&of, None);
-        assert_eq!(memory.runs(), Runs::Unknown);
-        memory.hear(&of, Some(&[]));
-        assert!(matches!(memory.runs(), Runs::Stopped(_)));
+        let mut hear = |sandboxes: Option<&[Sandbox]>| {
+            memory.hear(&of, &programs, sandboxes);
+            (memory.runs(), memory.left().is_some())
+        };
+        let own = |containers| sandbox("a-b-x", true, containers, None);
+        let checkpoint = |ready, containers| {
+            sandbox("a-b-x-0a1b-node", ready, containers, Some("DaemonSet/a-b"))
+        };
+        let runs = checkpoint(true, &[("c", true)]);
+        let (found, left) = hear(Some(&[runs, own(&[("c", false)])]));
+        assert!(matches!(found, Runs::Never(_)) && left);
+        // A sidecar, and what comes before the program.
+        let (found, left) = hear(Some(&[own(&[("side", true), ("c", false)])]));
+        assert!(matches!(found, Runs::Never(_)) && !left);
+        let (found, _) = hear(Some(&[own(&[("c", false), ("c", true)])]));
+        assert!(matches!(found, Runs::Running(_)));
+        assert_eq!(hear(None).0, Runs::Unknown);
+        assert!(matches!(hear(Some(&[])).0, Runs::Stopped(_)));
+        // Of a checkpoint anything counts that is still there.
+        for (ready, containers, expected) in [
+            (true, &[("c", false)][..], true),
+            (false, &[("side", true)], true),
+            (false, &[("c", false)], false),
+        ] {
+            let (_, left) = hear(Some(&[checkpoint(ready, containers)]));
+            assert_eq!(left, expected, "{ready} {containers:?}");
+        }
     }
 }

@@ -188,6 +188,9 @@ impl Eyes {
         let (role, name) = manifest.map_or((decide::Role::Other, None), |manifest| {
             (form::role(manifest), form::lease(manifest))
         });
+        let copies = kept.into_iter().chain(active).map(|one| &one.manifest);
+        let programs = own.iter().copied().chain(copies).filter_map(form::program);
+        let programs = programs.map(str::to_owned).collect();
         let active = form::active(kept, active);
         view.started
             .extend(began.map(|began| (workload.clone(), began)));
@@ -195,7 +198,7 @@ impl Eyes {
             (Some(name), Some(client)) => self.lease(client, workload, name, view),
             _ => Lease::Unknown,
         };
-        let memory = self.remember(workload, active);
+        let memory = self.remember(workload, active, &programs);
         let (forgotten, runs) = (memory.left(), memory.runs());
         let is_fresh = self.parents.is_fresh();
         Seen {
@@ -212,12 +215,17 @@ impl Eyes {
         }
     }
 
-    fn remember(&mut self, workload: &Workload, active: Active) -> &Memory {
+    fn remember(
+        &mut self,
+        workload: &Workload,
+        active: Active,
+        programs: &BTreeSet<String>,
+    ) -> &Memory {
         let is_restless = self.is_restless();
         let memory = self.memory.entry(workload.clone());
         let memory = memory.or_insert_with(Memory::new);
         match is_restless {
-            true => memory.hear(workload, self.sandboxes.as_deref()),
+            true => memory.hear(workload, programs, self.sandboxes.as_deref()),
             // Nobody asked, because its pod is Ready.
             false => memory.hear_that(true),
         }
