@@ -5,15 +5,15 @@
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::decide::{Door, Lease, Wanted};
 use super::keeper::Options;
-use super::pods::{KUBECONFIG, Source};
+use super::pods::{self, KUBECONFIG, Lasting, Source};
 use super::since::Since;
 use super::take::account;
 use super::wanted;
@@ -26,8 +26,6 @@ use crate::start::{is_serving, lease};
 const ACCOUNT: (&str, &str) = ("kube-system", "pod-checkpointer");
 /// A door that does not answer in this time is shut.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// When the certificate is read again; until then a connection serves many looks.
-const AGAIN: Duration = Duration::from_secs(30);
 /// The API server's answers are waited for a little longer.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -37,7 +35,8 @@ pub struct Asked {
     asset_dir: PathBuf,
     address: SocketAddr,
     source: Source,
-    account: Option<(Instant, Client)>,
+    account: Lasting,
+    kubelet: Lasting,
     door: Since<Option<bool>>,
     opened: Option<SystemTime>,
     wanted: BTreeMap<Workload, Since<bool>>,
@@ -52,7 +51,8 @@ impl Asked {
             asset_dir: options.asset_dir.clone(),
             address: options.address,
             source,
-            account: None,
+            account: Lasting::default(),
+            kubelet: Lasting::default(),
             door: Since::new(None),
             opened: None,
             wanted: BTreeMap::new(),
@@ -62,29 +62,12 @@ impl Asked {
 
     /// The API through loopback as the checkpointer's user.
     pub fn account(&mut self) -> Option<Client> {
-        let is_young = |(made, _): &(Instant, Client)| made.elapsed() < AGAIN;
-        if !self.account.as_ref().is_some_and(is_young) {
-            let made = self.open().unwrap_or_else(|error| {
-                log::debug!("no client for the checkpointer's user: {error:#}");
-                None
-            });
-            self.account = made.map(|client| (Instant::now(), client));
-        }
-        self.account.as_ref().map(|(_, client)| client.clone())
-    }
-
-    fn open(&self) -> Result<Option<Client>> {
-        let mut config = kubeconfig::load(&files::below(&self.root, KUBECONFIG))?;
-        let (namespace, name) = ACCOUNT;
-        let Some(account) = account(&self.asset_dir, namespace, name)? else {
-            return Ok(None);
+        let (kubeconfig, asset_dir) = (files::below(&self.root, KUBECONFIG), &self.asset_dir);
+        let made = self.account.get(|| open(&kubeconfig, asset_dir));
+        let log = |error: &anyhow::Error| {
+            log::debug!("no client for the checkpointer's user: {error:#}");
         };
-        config.certificate = Some((account.certificate, account.key));
-        let options = kube::Options {
-            timeout: TIMEOUT,
-            ..kube::Options::default()
-        };
-        Ok(Some(Client::new(&config, options)?))
+        made.inspect_err(log).ok()
     }
 
     /// Whether an API server is ready at the node's address.
@@ -151,10 +134,10 @@ impl Asked {
         }
     }
 
-    fn is_wanted(&self, client: &Client, workload: &Workload) -> Result<Option<bool>> {
+    fn is_wanted(&mut self, client: &Client, workload: &Workload) -> Result<Option<bool>> {
         // The watch says that no pod is here; what takes a checkpoint away is the API server's word, not its cache's.
-        let kubelet = super::pods::client(&files::below(&self.root, KUBECONFIG))?;
-        let pods = self.source.list(&kubelet)?.items;
+        let kubelet = || pods::client(&files::below(&self.root, KUBECONFIG));
+        let pods = self.source.list(&self.kubelet.get(kubelet)?)?.items;
         let is_one = |pod: &Value| {
             super::workload::is_parent(pod, &self.source.namespaces)
                 && workload_of(pod) == *workload
@@ -213,4 +196,18 @@ impl Asked {
             }
         }
     }
+}
+
+/// A client of the checkpointer's own user.
+fn open(kubeconfig: &Path, asset_dir: &Path) -> Result<Client> {
+    let mut config = kubeconfig::load(kubeconfig)?;
+    let (namespace, name) = ACCOUNT;
+    let account = account(asset_dir, namespace, name)?;
+    let account = account.context("the asset directory has no certificate of it")?;
+    config.certificate = Some((account.certificate, account.key));
+    let options = kube::Options {
+        timeout: TIMEOUT,
+        ..kube::Options::default()
+    };
+    Ok(Client::new(&config, options)?)
 }

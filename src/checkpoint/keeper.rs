@@ -85,32 +85,16 @@ pub fn run(options: &Options, reporter: &mut Reporter) -> Result<()> {
         namespaces: options.namespaces.clone(),
     };
     let news = source.clone().follow();
-    let shelf = Shelf::new(&options.root);
-    if let Err(error) = shelf.finish() {
-        reporter.line(format!("an interrupted change stays unfinished: {error:#}"));
-    }
-    let mut keeper = Keeper {
-        root: options.root.clone(),
-        shelf,
-        eyes: Eyes::new(options, source)?,
-        taker: Taker::new(options),
-        gates: Gates::new(options),
-        waits: false,
-        releases: Releases::default(),
-        reporter,
-    };
+    let mut keeper = Keeper::new(options, source, reporter)?;
     // What it waits for may take the whole boot, which must not wait for it.
     notify::ready();
     loop {
-        let trouble = match keeper.turn() {
-            Ok(trouble) => trouble,
-            Err(error) => format!("{error:#}"),
-        };
+        let turn = keeper.turn();
+        let trouble = turn.unwrap_or_else(|error| format!("{error:#}"));
         if health.set(&trouble) {
-            let text = if trouble.is_empty() {
-                "all checkpoints are kept"
-            } else {
-                &trouble
+            let text = match trouble.is_empty() {
+                true => "all checkpoints are kept",
+                false => &trouble,
             };
             keeper.reporter.line(text);
         }
@@ -163,7 +147,25 @@ struct Keeper<'a> {
     reporter: &'a mut Reporter,
 }
 
-impl Keeper<'_> {
+impl<'a> Keeper<'a> {
+    /// Begins with what a power cut interrupted.
+    fn new(options: &Options, source: Source, reporter: &'a mut Reporter) -> Result<Self> {
+        let shelf = Shelf::new(&options.root);
+        if let Err(error) = shelf.finish() {
+            reporter.line(format!("an interrupted change stays unfinished: {error:#}"));
+        }
+        Ok(Self {
+            root: options.root.clone(),
+            shelf,
+            eyes: Eyes::new(options, source)?,
+            taker: Taker::new(options),
+            gates: Gates::new(options),
+            waits: false,
+            releases: Releases::default(),
+            reporter,
+        })
+    }
+
     /// One look and what follows from it. Returns what is wrong, for the door.
     fn turn(&mut self) -> Result<String> {
         self.tend_gates();

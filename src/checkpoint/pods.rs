@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
 use serde_json::Value;
@@ -21,6 +21,8 @@ pub const KUBECONFIG: &str = "/etc/kubernetes/kubeconfig";
 const WATCH_SECONDS: u32 = 300;
 /// The pause after a failure. A refused connection costs nobody anything.
 const PAUSE: Duration = Duration::from_millis(500);
+/// When the certificate is read again; until then a connection serves many looks.
+const AGAIN: Duration = Duration::from_secs(30);
 /// A server that accepts a connection and says nothing is no server.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -114,6 +116,24 @@ impl Source {
 fn gone(pod: &Value) -> News {
     let field = |name: &str| super::workload::text(&pod["metadata"][name]).to_owned();
     News::Gone(field("namespace"), field("name"))
+}
+
+/// A client that serves for a while: its certificate is renewed on disk, and nobody tells.
+#[derive(Default)]
+pub struct Lasting(Option<(Instant, Client)>);
+
+impl Lasting {
+    /// The client, made anew where it is old.
+    pub fn get(&mut self, make: impl FnOnce() -> Result<Client>) -> Result<Client> {
+        match &self.0 {
+            Some((made, client)) if made.elapsed() < AGAIN => Ok(client.clone()),
+            _ => {
+                let client = make()?;
+                self.0 = Some((Instant::now(), client.clone()));
+                Ok(client)
+            }
+        }
+    }
 }
 
 /// The kubelet's own client.

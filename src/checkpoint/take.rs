@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use super::copy::{self, Account, Copy, Given, ObjectKind};
 use super::keeper::Options;
-use super::pods;
+use super::pods::{self, Lasting};
 use super::shelf::Shelf;
 use super::workload::{Workload, text};
 use crate::node::files;
@@ -30,6 +30,7 @@ const AUTHORITY: &str = "/etc/kubernetes/ca.crt";
 /// Where things are found, and what was taken last.
 pub struct Taker {
     kubeconfig: PathBuf,
+    client: Lasting,
     authority: PathBuf,
     asset_dir: PathBuf,
     node: String,
@@ -50,6 +51,7 @@ impl Taker {
     pub fn new(options: &Options) -> Self {
         Self {
             kubeconfig: files::below(&options.root, pods::KUBECONFIG),
+            client: Lasting::default(),
             authority: files::below(&options.root, AUTHORITY),
             asset_dir: options.asset_dir.clone(),
             node: options.node.clone(),
@@ -107,8 +109,7 @@ impl Taker {
         for (workload, taken) in &self.taken {
             if shelf.put(&taken.copy)? {
                 said.push(format!(
-                    "mended: the checkpoint of {workload}
-its files were not as they were written"
+                    "mended: the checkpoint of {workload}\nits files were not as they were written"
                 ));
             }
         }
@@ -120,8 +121,8 @@ its files were not as they were written"
         self.taken.remove(workload);
     }
 
-    fn read(&self, workload: &Workload, parent: &Value) -> Result<Copy> {
-        let client = pods::client(&self.kubeconfig)?;
+    fn read(&mut self, workload: &Workload, parent: &Value) -> Result<Copy> {
+        let client = self.client.get(|| pods::client(&self.kubeconfig))?;
         let mut objects = BTreeMap::new();
         for needed in copy::needs(parent) {
             let path = object_path(&workload.namespace, needed.kind, &needed.name);

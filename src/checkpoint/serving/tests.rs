@@ -1,42 +1,88 @@
 //! What becomes of a gate, and what is said of it.
 use super::*;
 
+const PAGE: &str = include_str!("../../../docs/checkpoints.md");
+
+/// The rows of the gates' table: what the gate, the processes and the age must be, and what is done.
+fn rows() -> Vec<[&'static str; 4]> {
+    let (_, section) = PAGE
+        .split_once("One line is done for each container of a gated pod")
+        .unwrap();
+    let table = section.lines().skip_while(|line| !line.starts_with("|---"));
+    let lines = table.skip(1).take_while(|line| line.starts_with('|'));
+    let cells = |line: &'static str| {
+        let cells = line
+            .strip_prefix('|')
+            .unwrap()
+            .strip_suffix('|')
+            .unwrap()
+            .split('|');
+        let cells: Vec<_> = cells.map(str::trim).collect();
+        cells.try_into().unwrap()
+    };
+    lines.map(cells).collect()
+}
+
+/// What the page says is done in its own words.
+fn done(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Wait => "nothing",
+        Verdict::Settled => "nothing; the kernel's program is attached",
+        Verdict::Open => "opens it; likewise",
+        Verdict::Shut(..) => "shuts it, with the reason",
+    }
+}
+
 #[test]
-fn what_becomes_of_a_gate() {
-    let (open, shut) = (
-        json!({ "status": "True", "reason": SERVING }),
-        json!({ "status": "False", "reason": NOT_LISTENING }),
-    );
-    let (new, old) = (Duration::from_secs(9), Duration::from_secs(10));
-    let ready = || Heard::Word(Word::Ready);
+fn every_gate_is_as_the_table_says() {
+    let gate = |status, reason| json!({ "status": status, "reason": reason });
     let starts = || Heard::Word(Word::NotReady("x".into()));
     let unknown = || Heard::Word(Word::Unknown("x".into()));
-    for (gate, age, heard, expected) in [
-        (None, new, ready(), "Open"),
-        (Some(&shut), old, ready(), "Open"),
-        (Some(&open), new, ready(), "Settled"),
-        // A process that starts is given its time.
-        (None, new, Heard::Nothing, "Wait"),
-        (None, new, starts(), "Wait"),
-        (None, old, Heard::Nothing, "Shut(\"NotListening\""),
-        (None, old, starts(), "Shut(\"NotReady\""),
-        // It is said once.
-        (Some(&shut), old, Heard::Nothing, "Wait"),
-        (Some(&shut), old, starts(), "Shut(\"NotReady\""),
-        // Another container than the one for which it was opened.
-        (Some(&open), new, Heard::Nothing, "Wait"),
-        (Some(&open), old, Heard::Nothing, "Shut(\"NotListening\""),
-        // Nobody knows.
-        (None, old, unknown(), "Wait"),
-        (Some(&open), old, unknown(), "Wait"),
-        (Some(&shut), old, unknown(), "Wait"),
-    ] {
-        let verdict = format!("{:?}", judge(gate, age, heard.clone()));
-        assert!(
-            verdict.starts_with(expected),
-            "{gate:?} {age:?} {heard:?}: {verdict}"
-        );
+    let heard = [
+        ("one says that it is ready", "", Heard::Word(Word::Ready)),
+        ("one listens, but none is met or answers", "", unknown()),
+        ("none listens", NOT_LISTENING, Heard::Nothing),
+        ("one says that it is not ready", NOT_READY, starts()),
+    ];
+    let gates = [
+        None,
+        Some(gate("True", SERVING)),
+        Some(gate("False", NOT_LISTENING)),
+        Some(gate("False", NOT_READY)),
+    ];
+    let rows = rows();
+    let mut used = vec![false; rows.len()];
+    for gate in &gates {
+        for (word, reason, heard) in &heard {
+            for (age, seconds) in [("< 10 s", 9), ("≥ 10 s", 10)] {
+                let is = gate.as_ref().map(|gate| (&gate["status"], &gate["reason"]));
+                let gate_words = match is {
+                    Some((status, _)) if status == "True" => vec!["open"],
+                    Some((_, said)) if said == reason => {
+                        vec!["not open", "shut for the same reason"]
+                    }
+                    _ => vec!["not open"],
+                };
+                let fits = |row: &[&str; 4]| {
+                    (row[0].is_empty() || gate_words.contains(&row[0]))
+                        && row[1].contains(word)
+                        && (row[2].is_empty() || row[2] == age)
+                };
+                let at = rows.iter().position(fits);
+                let at = at.unwrap_or_else(|| panic!("no row for {gate_words:?}, {word}, {age}"));
+                used[at] = true;
+                let verdict = judge(gate.as_ref(), Duration::from_secs(seconds), heard.clone());
+                assert_eq!(done(&verdict), rows[at][3], "{gate_words:?}, {word}, {age}");
+                if let Verdict::Shut(said, _) = verdict {
+                    assert_eq!(said, *reason);
+                }
+            }
+        }
     }
+    assert!(
+        used.iter().all(|used| *used),
+        "rows that never count: {used:?}"
+    );
 }
 
 #[test]
