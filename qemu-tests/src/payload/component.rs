@@ -133,13 +133,22 @@ pub const COMPONENTS: &[Component] = &[
     },
 ];
 
-/// The API server of the version of Kubernetes before the payload's: part of no payload, and built
-/// when something asks for it.
-pub const PREVIOUS_APISERVER: Component = Component {
+/// The version of Kubernetes before the payload's, all that a node runs of it: part of no payload, and built when
+/// something asks for it. kubectl is the payload's: it speaks to both.
+pub const PREVIOUS: Component = Component {
     name: "kubernetes-previous",
     module: "k8s.io/kubernetes",
     folder: "bin",
-    programs: &[("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver")],
+    programs: &[
+        ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+        (
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "kube-controller-manager",
+        ),
+        ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+        ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+        ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+    ],
     recipe: Recipe::Kubernetes,
 };
 
@@ -212,7 +221,7 @@ mod tests {
             let version = component.pinned(&crate::repo()).unwrap();
             version.split('.').nth(1).unwrap().parse::<u32>().unwrap()
         };
-        assert_eq!(minor(&PREVIOUS_APISERVER) + 1, minor(&COMPONENTS[0]));
+        assert_eq!(minor(&PREVIOUS) + 1, minor(&COMPONENTS[0]));
     }
 
     #[test]

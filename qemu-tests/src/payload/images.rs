@@ -151,25 +151,37 @@ const fn kubernetes(
 
 /// The archives of the upstreams' images, from the cache.
 pub fn upstream(programs: &Programs, rootfs: &Path) -> Result<Vec<PathBuf>> {
+    let version = component::kubernetes_version()?;
     UPSTREAM
         .iter()
-        .map(|recipe| archive(recipe, programs, rootfs))
+        .map(|recipe| archive(recipe, &version, programs, rootfs))
+        .collect()
+}
+
+/// The archives of Kubernetes' own images, of this version and these programs.
+pub fn kubernetes_of(version: &str, programs: &Programs, rootfs: &Path) -> Result<Vec<PathBuf>> {
+    UPSTREAM
+        .iter()
+        .filter(|recipe| matches!(recipe.name, Name::Kubernetes))
+        .map(|recipe| archive(recipe, version, programs, rootfs))
         .collect()
 }
 
 /// The archives of slipway's and the prober's images.
 pub fn own(programs: &Programs, rootfs: &Path) -> Result<Vec<PathBuf>> {
+    let version = component::kubernetes_version()?;
     OWN.iter()
-        .map(|recipe| archive(recipe, programs, rootfs))
+        .map(|recipe| archive(recipe, &version, programs, rootfs))
         .collect()
 }
 
-/// The path of one archive in the cache; its folder's name changes with its content.
-fn archive(recipe: &Recipe, programs: &Programs, rootfs: &Path) -> Result<PathBuf> {
+/// The path of one archive in the cache; its folder's name changes with its content. `version` is that of
+/// Kubernetes.
+fn archive(recipe: &Recipe, version: &str, programs: &Programs, rootfs: &Path) -> Result<PathBuf> {
     let (program, identity) = programs.find(recipe.program)?;
     let name = match recipe.name {
         Name::Fixed(name) => name.to_owned(),
-        Name::Kubernetes => images::kubernetes(recipe.program, &component::kubernetes_version()?),
+        Name::Kubernetes => images::kubernetes(recipe.program, version),
     };
     let mut key =
         Key::new(&format!("{REVISION} {recipe:?} {name}")).add("program", identity.as_bytes());

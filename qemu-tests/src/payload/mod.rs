@@ -15,7 +15,8 @@ mod store;
 
 use crate::{build, cache, image, prereq};
 use anyhow::{Context, Result};
-use component::{COMPONENTS, PREVIOUS_APISERVER};
+pub use component::kubernetes_version;
+use component::{COMPONENTS, PREVIOUS};
 pub use programs::Programs;
 use std::path::{Path, PathBuf};
 
@@ -46,10 +47,33 @@ pub fn ensure(repo: &Path) -> Result<PathBuf> {
     Ok(payload)
 }
 
-/// The API server of the version of Kubernetes before the payload's.
-pub fn previous_apiserver(repo: &Path) -> Result<PathBuf> {
+/// The version of Kubernetes before the payload's.
+#[derive(Debug)]
+pub struct Previous {
+    /// E.g. `1.36.3`.
+    pub version: String,
+    /// The folder of its programs.
+    pub bin: PathBuf,
+}
+
+/// Builds it, if the cache has it not.
+pub fn previous(repo: &Path) -> Result<Previous> {
     prereq::payload()?;
-    Ok(go::build(repo, &PREVIOUS_APISERVER)?.join("bin/kube-apiserver"))
+    Ok(Previous {
+        version: PREVIOUS.pinned(repo)?,
+        bin: go::build(repo, &PREVIOUS)?.join(PREVIOUS.folder),
+    })
+}
+
+impl Previous {
+    /// The archives of its images; no payload has them.
+    pub fn images(&self, repo: &Path) -> Result<Vec<PathBuf>> {
+        let mut programs = Programs::default();
+        for file in cache::files_below(&self.bin)? {
+            programs.add_cached(file)?;
+        }
+        images::kubernetes_of(&self.version, &programs, &image::rootfs(repo)?)
+    }
 }
 
 /// Builds the components and links them into `target/payload`.

@@ -28,6 +28,14 @@ const EXPECTED: [&str; 9] = [
     "kubelet",
     "slipway",
 ];
+/// Those of them that are released together.
+const KUBERNETES: [&str; 5] = [
+    "kube-apiserver",
+    "kube-controller-manager",
+    "kube-proxy",
+    "kube-scheduler",
+    "kubelet",
+];
 /// What the kubelet's environment lets it be where only cgroup version 1 is mounted.
 const ANY_CGROUPS: &str = "apiVersion: kubelet.config.k8s.io/v1beta1
 kind: KubeletConfiguration
@@ -38,39 +46,36 @@ const NOWHERE: &str = "/nowhere/kubeconfig";
 
 /// Of the payload's programs.
 pub fn flags(context: &Context) -> Result<()> {
+    all_known(context, &context.payload.join("bin"), &EXPECTED)
+}
+
+/// Of Kubernetes' programs of the version before the payload's.
+pub fn flags_of_previous(context: &Context) -> Result<()> {
+    let previous = payload::previous(&context.repo)?;
+    all_known(context, &previous.bin, &KUBERNETES)
+}
+
+/// By the programs of the folder `bin`, among which `expected` have to be asked.
+fn all_known(context: &Context, bin: &Path, expected: &[&str]) -> Result<()> {
     let mut seen = BTreeSet::new();
     for document in Rendered::all(context)? {
         let problems = |what| format!("tests/golden/{}: {what}", document.name);
         for line in command_lines(&document)? {
-            // A document may bring containers of its own.
-            let Some(program) = program(context, &line) else {
+            // A document may bring containers of its own, and the folder need not have everything.
+            let Some(program) = program(context, bin, &line) else {
                 continue;
             };
             knows(&program, &line.arguments).with_context(|| problems("a flag"))?;
             seen.insert(line.program);
         }
-        kubelet(context, &document).with_context(|| problems("the kubelet"))?;
+        kubelet(context, bin, &document).with_context(|| problems("the kubelet"))?;
         seen.insert("kubelet".to_owned());
     }
-    let missing: Vec<_> = EXPECTED
+    let missing: Vec<_> = expected
         .iter()
         .filter(|name| !seen.contains(**name))
         .collect();
     ensure!(missing.is_empty(), "no document starts {missing:?}");
-    Ok(())
-}
-
-/// The API server's flags, by the version of Kubernetes before the payload's.
-pub fn flags_of_previous(context: &Context) -> Result<()> {
-    let apiserver = payload::previous_apiserver(&context.repo)?;
-    for document in Rendered::all(context)? {
-        for line in command_lines(&document)? {
-            if line.program == "kube-apiserver" {
-                knows(&apiserver, &line.arguments)
-                    .with_context(|| format!("tests/golden/{}", document.name))?;
-            }
-        }
-    }
     Ok(())
 }
 
@@ -128,11 +133,11 @@ fn resolved(word: &str) -> String {
     }
 }
 
-fn program(context: &Context, line: &CommandLine) -> Option<PathBuf> {
+fn program(context: &Context, bin: &Path, line: &CommandLine) -> Option<PathBuf> {
     let path = match line.program.as_str() {
         "slipway" => context.slipway.clone(),
         "cp" => "/bin/cp".into(),
-        name => context.payload.join("bin").join(name),
+        name => bin.join(name),
     };
     path.exists().then_some(path)
 }
@@ -166,8 +171,8 @@ fn knows(program: &Path, arguments: &[String]) -> Result<()> {
 }
 
 /// The kubelet reads drop-ins leniently and its main file strictly: each is given as the main one.
-fn kubelet(context: &Context, document: &Rendered) -> Result<()> {
-    let kubelet = context.payload.join("bin/kubelet");
+fn kubelet(context: &Context, bin: &Path, document: &Rendered) -> Result<()> {
+    let kubelet = bin.join("kubelet");
     let environment = fs::read_to_string(document.folder.join("kubelet/kubelet.env"))?;
     let arguments: Vec<_> = environment
         .lines()

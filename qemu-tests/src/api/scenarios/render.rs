@@ -22,7 +22,8 @@ pub fn accepted(context: &Context) -> Result<()> {
 
 /// By the version before it.
 pub fn accepted_by_previous(context: &Context) -> Result<()> {
-    accepted_by(context, &payload::previous_apiserver(&context.repo)?)
+    let previous = payload::previous(&context.repo)?;
+    accepted_by(context, &previous.bin.join("kube-apiserver"))
 }
 
 fn accepted_by(context: &Context, apiserver: &Path) -> Result<()> {
