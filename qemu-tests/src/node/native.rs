@@ -136,6 +136,11 @@ impl Node {
         })
     }
 
+    /// Shows a folder or file of the host inside, read-only, from the next boot on: above what the place had before.
+    pub fn show(&mut self, from: PathBuf, inside: &str) {
+        self.shown.push((from, inside.into()));
+    }
+
     /// Turns the node on: namespaces, file systems, network; nothing runs yet.
     pub fn boot(&mut self) -> Result<()> {
         self.power_cut()?;

@@ -12,9 +12,9 @@ use anyhow::{Context, Result, ensure};
 
 use super::mounts;
 
-/// Folders, relative to the store, whose entries never change.
+/// Folders, relative to the store, whose entries never change; a node that imports an image adds others.
 const FROZEN: [&str; 2] = [
-    "io.containerd.content.v1.content/blobs",
+    "io.containerd.content.v1.content/blobs/sha256",
     "io.containerd.snapshotter.v1.overlayfs/snapshots",
 ];
 

@@ -12,8 +12,10 @@ use crate::wait;
 /// How long the last checkpoint may stay active after everything is Ready.
 const INACTIVE: Duration = Duration::from_secs(120);
 /// How long the control plane's Leases may take to be somebody's, likewise.
-const LEADERS: Duration = Duration::from_secs(120);
+const LEADING: Duration = Duration::from_secs(120);
 
+/// The components of which one leads.
+pub const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 /// Static pods that are a checkpoint; the command prints nothing where there is none.
 pub const ACTIVE: &str =
@@ -47,7 +49,9 @@ pub fn is_back(host: &mut dyn Host, before: &BTreeMap<String, String>, since: f6
     let moment = host.shell(&moment)?.trim().to_owned();
     let node = host.shell("uname -n")?.trim().to_owned();
     cluster::wait_until_ready_since(host, &node, &moment)?;
-    until(host, "leader", LEADERS, || leads_since(host, &moment))?;
+    until(host, "leader", LEADING, || {
+        leads_since(host, &LEADERS, &moment)
+    })?;
     no_checkpoint_is_active(host)?;
     cluster::no_mirror_pod_but_etcd(host)?;
     cluster::wait_until_ready_since(host, &node, &moment)?;
@@ -69,11 +73,11 @@ pub fn no_checkpoint_is_active(host: &mut dyn Host) -> Result<()> {
     })
 }
 
-/// Both Leases were taken after `moment`: a time in the API's form, which sorts as text.
-fn leads_since(cluster: &dyn Kubectl, moment: &str) -> Result<()> {
+/// Whether the Leases of these components were taken after `moment`: a time in the API's form, which sorts as text.
+pub fn leads_since(cluster: &dyn Kubectl, names: &[&str], moment: &str) -> Result<()> {
     let leases = cluster.list(LEASES)?;
-    for name in ["kube-controller-manager", "kube-scheduler"] {
-        let lease = leases.iter().find(|lease| cluster::name(lease) == name);
+    for name in names {
+        let lease = leases.iter().find(|lease| cluster::name(lease) == *name);
         let spec = &lease.with_context(|| format!("there is no Lease {name}"))?["spec"];
         let acquired = spec["acquireTime"].as_str().unwrap_or_default();
         let holder = spec["holderIdentity"].as_str().unwrap_or_default();

@@ -86,6 +86,7 @@ pub const LONG: &[Scenario] = &[
     ),
     node("checkpoint-node-deleted", checkpoint::node_deleted),
     node("checkpoint-cut-off-for-long", checkpoint::cut_off_for_long),
+    node("upgrade-from-previous", upgrade::from_previous),
 ];
 
 /// One that minds who else is busy.

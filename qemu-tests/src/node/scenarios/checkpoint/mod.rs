@@ -6,7 +6,7 @@ mod cut;
 mod cycle;
 mod disk;
 mod files;
-mod kept;
+pub mod kept;
 mod kubelet;
 mod loss;
 
