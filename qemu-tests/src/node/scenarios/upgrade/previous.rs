@@ -36,39 +36,67 @@ const FLEETING: [&str; 3] = ["pod/", "event/", "event.events.k8s.io/"];
 
 pub fn from_previous(context: &Context) -> Result<()> {
     let previous = payload::previous(&context.repo)?;
-    let next = payload::kubernetes_version()?;
+    let (old, new) = (&previous.version, &payload::kubernetes_version()?);
     let mut node = launched(context, &previous)?;
     let mut figures = Map::new();
-    is_all_of(&node, &previous.version, &previous.version)?;
-    figures.insert("deprecated".into(), deprecated(&node, &next)?);
+    is_all_of(&node, old, old)?;
+    figures.insert("deprecated".into(), deprecated(&node, new)?);
     let before = Known::of(&node)?;
-    let restarts = restarts(&node)?;
-    for workload in WORKLOADS {
-        let report = under_the_probers(&node, |node| upgrade(node, workload, &next));
-        let report = report.with_context(|| workload)?;
-        figures.insert(workload.into(), seen(&report));
-        context.keep_result(&Value::Object(figures.clone()))?;
-        unrefused(&report).with_context(|| workload)?;
+    // As long as nobody has followed, the API server can go back.
+    for version in [new, old] {
+        step(context, &node, &mut figures, SERVER, version)?;
     }
-    let in_pod = pods::report_of_many(&node)?;
-    figures.insert("in-pod".into(), seen(&in_pod));
-    let more = restarted_since(&node, &restarts)?;
-    figures.insert("restarts".into(), more.into());
+    workloads(context, &node, &mut figures, new)?;
     figures.insert("known".into(), before.beside(&Known::of(&node)?));
-    context.keep_result(&Value::Object(figures.clone()))?;
-    unrefused(&in_pod).context("in the pod")?;
-    ensure!(more == 0, "containers were restarted {more} times");
-    super::the_unit_helps(&node, 2)?;
-    is_all_of(&node, &next, &previous.version)?;
-    checkpoints_are_of(&node, &next)?;
-    let took = another_kubelet(context, &mut node, [&previous.version, &next])?;
+    is_all_of(&node, new, old)?;
+    checkpoints_are_of(&node, new)?;
+    let took = another_kubelet(context, &mut node, [old, new])?;
     figures.insert("reboot".into(), took);
     context.keep_result(&Value::Object(figures))?;
-    is_all_of(&node, &next, &next)?;
-    checkpoints_are_of(&node, &next)?;
+    is_all_of(&node, new, new)?;
+    checkpoints_are_of(&node, new)?;
     before.is_all_in(&Known::of(&node)?)?;
     pods::resolve_and_reach(&node)?;
     nothing_is_left_to_do(&node)
+}
+
+/// Everything but the kubelet, beside a pod that asks the API too.
+fn workloads(
+    context: &Context,
+    node: &Node,
+    figures: &mut Map<String, Value>,
+    version: &str,
+) -> Result<()> {
+    pods::deploy(node, pods::INTERVAL)?;
+    cluster::wait_until_ready(node)?;
+    let restarts = restarts(node)?;
+    for workload in WORKLOADS {
+        step(context, node, figures, workload, version)?;
+    }
+    let in_pod = pods::report_of_many(node)?;
+    figures.insert("in-pod".into(), seen(&in_pod));
+    let more = restarted_since(node, &restarts)?;
+    figures.insert("restarts".into(), more.into());
+    context.keep_result(&Value::Object(figures.clone()))?;
+    unrefused(&in_pod).context("in the pod")?;
+    ensure!(more == 0, "containers were restarted {more} times");
+    super::the_unit_helps(node, 4)
+}
+
+/// One roll under the probers. The figures are numbered, so that they stay in their order.
+fn step(
+    context: &Context,
+    node: &Node,
+    figures: &mut Map<String, Value>,
+    workload: &str,
+    version: &str,
+) -> Result<()> {
+    let name = format!("{} {workload} {version}", figures.len());
+    let report = under_the_probers(node, |node| roll(node, workload, version));
+    let report = report.with_context(|| name.clone())?;
+    figures.insert(name.clone(), seen(&report));
+    context.keep_result(&Value::Object(figures.clone()))?;
+    unrefused(&report).context(name)
 }
 
 /// A node that was launched with everything of the version before.
@@ -90,13 +118,12 @@ fn launched(context: &Context, previous: &Previous) -> Result<Node> {
         node.run(&Program::new(import))?.success()?;
     }
     launch::start_to_the_end(&node)?;
-    pods::deploy(&node, pods::INTERVAL)?;
     cluster::wait_until_ready(&node)?;
     Ok(node)
 }
 
-/// Gives a workload its next image and waits until the cluster is well again and, of who leads, a new process does.
-fn upgrade(node: &Node, workload: &str, version: &str) -> Result<()> {
+/// Gives a workload another image and waits until the cluster is well again and, of who leads, a new process does.
+fn roll(node: &Node, workload: &str, version: &str) -> Result<()> {
     let name = name_of(workload);
     set_image(node, workload, &images::kubernetes(name, version))?;
     status(node, workload)?;
