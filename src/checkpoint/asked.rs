@@ -1,7 +1,8 @@
 //! What the unit asks for itself, beside the watch: doors, Leases, workloads, the kubelet.
 //!
 //! It asks as the checkpointer's own user, whom its certificate in the asset directory names; the kubelet's user may not ask about
-//! workloads and Leases. Where that certificate is missing (a hand-made asset directory), all of this is unknown.
+//! workloads and Leases. Where that certificate is missing (a hand-made asset directory), Leases are unknown, and so is who wants
+//! a pod that is not here.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
