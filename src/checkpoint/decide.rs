@@ -22,7 +22,7 @@ const LEADERLESS: Duration = Duration::from_secs(20);
 const HUNG: Duration = Duration::from_secs(60);
 /// What any process may take until it works.
 const STARTING: Duration = Duration::from_secs(10);
-/// Without its own word of Ready, a workload has been away long enough.
+/// Without its own word of Ready, a workload has been away, or shut out, long enough.
 const AWAY: Duration = Duration::from_secs(30);
 /// An answer at the node's address that was no last gasp.
 const STEADY: Duration = Duration::from_secs(3);
@@ -133,9 +133,12 @@ fn must_stand_in(node: &Node, seen: &Seen) -> Option<&'static str> {
             let is_time = answering >= LEADERLESS && is_leaderless(node, seen);
             (is_time && seen.wanted == Wanted::Yes).then_some("nobody holds its Lease")
         }
+        (Role::Agent, Door::Answers(_)) if is_shut_out(node, seen) => {
+            Some("its own pod does not reach the API")
+        }
         // Nobody can say then what is wanted here, or Ready.
-        (Role::Other, Door::Silent(_)) => is_away(seen).then_some("it does not run"),
-        (Role::Other, Door::Answers(_)) => {
+        (Role::Agent | Role::Other, Door::Silent(_)) => is_away(seen).then_some("it does not run"),
+        (Role::Agent | Role::Other, Door::Answers(_)) => {
             let is_missed = seen.ready == Some(false) && seen.wanted == Wanted::Yes;
             (is_missed && is_away(seen)).then_some("it does not run")
         }
@@ -159,6 +162,13 @@ fn is_leaderless(node: &Node, seen: &Seen) -> bool {
     matches!(seen.lease, Lease::Dead(dead) if dead >= limit) && !may_lead
 }
 
+/// Whether an agent's own pod waits for an API that answers on loopback only: it may run and wait, or end and come again.
+fn is_shut_out(node: &Node, seen: &Seen) -> bool {
+    let is_shut = matches!(node.address, Door::Silent(since) if since >= AWAY);
+    let is_missed = seen.ready == Some(false) && seen.wanted == Wanted::Yes;
+    is_shut && is_missed && seen.runs != Runs::Unknown
+}
+
 fn is_away(seen: &Seen) -> bool {
     matches!(seen.runs, Runs::Never(away) | Runs::Stopped(away) if away >= AWAY)
 }
@@ -173,6 +183,7 @@ fn may_go(node: &Node, seen: &Seen) -> Option<&'static str> {
         // None goes for its form where the other one may not follow.
         Role::Leader if seen.wanted == Wanted::Yes => changed_form(node, seen),
         Role::Leader => None,
+        Role::Agent => (is_open && runs).then_some("its own pod runs and reaches the API"),
         Role::Other => runs.then_some("its own pod runs"),
     }
 }

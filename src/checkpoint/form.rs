@@ -5,18 +5,22 @@ use serde_json::Value;
 use super::copy;
 use super::decide::{Active, Role};
 use super::shelf::Checkpoint;
+use super::workload::BESIDE;
 use crate::start::lease::LEASES;
 use crate::start::plane::argument;
 use crate::start::ready::seconds;
 
-/// What a workload does, from the arguments of its pod.
+/// What a workload does, from the arguments of its pod and what that says of its checkpoint.
 pub fn role(pod: &Value) -> Role {
     if argument(pod, "--etcd-servers").is_some() {
         return Role::Apiserver;
     }
-    match lease(pod) {
-        Some(_) => Role::Leader,
-        None => Role::Other,
+    if lease(pod).is_some() {
+        return Role::Leader;
+    }
+    match pod["metadata"]["annotations"][BESIDE] == "true" {
+        true => Role::Agent,
+        false => Role::Other,
     }
 }
 
@@ -87,6 +91,9 @@ mod tests {
         assert_eq!(of(&named).as_deref(), Some("mine"));
         let other = json!({ "spec": { "containers": [{ "command": ["/opt/kube-proxy"] }] } });
         assert_eq!((lease(&other), role(&other)), (None, Role::Other));
+        let mut agent = other.clone();
+        agent["metadata"] = json!({ "annotations": { BESIDE: "true" } });
+        assert_eq!(role(&agent), Role::Agent);
         assert_eq!(role(&pod(&[])), Role::Leader);
         assert_eq!(role(&pod(&["--etcd-servers=x"])), Role::Apiserver);
     }

@@ -12,6 +12,8 @@ use crate::start::ready::moment;
 
 /// The original's mark of a pod that wants a checkpoint: "true".
 pub const PARENT: &str = "checkpointer.alpha.coreos.com/checkpoint";
+/// On a pod: "true" if it is of no use while it does not reach the API at the node's address, and two of it do no harm.
+pub const BESIDE: &str = "slipway.dev/checkpoint-beside";
 /// The original's mark of a checkpoint: the name of the pod that it was taken from.
 pub const CHECKPOINT_OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
 /// On a checkpoint: `KIND/NAME` of the workload.

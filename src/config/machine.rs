@@ -323,8 +323,6 @@ pub enum AddOn {
     KubeProxy,
     /// The pod network.
     Flannel,
-    /// Services' names.
-    CoreDns,
 }
 
 /// `kubelet:`

@@ -180,7 +180,6 @@ fn checkpoints(machine: &Machine) -> Vec<Wanted> {
     let also = machine.checkpoints.also.iter().map(|add_on| match add_on {
         AddOn::KubeProxy => "tls/checkpoint/kube-system/kube-proxy",
         AddOn::Flannel => "tls/checkpoint/kube-system/flannel",
-        AddOn::CoreDns => "tls/checkpoint/kube-system/coredns",
     });
     let names = OF_CHECKPOINTS.into_iter().chain(also);
     names

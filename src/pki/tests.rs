@@ -393,7 +393,7 @@ fn a_date_is_due_exactly_when_something_is_issued() {
 /// RBAC finds an account by this name; a group would be a right that the pod does not have.
 #[test]
 fn a_checkpoint_shows_the_user_of_its_account_and_no_group() {
-    let also = "checkpoints: {also: [coredns, kube-proxy, flannel]}";
+    let also = "checkpoints: {also: [kube-proxy, flannel]}";
     let accounts = |sections: &str| {
         let table = table::wanted(&machine(sections)).into_iter();
         let checkpoints = table.filter(|wanted| wanted.name.starts_with(table::CHECKPOINTS));
@@ -410,7 +410,7 @@ fn a_checkpoint_shows_the_user_of_its_account_and_no_group() {
     };
     let own = "kube-system/pod-checkpointer kube-system/kube-controller-manager kube-system/kube-scheduler";
     assert_eq!(accounts(""), own);
-    let more = "kube-system/coredns kube-system/kube-proxy kube-system/flannel";
+    let more = "kube-system/kube-proxy kube-system/flannel";
     assert_eq!(accounts(also), format!("{own} {more}"));
     assert_eq!(accounts("controlPlane: static"), "");
 }

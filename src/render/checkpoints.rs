@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Pending;
 use super::edit::{container_of, pod_spec, values};
 use super::workload::annotate;
-use crate::checkpoint::workload::PARENT;
+use crate::checkpoint::workload::{BESIDE, PARENT};
 use crate::config::Machine;
 use crate::config::machine::AddOn;
 
@@ -37,10 +37,16 @@ pub fn mark(template: &mut PodTemplateSpec, arguments: &[&str]) {
     }
 }
 
-/// The same for an add-on, if the document wants it.
-pub fn mark_add_on(template: &mut PodTemplateSpec, machine: &Machine, add_on: AddOn) {
+/// The same for an add-on, if the document wants it: its checkpoint, with this argument, may run beside its pod.
+pub fn mark_add_on(
+    template: &mut PodTemplateSpec,
+    machine: &Machine,
+    add_on: AddOn,
+    argument: &str,
+) {
     if machine.checkpoints.also.contains(&add_on) {
-        mark(template, &[]);
+        mark(template, &[argument]);
+        annotate(template, BESIDE, "true");
     }
 }
 

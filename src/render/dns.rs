@@ -14,9 +14,8 @@ use super::objects::{
     rule, service_account, tolerate_everything, unprivileged, with_probes,
 };
 use super::workload::deployment;
-use super::{Output, checkpoints, images};
+use super::{Output, images};
 use crate::config::Machine;
-use crate::config::machine::AddOn;
 
 const NAME: &str = "coredns";
 const ROLE: &str = "system:coredns";
@@ -24,12 +23,10 @@ const ROLE: &str = "system:coredns";
 const UID: i64 = 65533;
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
-    let mut server = deployment(NAME, pod(machine));
-    checkpoints::mark_add_on(&mut server.spec.template, machine, AddOn::CoreDns);
     out.manifest(
         "manifests/coredns-deployment.yaml",
         "The cluster's DNS server.",
-        &server,
+        &deployment(NAME, pod(machine)),
     )?;
     out.manifest(
         "manifests/coredns-service.yaml",

@@ -8,19 +8,23 @@ use k8s_openapi::api::core::v1::{
 use k8s_openapi::api::rbac::v1::ClusterRole;
 use serde_json::{Value, json};
 
+use super::apiserver::Stage;
+use super::kubeconfig::{self, IN_CLUSTER};
 use super::objects::{
     Door, bind, cluster_meta, config_map_volume, confined, default_seccomp, env_field, host_path,
     meta, mount, mount_writable, requests, rule, service_account, strings, tolerate_everything,
     with_probes,
 };
 use super::workload;
-use super::{Output, checkpoints, images, kubeconfig};
+use super::{Output, checkpoints, images};
 use crate::config::Machine;
 use crate::config::machine::{AddOn, Network};
 
 const NAME: &str = "flannel";
 const CONFIG: &str = "kube-flannel-cfg";
 const CONFIG_DIR: &str = "/etc/kube-flannel";
+/// A checkpoint's health. It starts before its pod ends, and of two flannels at one port the second panics.
+const CHECKPOINT_PORT: &str = "--healthz-port=8082";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     if machine.network == Network::None {
@@ -110,11 +114,17 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
             host_path("cni", "/etc/cni/net.d", "DirectoryOrCreate"),
             host_path("run", "/run/flannel", "DirectoryOrCreate"),
             host_path("xtables-lock", "/run/xtables.lock", "FileOrCreate"),
+            config_map_volume(IN_CLUSTER, IN_CLUSTER),
         ]),
         ..Default::default()
     };
     let mut set = workload::daemon_set("kube-flannel", NAME, pod);
-    checkpoints::mark_add_on(&mut set.spec.template, machine, AddOn::Flannel);
+    checkpoints::mark_add_on(
+        &mut set.spec.template,
+        machine,
+        AddOn::Flannel,
+        CHECKPOINT_PORT,
+    );
     set
 }
 
@@ -140,23 +150,34 @@ fn install_cni(machine: &Machine) -> Container {
 }
 
 fn daemon(machine: &Machine) -> Container {
+    let kubeconfig = format!(
+        "--kubeconfig-file={}",
+        kubeconfig::path(NAME, Stage::SelfHosted)
+    );
     let mut arguments = vec![
         "--healthz-port=8081",
         "--iface=$(HOST_IP)",
         "--ip-masq",
         "--kube-subnet-mgr",
+        &kubeconfig,
     ];
     // With both families it looks for the interface of an IPv4 address only, unless told so.
     if machine.cluster.is_dual_stack() && machine.node.address.is_ipv6() {
         arguments.push("--public-ipv6=$(HOST_IP)");
     }
+    let mut mounts = vec![
+        mount("config", CONFIG_DIR),
+        mount_writable("run", "/run/flannel"),
+        mount_writable("xtables-lock", "/run/xtables.lock"),
+    ];
+    mounts.extend(kubeconfig::mount(Stage::SelfHosted));
     let container = Container {
         name: "kube-flannel".into(),
         image: Some(images::of(machine, NAME)),
         image_pull_policy: Some("IfNotPresent".into()),
         command: Some(vec!["/opt/bin/flanneld".into()]),
         args: Some(strings(&arguments)),
-        env: Some(environment(machine)),
+        env: Some(environment()),
         resources: Some(requests("50m", "48Mi")),
         security_context: Some(SecurityContext {
             capabilities: Some(Capabilities {
@@ -165,11 +186,7 @@ fn daemon(machine: &Machine) -> Container {
             }),
             ..Default::default()
         }),
-        volume_mounts: Some(vec![
-            mount("config", CONFIG_DIR),
-            mount_writable("run", "/run/flannel"),
-            mount_writable("xtables-lock", "/run/xtables.lock"),
-        ]),
+        volume_mounts: Some(mounts),
         ..Default::default()
     };
     let door = Door {
@@ -180,20 +197,11 @@ fn daemon(machine: &Machine) -> Container {
     with_probes(container, door, "/readyz", "/healthz")
 }
 
-/// The Service network is not there before kube-proxy, so flannel is told where else the API is.
-fn environment(machine: &Machine) -> Vec<EnvVar> {
-    let set = |name: &str, value: String| EnvVar {
-        name: name.into(),
-        value: Some(value),
-        ..Default::default()
-    };
-    let (host, port) = kubeconfig::host_and_port(machine);
+/// The node's name, because who looks for it by the pod's finds none once that pod is gone; a checkpoint outlives it.
+fn environment() -> Vec<EnvVar> {
     vec![
-        env_field("POD_NAME", "metadata.name"),
-        env_field("POD_NAMESPACE", "metadata.namespace"),
+        env_field("NODE_NAME", "spec.nodeName"),
         env_field("HOST_IP", "status.hostIP"),
-        set("KUBERNETES_SERVICE_HOST", host),
-        set("KUBERNETES_SERVICE_PORT", port.to_string()),
     ]
 }
 
@@ -201,7 +209,6 @@ fn cluster_role() -> ClusterRole {
     ClusterRole {
         metadata: cluster_meta(NAME, NAME),
         rules: Some(vec![
-            rule("", &["pods"], &["get"]),
             rule("", &["nodes"], &["get", "list", "watch"]),
             rule("", &["nodes/status"], &["patch"]),
         ]),

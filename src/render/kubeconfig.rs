@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use super::apiserver::{SECRETS_DIR, Stage};
 use super::{Output, emit, objects};
 use crate::config::Machine;
-use crate::config::machine::{AltName, ControlPlane, Endpoint};
+use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
@@ -79,21 +79,6 @@ pub fn server(machine: &Machine) -> String {
     match &machine.api.endpoint {
         Some(endpoint) => format!("https://{endpoint}"),
         None => url(machine.node.address, machine.api.port),
-    }
-}
-
-/// The two parts of [`server`].
-pub fn host_and_port(machine: &Machine) -> (String, u16) {
-    match &machine.api.endpoint {
-        Some(Endpoint {
-            host: AltName::Dns(name),
-            port,
-        }) => (name.clone(), *port),
-        Some(Endpoint {
-            host: AltName::Ip(address),
-            port,
-        }) => (address.to_string(), *port),
-        None => (machine.node.address.to_string(), machine.api.port),
     }
 }
 

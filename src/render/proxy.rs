@@ -17,6 +17,8 @@ use crate::config::Machine;
 use crate::config::machine::AddOn;
 
 const NAME: &str = "kube-proxy";
+/// A checkpoint's health: its pod is Ready on its own word only.
+const CHECKPOINT_DOOR: &str = "--healthz-bind-address=0.0.0.0:10356";
 
 pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
     out.manifest(
@@ -48,7 +50,12 @@ fn daemon_set(machine: &Machine) -> DaemonSet {
         ..Default::default()
     };
     let mut set = workload::daemon_set(NAME, NAME, pod);
-    checkpoints::mark_add_on(&mut set.spec.template, machine, AddOn::KubeProxy);
+    checkpoints::mark_add_on(
+        &mut set.spec.template,
+        machine,
+        AddOn::KubeProxy,
+        CHECKPOINT_DOOR,
+    );
     set
 }
 

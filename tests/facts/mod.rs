@@ -125,8 +125,12 @@ fn a_checkpoint_stands_in_nobodys_way() {
     }
     // Of the one document that wants them.
     let add_ons: Vec<_> = marked.into_iter().collect();
-    let of = |name| (name, vec![Vec::<String>::new()]);
-    assert_eq!(add_ons, ["coredns", "kube-flannel", "kube-proxy"].map(of));
+    let of = |(name, argument): (_, &str)| (name, vec![vec![argument.to_owned()]]);
+    let expected = [
+        ("kube-flannel", "--healthz-port=8082"),
+        ("kube-proxy", "--healthz-bind-address=0.0.0.0:10356"),
+    ];
+    assert_eq!(add_ons, expected.map(of));
 }
 
 /// Workers that nobody hears are not evicted for it, whatever else the document has the controllers do.

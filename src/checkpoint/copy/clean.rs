@@ -6,7 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{ARGUMENTS, ARGUMENTS_CLOSED, DATA, Given, containers_mut, list, ports};
-use crate::checkpoint::workload::{CHECKPOINT_OF, WORKLOAD, text};
+use crate::checkpoint::workload::{BESIDE, CHECKPOINT_OF, WORKLOAD, text};
 
 /// What a static pod may not have, or nobody would read.
 const DROPPED: [&str; 16] = [
@@ -80,9 +80,9 @@ pub(super) fn pod(given: &Given<'_>, spec: Map<String, Value>, data: &str) -> Va
         WORKLOAD: format!("{}/{}", workload.kind, workload.name),
         DATA: data,
     });
-    for name in [ARGUMENTS, ARGUMENTS_CLOSED] {
-        if let Some(arguments) = metadata["annotations"][name].as_str() {
-            annotations[name] = arguments.into();
+    for name in [ARGUMENTS, ARGUMENTS_CLOSED, BESIDE] {
+        if let Some(said) = metadata["annotations"][name].as_str() {
+            annotations[name] = said.into();
         }
     }
     let labels = metadata["labels"].as_object().into_iter().flatten();

@@ -6,6 +6,8 @@ use serde_json::{Map, Value};
 
 use super::arguments;
 
+/// What tells the port that a program serves its health on; the last one with the address.
+const PORTS: [&str; 3] = ["--secure-port", "--healthz-port", "--healthz-bind-address"];
 const PROBES: [&str; 3] = ["livenessProbe", "readinessProbe", "startupProbe"];
 
 /// Where a container listens, by its arguments.
@@ -17,7 +19,9 @@ pub(super) struct Door {
 
 impl Door {
     pub fn of(container: &Map<String, Value>) -> Self {
-        let port = arguments::value(container, "--secure-port");
+        let mut ports = PORTS.iter();
+        let port = ports.find_map(|flag| arguments::value(container, flag));
+        let port = port.map(|value| value.rsplit(':').next().unwrap_or_default().to_owned());
         Self {
             address: arguments::value(container, "--bind-address"),
             port: port.and_then(|port| port.parse().ok()),

@@ -66,7 +66,9 @@ pub enum Role {
     Apiserver,
     /// It works while it holds a Lease.
     Leader,
-    /// Neither.
+    /// It does on this node what the API says, and two of it do no harm.
+    Agent,
+    /// None of these.
     Other,
 }
 

@@ -92,6 +92,7 @@ fn words(node: &Node, seen: &Seen) -> [Word; 11] {
         match seen.role {
             Role::Apiserver => ("apiserver", 0),
             Role::Leader => ("leader", 0),
+            Role::Agent => ("agent", 0),
             Role::Other => ("other", 0),
         },
         match seen.active {
@@ -167,7 +168,7 @@ fn wants() -> Vec<Wanted> {
     no.chain([Wanted::Unknown, Wanted::Yes]).collect()
 }
 
-const ROLES: [Role; 3] = [Role::Apiserver, Role::Leader, Role::Other];
+const ROLES: [Role; 4] = [Role::Apiserver, Role::Leader, Role::Agent, Role::Other];
 
 /// A role's combinations. Only a leader's Lease means anything.
 fn workloads(role: Role) -> Vec<Seen> {
@@ -210,7 +211,7 @@ fn workloads(role: Role) -> Vec<Seen> {
 fn nodes() -> Vec<Node> {
     let mut all = Vec::new();
     for api in doors(&[20], &[5, 60]) {
-        for address in doors(&[3, 30], &[10]) {
+        for address in doors(&[3, 30], &[10, 30]) {
             all.extend([None, Some(false), Some(true)].map(|informed| Node {
                 launched: true,
                 api,

@@ -110,7 +110,15 @@ const PROTECTED: &[(&str, &[(&str, &str)])] = &[
         ],
     ),
     ("coredns", &[("conf", "patch coredns-config")]),
-    ("flannel", &[("healthz-*", OWN), ("kube-subnet-mgr", OWN)]),
+    (
+        "flannel",
+        &[
+            ("healthz-*", OWN),
+            ("kube-api-url", "use api.endpoint"),
+            ("kube-subnet-mgr", OWN),
+            ("kubeconfig-file", OWN),
+        ],
+    ),
     (
         "pod-checkpointer",
         &[

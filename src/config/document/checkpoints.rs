@@ -14,11 +14,12 @@ const ALSO: &str = "checkpoints.also";
 const GRACE_PERIOD: &str = "checkpoints.gracePeriod";
 /// Where the control plane is.
 const ITS_NAMESPACE: &str = "kube-system";
-const ADD_ONS: [(&str, AddOn); 3] = [
+const ADD_ONS: [(&str, AddOn); 2] = [
     ("kube-proxy", AddOn::KubeProxy),
     ("flannel", AddOn::Flannel),
-    ("coredns", AddOn::CoreDns),
 ];
+/// What somebody might look for among them.
+const DNS: &str = "coredns";
 
 pub fn checkpoints(
     reader: &mut Reader,
@@ -33,7 +34,8 @@ pub fn checkpoints(
         once(text, names::label(text)?, earlier)
     });
     let also = reader.texts(ALSO, |text, earlier: &[AddOn]| {
-        once(text, choice(text, &ADD_ONS)?, earlier)
+        let add_on = choice(text, &ADD_ONS);
+        once(text, add_on.map_err(|why| without_use(text, why))?, earlier)
     });
     let grace_period = reader.optional(GRACE_PERIOD, default.grace_period, |text| {
         duration::parse(text).map_err(|why| format!("{} {why}", quote(text)))
@@ -56,4 +58,14 @@ pub fn checkpoints(
         also,
         grace_period: grace_period?,
     })
+}
+
+/// Why a word is refused, with the reason where there is one beside that it is unknown.
+fn without_use(text: &str, why: String) -> String {
+    match text {
+        DNS => format!(
+            "{why}: it is on the pod network, from where nobody reaches the API server's checkpoint; its own pod comes back by itself"
+        ),
+        _ => why,
+    }
 }

@@ -3,11 +3,12 @@
 
 /// What listens on every address, on the node's or on loopback, and who. The API server is not among
 /// them: its port is the document's.
-const TAKEN: [(u16, &str); 14] = [
+const TAKEN: [(u16, &str); 16] = [
     (2379, "etcd"),
     (2380, "etcd"),
     (2381, "etcd's metrics"),
     (8081, "flannel's health"),
+    (8082, "flannel's checkpoint"),
     (KUBELET_HEALTH, "the kubelet's health"),
     (10249, "kube-proxy's metrics"),
     (10250, "the kubelet"),
@@ -16,6 +17,7 @@ const TAKEN: [(u16, &str); 14] = [
     (10259, "kube-scheduler"),
     (10260, "pod-checkpointer"),
     (10261, "slipway-checkpoint.service"),
+    (10356, "kube-proxy's checkpoint"),
     (10357, "kube-controller-manager's checkpoint"),
     (10359, "kube-scheduler's checkpoint"),
 ];

@@ -5,6 +5,8 @@ use std::time::SystemTime;
 use super::tokens::injected;
 use super::*;
 use crate::assets::Assets;
+use crate::checkpoint::decide::Role;
+use crate::checkpoint::form;
 use crate::checkpoint::workload::workload_of;
 use crate::start::plane;
 use crate::{config, kube, pki, render};
@@ -13,7 +15,8 @@ const NAMESPACE: &str = "kube-system";
 
 fn manifests() -> Vec<Value> {
     let text = b"apiVersion: slipway.dev/v1alpha1\nkind: Machine\ncontrolPlane: self-hosted\n\
-        node: {name: node-a, address: 192.0.2.1}\ncluster: {name: harbour}\n";
+        node: {name: node-a, address: 192.0.2.1}\ncluster: {name: harbour}\n\
+        api: {endpoint: api.example.com}\ncheckpoints: {also: [kube-proxy, flannel]}\n";
     let machine = config::parse(text).unwrap();
     let (given, earlier) = (pki::Given::default(), Assets::default());
     let (secrets, _) = pki::ensure(&machine, &given, &earlier, SystemTime::now()).unwrap();
@@ -71,23 +74,31 @@ fn admit(spec: &mut Value) {
     }
 }
 
-/// The cluster's checkpoint of one component.
+/// The cluster's checkpoint of one component, with these arguments in place of those that it has.
 fn checkpoint(manifests: &[Value], name: &str, arguments: &Value) -> Copy {
-    let workload = manifests.iter().find(|object| {
+    let mut pod = pod_of(workload(manifests, name));
+    pod["metadata"]["annotations"][ARGUMENTS] = json!(arguments.to_string());
+    copy_of(manifests, &pod)
+}
+
+fn workload<'a>(manifests: &'a [Value], name: &str) -> &'a Value {
+    let found = manifests.iter().find(|object| {
         object["spec"]["template"].is_object() && object["metadata"]["name"] == name
     });
-    let mut pod = pod_of(workload.unwrap());
-    pod["metadata"]["annotations"][ARGUMENTS] = json!(arguments.to_string());
+    found.unwrap()
+}
+
+fn copy_of(manifests: &[Value], pod: &Value) -> Copy {
     let mut world = world();
     world.account = account();
-    world.workload = workload_of(&pod);
-    for need in needs(&pod) {
+    world.workload = workload_of(pod);
+    for need in needs(pod) {
         let object = manifests.iter().find(|object| {
             object["kind"] == need.kind.to_string() && object["metadata"]["name"] == *need.name
         });
         world = world.with(need.kind, &need.name, object.unwrap().clone());
     }
-    world.copy(&pod)
+    world.copy(pod)
 }
 
 /// Every key of a tree.
@@ -207,18 +218,58 @@ fn the_leaders_checkpoints() {
             (&json!("127.0.0.1"), &json!(11111))
         );
         assert!(copy.notes.is_empty(), "{:?}", copy.notes);
-        // What the program reads, our own client reads too.
-        let kubeconfig = copy
-            .files
-            .iter()
-            .find(|file| file.path.ends_with("/kubeconfig-in-cluster/kubeconfig"));
-        let text = String::from_utf8(kubeconfig.unwrap().bytes.expose().to_vec()).unwrap();
-        kube::kubeconfig::parse(text.as_bytes()).unwrap();
-        assert!(text.contains("server: https://127.0.0.1:6443"), "{text}");
-        assert!(
-            text.contains("/serviceaccount/client.crt") && !text.contains("tokenFile"),
-            "{text}"
-        );
-        assert!(copy.files.iter().all(|file| !file.path.ends_with("/token")));
+        assert_uses_its_certificate_at_home(&copy);
     }
+}
+
+#[test]
+fn the_add_ons_checkpoints() {
+    let manifests = manifests();
+    for (name, port) in [("kube-proxy", 10356), ("kube-flannel", 8082)] {
+        let pod = pod_of(workload(&manifests, name));
+        let copy = copy_of(&manifests, &pod);
+        assert!(copy.notes.is_empty(), "{name}: {:?}", copy.notes);
+        assert_uses_its_certificate_at_home(&copy);
+        let (_, active) = activate(&copy.manifest, false).unwrap();
+        assert_names_no_object(&active);
+        for probe in ["livenessProbe", "readinessProbe", "startupProbe"] {
+            let ports =
+                [&pod, &active].map(|pod| &pod["spec"]["containers"][0][probe]["httpGet"]["port"]);
+            assert_ne!(ports[0], ports[1]);
+            assert_eq!(ports[1], port);
+        }
+        let container = &active["spec"]["containers"][0];
+        let kubeconfig = "/etc/kubernetes/kubeconfig-in-cluster";
+        let mounts = list(&container["volumeMounts"]).iter();
+        assert!(
+            mounts
+                .into_iter()
+                .any(|mount| mount["mountPath"] == kubeconfig)
+        );
+        let args = container["args"].to_string();
+        assert!(
+            args.contains(&format!("={kubeconfig}/kubeconfig\"")),
+            "{args}"
+        );
+        let env = list(&container["env"]);
+        assert!(env.contains(&json!({ "name": "NODE_NAME", "value": "node-a" })));
+        assert_eq!(form::role(&copy.manifest), Role::Agent);
+        assert_eq!(form::role(&active), Role::Agent);
+    }
+}
+
+/// What the program reads, our own client reads too.
+fn assert_uses_its_certificate_at_home(copy: &Copy) {
+    let kubeconfig = copy
+        .files
+        .iter()
+        .find(|file| file.path.ends_with("/kubeconfig-in-cluster/kubeconfig"));
+    let text = String::from_utf8(kubeconfig.unwrap().bytes.expose().to_vec()).unwrap();
+    kube::kubeconfig::parse(text.as_bytes()).unwrap();
+    assert!(text.contains("server: https://127.0.0.1:6443"), "{text}");
+    assert!(
+        text.contains("/serviceaccount/client.crt") && !text.contains("tokenFile"),
+        "{text}"
+    );
+    assert!(copy.files.iter().all(|file| !file.path.ends_with("/token")));
 }
