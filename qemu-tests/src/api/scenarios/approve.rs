@@ -160,10 +160,11 @@ fn set_ready(admin: &Client, node: &str, status: &str) -> Result<()> {
     Ok(())
 }
 
-/// A control plane's assets.
+/// A control plane's assets, with all the credentials that there can be.
 pub(super) fn rendered() -> Result<Assets> {
     let document = "apiVersion: slipway.dev/v1alpha1\nkind: Machine\n\
-        node: {name: node-a, address: 10.0.2.15}\ncluster: {name: harbour}\n";
+        node: {name: node-a, address: 10.0.2.15}\ncluster: {name: harbour}\n\
+        checkpoints: {also: [kube-proxy, flannel]}\n";
     let machine = config::parse(document.as_bytes())?;
     let nothing = (pki::Given::default(), Assets::default());
     let (secrets, _) = pki::ensure(&machine, &nothing.0, &nothing.1, SystemTime::now())?;

@@ -7,8 +7,11 @@
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
+use slipway::assets::Assets;
 use slipway::config::yaml;
 use slipway::kube::{Client, Error, Options, kubeconfig};
+use slipway::pki::CHECKPOINTS;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::approve;
@@ -36,7 +39,9 @@ const KINDS: [&str; 7] = [
 pub fn credentials(context: &Context) -> Result<()> {
     let cluster = Cluster::start_restricting_nodes(context)?;
     let admin = cluster.admin()?;
-    apply_rendered(&admin)?;
+    let assets = approve::rendered()?;
+    apply_rendered(&admin, &assets)?;
+    every_account_has_its_column(&assets)?;
     for object in things::objects()? {
         admin.create(&object)?;
     }
@@ -67,8 +72,7 @@ pub fn credentials(context: &Context) -> Result<()> {
     Ok(())
 }
 
-fn apply_rendered(admin: &Client) -> Result<()> {
-    let assets = approve::rendered()?;
+fn apply_rendered(admin: &Client, assets: &Assets) -> Result<()> {
     for (_, asset) in assets.below("manifests/") {
         let text = std::str::from_utf8(asset.bytes.expose())?;
         for object in yaml::documents(text).ok().context("it is no YAML")? {
@@ -77,6 +81,24 @@ fn apply_rendered(admin: &Client) -> Result<()> {
             }
         }
     }
+    Ok(())
+}
+
+/// Whoever has a certificate for a checkpoint is asked, and nobody else.
+fn every_account_has_its_column(assets: &Assets) -> Result<()> {
+    let folder = format!("{CHECKPOINTS}kube-system/");
+    let certificates = assets.below(&folder).map(|(path, _)| path);
+    let accounts: BTreeSet<_> = certificates
+        .filter_map(|path| path.rsplit('/').next()?.strip_suffix(".crt"))
+        .collect();
+    let columns = page::USERS
+        .into_iter()
+        .filter(|user| *user != page::NODE_USER);
+    let columns: BTreeSet<_> = columns.collect();
+    ensure!(
+        accounts == columns,
+        "certificates have {accounts:?}, columns {columns:?}"
+    );
     Ok(())
 }
 
@@ -158,6 +180,7 @@ impl Asked<'_> {
             "update" => self.client.replace(&dry, &self.changed()?).map(drop)?,
             "patch" => self.client.merge_patch(&dry, &json!({})).map(drop)?,
             "delete" => self.client.delete(&dry).map(drop)?,
+            "deletecollection" => self.client.delete(&all("dryRun=All")).map(drop)?,
             other => bail!("nobody knows the verb {other}"),
         }
         Ok(())

@@ -8,11 +8,13 @@ const PAGE: &str = include_str!("../../../../../docs/certificates.md");
 /// The column of the kubelet's own user.
 pub const NODE_USER: &str = "node";
 /// The columns. All but the first are ServiceAccounts of kube-system.
-pub const USERS: [&str; 4] = [
+pub const USERS: [&str; 6] = [
     NODE_USER,
     "pod-checkpointer",
     "kube-controller-manager",
     "kube-scheduler",
+    "kube-proxy",
+    "flannel",
 ];
 
 /// A line.
@@ -75,7 +77,7 @@ mod tests {
 
     #[test]
     fn an_unknown_thing_is_refused() {
-        assert!(row("| moons | – | – | – | – |").is_err());
+        assert!(row("| moons | – | – | – | – | – | – |").is_err());
         assert!(row("| DaemonSets | – |").is_err());
     }
 }

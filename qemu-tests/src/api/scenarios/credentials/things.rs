@@ -11,8 +11,15 @@ pub const NODE: &str = "node-a";
 const OTHER: &str = "node-b";
 const ITEM: [&str; 4] = ["delete", "get", "patch", "update"];
 const STATUS: [&str; 3] = ["get", "patch", "update"];
-const ALL: [&str; 7] = [
-    "create", "delete", "get", "list", "patch", "update", "watch",
+const ALL: [&str; 8] = [
+    "create",
+    "delete",
+    "deletecollection",
+    "get",
+    "list",
+    "patch",
+    "update",
+    "watch",
 ];
 /// Of users who are no kubelets.
 const ANY_CLIENT: &str = "kubernetes.io/kube-apiserver-client";
@@ -33,7 +40,7 @@ pub struct Thing {
 }
 
 /// Every line of the page.
-pub const THINGS: [Thing; 27] = [
+pub const THINGS: [Thing; 36] = [
     Thing {
         phrase: "pods of this node",
         collection: "/api/v1/pods?fieldSelector=spec.nodeName%3Dnode-a",
@@ -75,6 +82,27 @@ pub const THINGS: [Thing; 27] = [
         item: "",
         verbs: &["create"],
         body: pod,
+    },
+    Thing {
+        phrase: "pods all at once",
+        collection: "/api/v1/namespaces/kube-system/pods",
+        item: "",
+        verbs: &["deletecollection"],
+        body: nothing,
+    },
+    Thing {
+        phrase: "eviction of a pod of this node",
+        collection: "/api/v1/namespaces/kube-system/pods/here/eviction",
+        item: "",
+        verbs: &["create"],
+        body: || Ok(eviction("here")),
+    },
+    Thing {
+        phrase: "eviction of a pod of another node",
+        collection: "/api/v1/namespaces/kube-system/pods/there/eviction",
+        item: "",
+        verbs: &["create"],
+        body: || Ok(eviction("there")),
     },
     Thing {
         phrase: "exec in pods",
@@ -133,11 +161,61 @@ pub const THINGS: [Thing; 27] = [
         body: config_map,
     },
     Thing {
+        phrase: "this Node",
+        collection: "",
+        item: "/api/v1/nodes/node-a",
+        verbs: &ITEM,
+        body: nothing,
+    },
+    Thing {
+        phrase: "the status of this Node",
+        collection: "",
+        item: "/api/v1/nodes/node-a/status",
+        verbs: &STATUS,
+        body: nothing,
+    },
+    Thing {
         phrase: "another Node",
         collection: "/api/v1/nodes",
         item: "/api/v1/nodes/node-b",
-        verbs: &["delete", "get", "list", "patch", "update", "watch"],
+        verbs: &[
+            "delete",
+            "deletecollection",
+            "get",
+            "list",
+            "patch",
+            "update",
+            "watch",
+        ],
         body: nothing,
+    },
+    Thing {
+        phrase: "the status of another Node",
+        collection: "",
+        item: "/api/v1/nodes/node-b/status",
+        verbs: &STATUS,
+        body: nothing,
+    },
+    Thing {
+        phrase: "another Node's kubelet, through the API",
+        collection: "/api/v1/nodes/node-b/proxy/pods",
+        item: "/api/v1/nodes/node-b/proxy/pods",
+        verbs: &["create", "get"],
+        body: nothing,
+    },
+    Thing {
+        phrase: "Services",
+        collection: "/api/v1/namespaces/kube-system/services",
+        item: "/api/v1/namespaces/kube-system/services/other",
+        verbs: &ALL,
+        body: service,
+    },
+    Thing {
+        phrase: "EndpointSlices",
+        collection: "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices",
+        item: "/apis/discovery.k8s.io/v1/namespaces/kube-system/endpointslices/other",
+        verbs: &ALL,
+        body: slice,
     },
     Thing {
         phrase: "DaemonSets",
@@ -248,6 +326,8 @@ pub fn objects() -> Result<Vec<Value>> {
     let mut elsewhere = named(LEASES, "Lease", "kube-scheduler");
     elsewhere["metadata"]["namespace"] = json!("default");
     objects.push(elsewhere);
+    objects.push(service_named("other"));
+    objects.push(slice_named("other"));
     objects.push(request_of("serving", SERVING, "server auth")?);
     objects.push(request_of("client", CLIENT, "client auth")?);
     objects.push(request_of("other", ANY_CLIENT, "client auth")?);
@@ -319,6 +399,31 @@ fn config_map() -> Result<Value> {
 
 fn lease() -> Result<Value> {
     Ok(named(LEASES, "Lease", "new"))
+}
+
+fn service() -> Result<Value> {
+    Ok(service_named("new"))
+}
+
+fn service_named(name: &str) -> Value {
+    let mut service = named("v1", "Service", name);
+    service["spec"] = json!({"ports": [{"port": 80}]});
+    service
+}
+
+fn slice() -> Result<Value> {
+    Ok(slice_named("new"))
+}
+
+fn slice_named(name: &str) -> Value {
+    let mut slice = named("discovery.k8s.io/v1", "EndpointSlice", name);
+    slice["addressType"] = json!("IPv4");
+    slice["endpoints"] = json!([]);
+    slice
+}
+
+fn eviction(pod: &str) -> Value {
+    named("policy/v1", "Eviction", pod)
 }
 
 /// One that names the Secret of another node's: what a stolen node would make.
