@@ -109,7 +109,8 @@ fn has_its_pods(workload: &Value, pods: &[Value]) -> Result<()> {
     Ok(())
 }
 
-fn is_ready(object: &Value) -> bool {
+/// Whether an object says that it is Ready, and nobody deletes it.
+pub fn is_ready(object: &Value) -> bool {
     let conditions = object["status"]["conditions"].as_array();
     object["metadata"]["deletionTimestamp"].is_null()
         && conditions

@@ -55,6 +55,7 @@ pub const SCENARIOS: &[Scenario] = &[
     pair("checkpoint-life-cycle", checkpoint::life_cycle),
     pair("checkpoint-broken-image", checkpoint::broken_image),
     pair("checkpoint-cut-off", checkpoint::cut_off),
+    pair("checkpoint-add-ons", checkpoint::add_ons),
 ];
 
 /// What takes too long for every change: `./x soak` runs them, and `./x test` by name.

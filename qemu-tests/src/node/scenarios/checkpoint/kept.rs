@@ -19,7 +19,8 @@ pub const DATA: [&str; 2] = [
 ];
 /// Names the pod that a checkpoint was taken from.
 pub const OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
-const WORKLOAD: &str = "slipway.dev/checkpoint-workload";
+/// Names the workload, `KIND/NAME`.
+pub const WORKLOAD: &str = "slipway.dev/checkpoint-workload";
 
 /// The workloads of which there is one after a launch.
 pub const CONTROL_PLANE: [&str; 3] = [

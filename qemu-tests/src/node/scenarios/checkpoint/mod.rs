@@ -1,6 +1,7 @@
 //! What checkpoints are for, on one launched node: everything that can happen to a control plane short of a
 //! reboot, one thing after the other, and a reboot in the end.
 
+mod add_ons;
 mod broken;
 mod cut;
 mod cycle;
@@ -92,6 +93,13 @@ pub fn broken_image(context: &Context) -> Result<()> {
     context.keep_result(&Value::Object(figures.clone()))?;
     broken::within_grace(&figures)?;
     broken::back_after_power_cut(&mut node)
+}
+
+/// The add-ons are checkpointed too, and do their work while only checkpoints serve.
+pub fn add_ons(context: &Context) -> Result<()> {
+    let mut node = launched(context, add_ons::DOCUMENT)?;
+    context.keep_result(&add_ons::stand_in(&mut node)?)?;
+    no_secret_in_the_log(&node)
 }
 
 /// The unit is cut off from the API, and the disk is full.

@@ -196,8 +196,7 @@ impl Cluster {
         let heard = self.inside().reports()?.into_iter().fold(0.0, f64::max);
         ensure!(heard < since, "a worker was heard at {heard}, not {since}");
         let opened = now();
-        let open = Program::new(["nft", "delete", "table", "inet", "closed"]);
-        self.control_plane.run(&open)?.success()?;
+        open(&self.control_plane)?;
         let reported = self.inside().reported_since(opened)?;
         is_back(&mut self.control_plane)?;
         let leads = self.inside().leads_since(opened)?;
@@ -252,7 +251,7 @@ impl Cluster {
 }
 
 /// Refuses whoever knocks at the node's address, as if nobody listened.
-fn close(node: &Node) -> Result<()> {
+pub fn close(node: &Node) -> Result<()> {
     let rules = format!(
         "table inet closed {{\nchain input {{\ntype filter hook input priority -100\n\
          ip daddr {} tcp dport 6443 reject with tcp reset\n}}\n}}\n",
@@ -260,6 +259,12 @@ fn close(node: &Node) -> Result<()> {
     );
     let close = Program::new(["nft", "-f", "-"]).input(rules);
     node.run(&close)?.success().map(drop)
+}
+
+/// Refuses nobody any more.
+pub fn open(node: &Node) -> Result<()> {
+    let open = Program::new(["nft", "delete", "table", "inet", "closed"]);
+    node.run(&open)?.success().map(drop)
 }
 
 /// No moment is known better.
