@@ -5,6 +5,7 @@
 
 mod disk;
 mod fetch;
+mod idle;
 mod launch;
 mod reboot;
 mod render;
@@ -36,7 +37,7 @@ type Part = (&'static str, fn(&Context) -> Result<Results>);
 const PARTS: [Part; 7] = [
     ("launch", launches),
     ("reboot", reboot::reboots),
-    ("idle", reboot::idle),
+    ("idle", idle::run),
     ("render", render::run),
     ("fetch", |context| {
         Ok(summary(&repeated("fetch", |_| fetch::natively(context))?))
