@@ -25,8 +25,6 @@ pub const HANDED_OVER: &str = "/var/lib/slipway/handed-over";
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
 /// The kubeconfig for people.
 pub const ADMIN: &str = "/etc/kubernetes/admin.kubeconfig";
-/// kubectl's option for the node's own door, where a temporary or checkpointed API server answers.
-pub const LOOPBACK: &str = "--server=https://127.0.0.1:6443";
 /// The asset directory. The bootstrap scheduler's kubeconfig in it is that of a user whom RBAC
 /// allows little, and who is there from the start.
 pub const ASSETS: &str = "/var/lib/slipway/assets";

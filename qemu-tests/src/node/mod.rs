@@ -18,6 +18,7 @@ pub mod process;
 pub mod reboot;
 pub mod reexec;
 mod scenarios;
+pub mod secrets;
 mod services;
 mod store;
 mod tracer;

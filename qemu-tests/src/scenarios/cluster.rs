@@ -9,6 +9,21 @@ use super::{Kubectl, until};
 
 /// How long after a handover everything may take to be Ready.
 const SETTLING: Duration = Duration::from_secs(240);
+/// kubectl's option for the control plane's own door, where a temporary or checkpointed API server answers.
+pub const LOOPBACK: &str = "--server=https://127.0.0.1:6443";
+
+/// The API as the control plane itself reaches it, through its own door.
+pub struct Inside<'a>(pub &'a dyn Kubectl);
+
+impl Kubectl for Inside<'_> {
+    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
+        self.0.kubectl(&[&[LOOPBACK], arguments].concat(), input)
+    }
+
+    fn patience(&self) -> u32 {
+        self.0.patience()
+    }
+}
 
 /// Waits until every node and every pod is Ready, and every workload has its pods.
 pub fn wait_until_ready(cluster: &dyn Kubectl) -> Result<()> {
@@ -59,6 +74,25 @@ fn only_etcd_is_mirrored(cluster: &dyn Kubectl) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// How often the containers of these pods were restarted.
+pub fn restarts<'a>(pods: impl IntoIterator<Item = &'a Value>) -> u64 {
+    let statuses = pods
+        .into_iter()
+        .flat_map(|pod| pod["status"]["containerStatuses"].as_array());
+    let counts = statuses
+        .flatten()
+        .filter_map(|container| container["restartCount"].as_u64());
+    counts.sum()
+}
+
+/// The pods of kube-system that bear the label `k8s-app` with this name, without the mirrors of static ones.
+pub fn pods_of(cluster: &dyn Kubectl, app: &str) -> Result<Vec<Value>> {
+    let selector = format!("labelSelector=k8s-app%3D{app}");
+    let mut pods = cluster.list(&format!("/api/v1/namespaces/kube-system/pods?{selector}"))?;
+    pods.retain(|pod| !is_mirror(pod));
+    Ok(pods)
 }
 
 /// Whether a pod in the API is the kubelet's word of a static one.

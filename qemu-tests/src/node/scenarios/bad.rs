@@ -10,7 +10,8 @@ use crate::node::launch::{self, ASSETS, MANIFESTS};
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::{Finished, Program};
 use crate::scenario::Context;
-use crate::scenarios::{Kubectl, cluster};
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::{self, Inside};
 
 /// For waits that must fail: long enough for what comes before them on a busy machine.
 const SHORT: &str = "timeouts:\n  api: 40s\n";
@@ -111,8 +112,8 @@ pub fn manifest_refused(context: &Context) -> Result<()> {
         &[&bootstrap[0], &bootstrap[1], &bootstrap[2], "etcd.yaml"],
     )?;
     // The temporary control plane stays, and the launch goes on once the cause is gone.
-    let loopback = [launch::LOOPBACK, "get", "namespaces"];
-    node.kubectl(&loopback, "")
+    Inside(&node)
+        .kubectl(&["get", "namespaces"], "")
         .context("the temporary control plane is gone")?;
     fs::remove_file(node.path(ASSETS).join("manifests/refused.yaml"))?;
     launch::start_to_the_end(&node)?;

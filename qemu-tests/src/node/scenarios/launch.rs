@@ -12,7 +12,8 @@ use crate::node::launch::{self, Required};
 use crate::node::native::{Node, NodeSpec};
 use crate::node::{reboot, services};
 use crate::scenario::Context;
-use crate::scenarios::{Kubectl, cluster};
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::{self, Inside};
 
 /// Nobody may notice a handover but by one failed request on a connection that was just accepted;
 /// two leave room for two series at once.
@@ -100,10 +101,7 @@ pub fn power_cut(context: &Context) -> Result<()> {
 /// The UID of kube-system, by whoever answers on loopback.
 fn cluster_uid(node: &Node) -> Result<String> {
     let uid = "--output=jsonpath={.metadata.uid}";
-    node.kubectl(
-        &[launch::LOOPBACK, "get", "namespace", "kube-system", uid],
-        "",
-    )
+    Inside(node).kubectl(&["get", "namespace", "kube-system", uid], "")
 }
 
 /// Kills `slipway start` as soon as its journal says that it enters `step`.

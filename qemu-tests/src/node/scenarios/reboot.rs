@@ -3,7 +3,7 @@
 use anyhow::{Context as _, Result};
 
 use crate::node::native::{Node, NodeSpec};
-use crate::node::{launch, reboot};
+use crate::node::{launch, reboot, secrets};
 use crate::scenario::Context;
 use crate::scenarios::cluster;
 use crate::scenarios::reboot::figures;
@@ -20,5 +20,5 @@ pub fn cuts<const COUNT: usize>(context: &Context) -> Result<()> {
         reboots.push(took.with_context(|| format!("power cut {number}"))?);
         context.keep_result(&figures(&reboots)?)?;
     }
-    Ok(())
+    secrets::none_in_logs(&node, &[])
 }

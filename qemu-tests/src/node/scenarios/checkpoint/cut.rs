@@ -1,16 +1,15 @@
 //! The unit does not reach the API, and nobody else is cut off: nothing that is kept goes, and nothing starts.
 
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use super::kept::{exactly, kept};
-use super::{Host, MENDING, is_well, run};
+use super::{MENDING, is_well, nothing_starts, run};
 use crate::node::native::Node;
-use crate::scenarios::Kubectl;
+use crate::scenarios::cluster::pods_of;
 use crate::wait;
 
 /// Shorter than the cut.
@@ -25,7 +24,7 @@ const API: &str = "https://127.0.0.1:6443";
 const WATCH: Duration = Duration::from_secs(330);
 
 /// The unit starts and meets no API for longer than the grace period, and than an API server may be mute.
-pub fn at_start(node: &mut Node) -> Result<()> {
+pub fn at_start(node: &mut Node) -> Result<f64> {
     redirect(node, API, NOBODY)?;
     run(
         node,
@@ -35,33 +34,31 @@ pub fn at_start(node: &mut Node) -> Result<()> {
 }
 
 /// It loses the API while it runs, for ten minutes.
-pub fn for_ten_minutes(node: &mut Node) -> Result<()> {
+pub fn for_ten_minutes(node: &mut Node) -> Result<f64> {
     redirect(node, API, NOBODY)?;
     wait::until("the unit's word", WATCH, || is_ready(node, "False"))?;
     stays(node, Duration::from_secs(600))
 }
 
-/// For as long as that everything is as it was; afterwards the unit reaches the API again.
-fn stays(node: &mut Node, long: Duration) -> Result<()> {
+/// For as long as that everything is as it was; afterwards the unit reaches the API again. Returns after how many seconds.
+fn stays(node: &mut Node, long: Duration) -> Result<f64> {
     let before = kept(node)?;
     wait::until("the unit's word", MENDING, || is_ready(node, "False"))?;
-    let begun = Instant::now();
-    while begun.elapsed() < long {
-        let active = node.shell(crate::scenarios::reboot::ACTIVE)?;
-        ensure!(active.is_empty(), "without the API {active} was activated");
+    nothing_starts(node, long, |node| {
         ensure!(kept(node)? == before, "kept was {before:?}");
-        thread::sleep(Duration::from_secs(1));
-    }
+        Ok(())
+    })?;
     is_ready(node, "False").context("the unit must have been cut off all the time")?;
     redirect(node, NOBODY, API)?;
+    let again = Instant::now();
     is_well(node)?;
-    exactly(node, &[])
+    exactly(node, &[])?;
+    Ok(again.elapsed().as_secs_f64())
 }
 
 /// Whether the checkpointer's pod is Ready, which says what the unit says.
 pub fn is_ready(node: &Node, expected: &str) -> Result<()> {
-    let selector = "labelSelector=k8s-app%3Dpod-checkpointer";
-    let pods = node.list(&format!("/api/v1/namespaces/kube-system/pods?{selector}"))?;
+    let pods = pods_of(node, "pod-checkpointer")?;
     let conditions = pods
         .iter()
         .flat_map(|pod| pod["status"]["conditions"].as_array());

@@ -7,11 +7,13 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 use serde_json::json;
 
-use super::kept::{self, exactly, kept};
-use super::{Host, MENDING, at_loopback, is_well};
+use super::files::{self, Files};
+use super::kept::{self, exactly, goes_with_data, kept};
+use super::{Host, MENDING, is_well};
 use crate::node::native::Node;
+use crate::scenarios::cluster::{Inside, pods_of};
 use crate::scenarios::reboot::{self, no_checkpoint_is_active};
-use crate::scenarios::{Kubectl, cluster, rollout};
+use crate::scenarios::{Kubectl as _, cluster, rollout};
 use crate::wait;
 
 /// Short, so that it is seen to pass; `watch` is the namespace of a workload that is the test's own.
@@ -26,6 +28,10 @@ const ARGUMENT: &str = "--v=1";
 /// What makes a workload one that wants checkpoints.
 const PARENT: &str = "checkpointer.alpha.coreos.com/checkpoint";
 const ANNOTATIONS: &str = "/spec/template/metadata/annotations";
+/// What the test's own Secret holds, first and later.
+pub const OIL: [&str; 2] = ["whale-oil-for-a-year", "olive-oil-for-a-year"];
+/// A look without a reason comes once a minute, and asks again for what is as old.
+const LOOK: Duration = Duration::from_secs(150);
 /// The only node.
 const NODE: &str = "node-a";
 const LABEL: &str = "node-role.kubernetes.io/control-plane=";
@@ -65,7 +71,9 @@ fn annotation_removed(node: &Node) -> Result<()> {
     apply_lookout(node, "lookout")?;
     exactly(node, &["DaemonSet/lookout"])?;
     let edit = |patch| self::patch(node, "--namespace=watch", "daemonset/lookout", &patch);
+    let pod = kept::pod(&kept::of(node, "DaemonSet/lookout")?);
     edit(json!([{ "op": "remove", "path": ANNOTATIONS }]))?;
+    goes_with_data(node, "DaemonSet/lookout", &pod)?;
     exactly(node, &[])?;
     edit(json!([{ "op": "add", "path": ANNOTATIONS, "value": { PARENT: "true" } }]))?;
     exactly(node, &["DaemonSet/lookout"])
@@ -79,21 +87,62 @@ fn renamed(node: &Node) -> Result<()> {
     exactly(node, &["DaemonSet/beacon"])
 }
 
+/// What a pod reads changes, and the pod does not: its checkpoint follows, and what has not changed is not written again. Another workload is scaled
+/// away meanwhile, because the unit asks again once a minute.
+pub fn changed_upstream(node: &mut Node) -> Result<()> {
+    let before = files::private(node)?;
+    let asked = Instant::now();
+    let edit = |object: &str, change| patch(node, "--namespace=watch", object, &json!([change]));
+    edit(
+        "configmap/horizon",
+        json!({ "op": "remove", "path": "/data/depth" }),
+    )?;
+    edit(
+        "secret/lamp",
+        json!({ "op": "add", "path": "/stringData", "value": { "oil": OIL[1] } }),
+    )?;
+    let weather = [
+        "create",
+        "configmap",
+        "weather",
+        "--namespace=watch",
+        "--from-literal=sky=grey",
+    ];
+    node.kubectl(&weather, "")?;
+    scaled_away(node)?;
+    let left = LOOK.saturating_sub(asked.elapsed());
+    wait::until("files that follow", left, || followed(node, &before))
+}
+
+/// The beacon's checkpoint is what is upstream now, and else nothing has changed since `before` but the scheduler's.
+fn followed(node: &Node, before: &Files) -> Result<()> {
+    let pod = kept::pod(&kept::of(node, "DaemonSet/beacon")?);
+    let manifest = format!("{}/{}.json", kept::KEPT, pod.replace('/', "-"));
+    let [secrets, maps] = kept::DATA.map(|folder| format!("{folder}/{pod}"));
+    let now = files::private(node)?;
+    let holds = |path: &str| now.get(path).map(|file| &*file.bytes);
+    let (oil, sky) = (format!("{secrets}/lamp/oil"), format!("{maps}/weather/sky"));
+    let depth = format!("{maps}/horizon/depth");
+    ensure!(holds(&oil) == Some(OIL[1].as_bytes()), "{oil} is as it was");
+    ensure!(holds(&sky) == Some(b"grey"), "{sky} is missing");
+    ensure!(before.contains_key(&depth), "{depth} was missing");
+    ensure!(holds(&depth).is_none(), "{depth} is left");
+    let changed = [oil, depth, manifest];
+    let stays = |path: &String| !changed.contains(path) && !path.contains("kube-scheduler");
+    for (path, file) in before.iter().filter(|(path, _)| stays(path)) {
+        ensure!(now.get(path) == Some(file), "{path} was written again");
+    }
+    Ok(())
+}
+
 /// One that is scaled away loses its checkpoint after the grace period and not before; back again, it has one at once. There is nobody
 /// left by then who would place a scheduler's pod but a person.
-pub fn scaled_away(node: &mut Node) -> Result<()> {
+fn scaled_away(node: &Node) -> Result<()> {
+    let workload = "Deployment/kube-scheduler";
+    let pod = kept::pod(&kept::of(node, workload)?);
     let asked = Instant::now();
     node.kubectl(&["scale", NAMESPACE, "--replicas=0", SCHEDULER], "")?;
-    wait::until("end of the scheduler's checkpoint", MENDING, || {
-        let data = kept::data(node)?;
-        let left = data.iter().find(|pod| pod.contains("kube-scheduler"));
-        ensure!(left.is_none(), "there is data of {left:?}");
-        ensure!(
-            !kept(node)?.contains_key("Deployment/kube-scheduler"),
-            "it is kept"
-        );
-        Ok(())
-    })?;
+    goes_with_data(node, workload, &pod)?;
     let took = asked.elapsed();
     ensure!(took >= GRACE, "the checkpoint was removed after {took:?}");
     node.kubectl(&["scale", NAMESPACE, "--replicas=1", SCHEDULER], "")?;
@@ -102,8 +151,7 @@ pub fn scaled_away(node: &mut Node) -> Result<()> {
 }
 
 fn place_scheduler(node: &Node) -> Result<()> {
-    let selector = "labelSelector=k8s-app%3Dkube-scheduler";
-    let pods = node.list(&format!("/api/v1/namespaces/kube-system/pods?{selector}"))?;
+    let pods = pods_of(node, "kube-scheduler")?;
     let pod = pods.first().context("there is no pod")?;
     let binding = json!({
         "apiVersion": "v1", "kind": "Binding",
@@ -154,11 +202,14 @@ pub fn node_deleted(node: &mut Node) -> Result<()> {
     wait::until("answer of a checkpoint", MENDING, || {
         let active = node.shell(reboot::ACTIVE)?;
         ensure!(active.contains("kube-apiserver"), "active: {active}");
-        at_loopback(node, &["get", "--raw", "/readyz"]).map(drop)
+        Inside(node)
+            .kubectl(&["get", "--raw", "/readyz"], "")
+            .map(drop)
     })?;
     super::run(node, &["systemctl", "restart", "kubelet.service"])?;
     wait::until("a new Node object", MENDING, || {
-        at_loopback(node, &["label", "node", NODE, "--overwrite", LABEL]).map(drop)
+        let label = ["label", "node", NODE, "--overwrite", LABEL];
+        Inside(node).kubectl(&label, "").map(drop)
     })?;
     // Other pods may want another pod network than the one that stands, which is another matter.
     for workload in [
@@ -167,7 +218,7 @@ pub fn node_deleted(node: &mut Node) -> Result<()> {
         SCHEDULER,
     ] {
         let status = ["rollout", "status", NAMESPACE, "--timeout=240s", workload];
-        wait::until("rollout", MENDING, || at_loopback(node, &status))?;
+        wait::until("rollout", MENDING, || Inside(node).kubectl(&status, ""))?;
     }
     no_checkpoint_is_active(node)?;
     exactly(node, &[])
@@ -176,6 +227,7 @@ pub fn node_deleted(node: &mut Node) -> Result<()> {
 /// Puts the test's own workload into the cluster under this name.
 fn apply_lookout(node: &Node, name: &str) -> Result<()> {
     let manifest = include_str!("lookout.yaml").replace("@NAME@", name);
+    let manifest = manifest.replace("@OIL@", OIL[0]);
     let apply = ["apply", "--server-side", "--filename=-"];
     node.kubectl(&apply, &manifest).map(drop)
 }

@@ -1,12 +1,11 @@
 //! The node's disk is full: nothing that is kept is lost, somebody is told, and whatever waited goes on once there is room.
 
-use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
 use super::kept::{exactly, kept};
-use super::{Host, cut};
+use super::{Host, cut, log, says};
 use crate::node::native::Node;
 use crate::node::process::Program;
 use crate::node::services;
@@ -25,22 +24,24 @@ const SAID: &str = "MiB are left on the disk";
 const LOOK: Duration = Duration::from_secs(150);
 
 /// Eight MiB are left: the unit says so at its door, which the checkpointer's readiness passes on.
-pub fn nearly_full(node: &mut Node) -> Result<()> {
+pub fn nearly_full(node: &mut Node) -> Result<f64> {
     let before = kept(node)?;
     node.shell(FILL)?;
     wait::until("the unit's word", LOOK, || {
         cut::is_ready(node, "False")?;
-        says(node, 0)
+        says(node, 0, SAID)
     })?;
     ensure!(kept(node)? == before, "kept was {before:?}");
     node.shell(FREE)?;
+    let freed = Instant::now();
     wait::until("the unit's word", LOOK, || cut::is_ready(node, "True"))?;
-    exactly(node, &[])
+    exactly(node, &[])?;
+    Ok(freed.elapsed().as_secs_f64())
 }
 
 /// Nothing at all is left, and the power is cut. What can be started without writing starts; the rest once there is room,
 /// and nobody has to do more than make some.
-pub fn full_at_reboot(node: &mut Node) -> Result<()> {
+pub fn full_at_reboot(node: &mut Node) -> Result<f64> {
     let before = kept(node)?;
     let pods = reboot::identities(node)?;
     node.shell(FILL)?;
@@ -54,21 +55,11 @@ pub fn full_at_reboot(node: &mut Node) -> Result<()> {
         .context("nothing has to be written")?;
     let since = qemu_tests::probe::now();
     services::start(node)?;
-    wait::until("the unit's word", LOOK, || says(node, said))?;
+    wait::until("the unit's word", LOOK, || says(node, said, SAID))?;
     ensure!(kept(node)? == before, "kept was {before:?}");
     node.shell(FREE)?;
+    let freed = Instant::now();
     reboot::is_back(node, &pods, since)?;
-    exactly(node, &[])
-}
-
-/// Whether the unit has said so since its log was this long.
-fn says(node: &Node, since: usize) -> Result<()> {
-    let log = log(node)?;
-    let new = log.get(since..).unwrap_or_default();
-    ensure!(new.contains(SAID), "the unit has not said that {SAID}");
-    Ok(())
-}
-
-fn log(node: &Node) -> Result<String> {
-    Ok(fs::read_to_string(node.logs().join("checkpoint.log"))?)
+    exactly(node, &[])?;
+    Ok(freed.elapsed().as_secs_f64())
 }

@@ -1,93 +1,197 @@
-//! The checkpoints on disk: for root alone, and mended.
+//! The checkpoints on disk: for root and their pods' users alone, mended, and not used where they are damaged.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use qemu_tests::probe::now;
+use serde_json::Value;
 
-use super::{MENDING, kept};
+use super::kept::{self, exactly};
+use super::{Host, MENDING, log, nothing_starts, says};
 use crate::node::native::Node;
+use crate::node::{launch, reboot as power, services};
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::Inside;
+use crate::scenarios::reboot::{self, ACTIVE};
 use crate::wait;
 
 /// Where checkpoints and their data lie.
 const FOLDERS: [&str; 3] = [kept::KEPT, kept::DATA[0], kept::DATA[1]];
+/// Longer than an API server may be away of which nothing has run since the unit began (not at all), or which ran (5 s).
+const SILENT: Duration = Duration::from_secs(10);
 
-/// A file's bytes, mode and owner.
-type Kept = BTreeMap<PathBuf, (Vec<u8>, u32, u32)>;
+/// The files by their paths on the node.
+pub type Files = BTreeMap<String, File>;
 
-/// The ways to damage a file.
-const DAMAGES: [fn(&Path) -> std::io::Result<()>; 3] = [
-    |path| fs::remove_file(path),
-    |path| fs::File::options().write(true).open(path)?.set_len(7),
-    |path| fs::write(path, b"something else\n"),
-];
-
-/// Every file is deleted, cut short or overwritten, and is there again as it was.
-pub fn damaged(node: &mut Node) -> Result<()> {
-    let kept = all_kept(node)?;
-    for (number, path) in kept.keys().enumerate() {
-        let damage = DAMAGES[number % DAMAGES.len()];
-        damage(path).with_context(|| format!("cannot damage {}", path.display()))?;
-    }
-    wait::until("mended checkpoints", MENDING, || {
-        let found = read(node)?;
-        let differs = kept
-            .iter()
-            .find(|(path, file)| found.get(*path) != Some(*file));
-        ensure!(
-            differs.is_none(),
-            "{:?} is not mended",
-            differs.map(|one| one.0)
-        );
-        ensure!(found.len() == kept.len(), "there are {} files", found.len());
-        Ok(())
-    })
+/// A file as it was found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct File {
+    /// What it holds.
+    pub bytes: Vec<u8>,
+    mode: u32,
+    owner: (u32, u32),
+    /// Its number, and when it was written.
+    written: (u64, i64, i64),
 }
 
-/// The files of all checkpoints, of which there has to be one of each component, for nobody else to read.
-fn all_kept(node: &Node) -> Result<Kept> {
-    let kept = read(node)?;
+impl File {
+    /// Whether it is the same to whoever reads it.
+    fn is_like(&self, other: &Self) -> bool {
+        (&self.bytes, self.mode, self.owner) == (&other.bytes, other.mode, other.owner)
+    }
+}
+
+/// A way to damage a file.
+type Damage = fn(&Path) -> io::Result<()>;
+
+/// What a manifest suffers, and a file of its data.
+const DAMAGES: [Damage; 5] = [
+    |path| fs::File::options().write(true).open(path)?.set_len(7),
+    |path| fs::write(path, b"something else\n"),
+    |path| fs::remove_file(path),
+    |path| fs::set_permissions(path, Permissions::from_mode(0o644)),
+    |path| chown(path, Some(4242), Some(4242)),
+];
+
+/// Every file is deleted, cut short, overwritten, shown to everybody or given away, and is there again as it was.
+pub fn damaged(node: &mut Node) -> Result<()> {
+    let before = of_all_components(node)?;
+    // Each folder's files suffer everything, if they are enough.
+    for folder in FOLDERS {
+        let files = before.keys().filter(|path| path.starts_with(folder));
+        for (path, damage) in files.zip(DAMAGES.iter().cycle()) {
+            damage(&node.path(path)).with_context(|| format!("cannot damage {path}"))?;
+        }
+    }
+    wait::until("mended checkpoints", MENDING, || are_like(node, &before))
+}
+
+fn are_like(node: &Node, before: &Files) -> Result<()> {
+    let found = private(node)?;
+    for (path, file) in before {
+        let is_like = found.get(path).is_some_and(|now| now.is_like(file));
+        ensure!(is_like, "{path} is not mended");
+    }
+    ensure!(
+        found.len() == before.len(),
+        "there are {} files",
+        found.len()
+    );
+    Ok(())
+}
+
+/// The API server's checkpoint is damaged while nobody is there who would mend it, and is not used. A person has the temporary control plane
+/// bring back the other, and then the checkpoint is as it was. Returns how long that took, in seconds.
+pub fn damaged_at_reboot(node: &mut Node) -> Result<f64> {
+    let (before, pods) = (of_all_components(node)?, reboot::identities(node)?);
+    power::boot_again(node)?;
+    let of_apiserver =
+        |path: &&String| path.starts_with(kept::DATA[0]) && path.contains(super::COMPONENTS[0]);
+    let path = before.keys().find(of_apiserver).context("no data")?;
+    DAMAGES[0](&node.path(path))?;
+    let (said, since) = (log(node)?.len(), now());
+    services::start(node)?;
+    for word in [
+        "the checkpoint of kube-system/kube-apiserver is damaged",
+        "next step: `slipway start`",
+    ] {
+        wait::until("the unit's word", MENDING, || says(node, said, word))?;
+    }
+    nothing_starts(node, SILENT, |node| {
+        let answer = Inside(node).kubectl(&["get", "--raw", "/readyz"], "");
+        ensure!(answer.is_err(), "an API server answers");
+        Ok(())
+    })?;
+    let asked = Instant::now();
+    launch::start_to_the_end(node)?;
+    reboot::is_back(node, &pods, since)?;
+    let took = asked.elapsed().as_secs_f64();
+    wait::until("mended checkpoints", MENDING, || are_like(node, &before))?;
+    exactly(node, &[])?;
+    Ok(took)
+}
+
+/// All files; there has to be a checkpoint of each component.
+fn of_all_components(node: &Node) -> Result<Files> {
+    let files = private(node)?;
     for component in super::COMPONENTS {
-        let is_one = |path: &PathBuf| path.to_string_lossy().contains(component);
         ensure!(
-            kept.keys().any(is_one),
+            files.keys().any(|path| path.contains(component)),
             "there is no checkpoint of {component}"
         );
     }
-    for (path, (_, mode, _)) in &kept {
-        ensure!(
-            mode & 0o777 == 0o600,
-            "{} is of mode {mode:o}",
-            path.display()
-        );
-    }
-    Ok(kept)
+    Ok(files)
 }
 
-fn read(node: &Node) -> Result<Kept> {
-    let mut kept = Kept::new();
+/// All files of all checkpoints, which have to be for nobody else to read: manifests for root, data for the pod's user.
+pub fn private(node: &Node) -> Result<Files> {
+    let mut files = Files::new();
     for folder in FOLDERS {
-        let folder = node.path(folder);
-        if folder.exists() {
-            collect(&folder, &mut kept)?;
+        if node.path(folder).exists() {
+            collect(node, folder, &mut files)?;
         }
     }
-    Ok(kept)
+    for (path, file) in &files {
+        ensure!(file.mode == 0o600, "{path} is of mode {:o}", file.mode);
+    }
+    let kept = kept::kept(node)?;
+    for manifest in kept.values().flatten() {
+        let (pod, user) = (format!("/{}/", kept::pod(manifest)), user(manifest));
+        for (path, file) in files.iter().filter(|(path, _)| path.contains(&pod)) {
+            ensure!(file.owner.0 == user, "{path} is {}'s", file.owner.0);
+        }
+    }
+    Ok(files)
 }
 
-fn collect(folder: &Path, kept: &mut Kept) -> Result<()> {
-    let mode = fs::metadata(folder)?.mode() & 0o777;
-    ensure!(mode == 0o700, "{} is of mode {mode:o}", folder.display());
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let look = fs::metadata(&path)?;
+/// Who runs a pod's only container.
+fn user(manifest: &Value) -> u32 {
+    let spec = &manifest["spec"];
+    let own = &spec["containers"][0]["securityContext"]["runAsUser"];
+    let user = own
+        .as_u64()
+        .or_else(|| spec["securityContext"]["runAsUser"].as_u64());
+    user.and_then(|user| user.try_into().ok()).unwrap_or(0)
+}
+
+fn collect(node: &Node, folder: &str, files: &mut Files) -> Result<()> {
+    let mode = fs::metadata(node.path(folder))?.mode() & 0o777;
+    ensure!(mode == 0o700, "{folder} is of mode {mode:o}");
+    for entry in fs::read_dir(node.path(folder))? {
+        let name = entry?.file_name();
+        let path = format!("{folder}/{}", name.to_string_lossy());
+        let look = fs::symlink_metadata(node.path(&path))?;
         if look.is_dir() {
-            collect(&path, kept)?;
-        } else {
-            kept.insert(path.clone(), (fs::read(&path)?, look.mode(), look.uid()));
+            collect(node, &path, files)?;
+            continue;
         }
+        let file = File {
+            bytes: fs::read(node.path(&path))?,
+            mode: look.mode() & 0o777,
+            owner: (look.uid(), look.gid()),
+            written: (look.ino(), look.mtime(), look.mtime_nsec()),
+        };
+        files.insert(path, file);
+    }
+    Ok(())
+}
+
+/// The manifests of active checkpoints, of which there has to be one, are root's alone: an environment may come from a Secret.
+pub fn active_are_private(node: &mut Node) -> Result<()> {
+    let active = node.shell(ACTIVE)?;
+    ensure!(!active.is_empty(), "none is active");
+    for path in active.lines() {
+        let look = fs::metadata(node.path(path))?;
+        let (mode, owner) = (look.mode() & 0o777, look.uid());
+        ensure!(
+            (mode, owner) == (0o600, 0),
+            "{path} is {owner}'s, of mode {mode:o}"
+        );
     }
     Ok(())
 }

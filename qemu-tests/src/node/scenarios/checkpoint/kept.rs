@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -21,6 +22,8 @@ pub const DATA: [&str; 2] = [
 pub const OF: &str = "checkpointer.alpha.coreos.com/checkpoint-of";
 /// Names the workload, `KIND/NAME`.
 pub const WORKLOAD: &str = "slipway.dev/checkpoint-workload";
+/// Data goes in the same look as its manifest.
+const AT_ONCE: Duration = Duration::from_secs(5);
 
 /// The workloads of which there is one after a launch.
 pub const CONTROL_PLANE: [&str; 3] = [
@@ -76,6 +79,18 @@ fn are(node: &Node, others: &[&str]) -> Result<()> {
     let orphans: Vec<_> = data.difference(&pods).collect();
     ensure!(orphans.is_empty(), "there is data of {orphans:?}");
     Ok(())
+}
+
+/// Waits until a workload's checkpoint is gone, and requires that the data goes with it, which is that of `pod`.
+pub fn goes_with_data(node: &Node, workload: &str, pod: &str) -> Result<()> {
+    wait::until("end of a checkpoint", MENDING, || {
+        ensure!(!kept(node)?.contains_key(workload), "{workload} is kept");
+        Ok(())
+    })?;
+    wait::until("end of its data", AT_ONCE, || {
+        ensure!(!data(node)?.contains(pod), "there is data of {pod}");
+        Ok(())
+    })
 }
 
 /// The only checkpoint of a workload, if it is kept.

@@ -9,9 +9,10 @@ use anyhow::{Result, ensure};
 use slipway::node::cri::{self, Runtime};
 
 use super::kept::OF;
-use super::{COMPONENTS, Host, MENDING, at_loopback, is_well, run};
+use super::{COMPONENTS, Host, MENDING, is_well, log, run, signal_apiserver};
 use crate::node::native::Node;
-use crate::scenarios::Kubectl;
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::Inside;
 use crate::wait;
 
 const MANIFESTS: &str = "/etc/kubernetes/manifests";
@@ -32,7 +33,9 @@ pub fn without_api(node: &mut Node) -> Result<()> {
     }
     wait::until("answer of a checkpoint", MENDING, || {
         ensure!(active(node)?.contains(COMPONENTS[0]), "none is active");
-        at_loopback(node, &["get", "--raw", "/readyz"]).map(drop)
+        Inside(node)
+            .kubectl(&["get", "--raw", "/readyz"], "")
+            .map(drop)
     })?;
     // Its own pod answers again: there are two of them, and one should go.
     signal_apiserver(node, "CONT")?;
@@ -58,7 +61,7 @@ pub fn forgotten(node: &mut Node) -> Result<()> {
         "it has ended before anybody could end it"
     );
     wait::until("end of the forgotten checkpoint", MENDING, is_over)?;
-    let log = fs::read_to_string(node.logs().join("checkpoint.log"))?;
+    let log = log(node)?;
     let said = "its kubelet does not end it";
     ensure!(log.contains(said), "the unit has not said: {said}");
     Ok(())
@@ -88,12 +91,6 @@ fn cut_off(node: &mut Node) -> Result<()> {
 
 fn argument() -> String {
     format!(" --kubeconfig={NOWHERE}")
-}
-
-fn signal_apiserver(node: &mut Node, signal: &str) -> Result<()> {
-    // Its own, which binds every address.
-    let pids = "grep -lz '^--bind-address=0.0.0.0$' /proc/[0-9]*/cmdline | cut -d/ -f3";
-    node.shell(&format!("kill -{signal} $({pids})")).map(drop)
 }
 
 fn active(node: &mut Node) -> Result<String> {

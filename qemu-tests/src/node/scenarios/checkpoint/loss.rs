@@ -1,18 +1,23 @@
 //! Pods deleted, processes killed, the runtime away.
 
-use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::{COMPONENTS, Host, MENDING, at_loopback, run};
+use super::{COMPONENTS, Host, MENDING, files, log, nothing_starts, run, says, signal_apiserver};
 use crate::node::native::Node;
-use crate::scenarios::{Kubectl, cluster};
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::{self, Inside, pods_of};
 use crate::wait;
 
 /// How long the container runtime is away.
 const AWAY: Duration = Duration::from_secs(60);
+/// How long the API server is known to be silent meanwhile: longer than one may be that does not run (5 s), and shorter than one that
+/// does (60 s).
+const SILENT: Duration = Duration::from_secs(20);
+/// A server that accepts a connection and says nothing is called silent after 10 s.
+const NOTICED: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "--namespace=kube-system";
 
 /// The only API server's pod is deleted while nobody is there who would make another: a checkpoint answers,
@@ -21,14 +26,15 @@ pub fn apiserver_deleted(node: &mut Node) -> Result<()> {
     let controllers = "deployment/kube-controller-manager";
     node.kubectl(&["scale", NAMESPACE, "--replicas=0", controllers], "")?;
     wait::until("end of the controller-manager", MENDING, || {
-        ensure!(pods(node, &[], COMPONENTS[1])?.is_empty(), "it is there");
+        ensure!(pods_of(node, COMPONENTS[1])?.is_empty(), "it is there");
         Ok(())
     })?;
     delete(node, &[COMPONENTS[0]])?;
     wait::until("answer of a checkpoint", MENDING, || {
-        at_loopback(node, &["get", "--raw", "/readyz"])?;
+        let inside = Inside(node);
+        inside.kubectl(&["get", "--raw", "/readyz"], "")?;
         ensure!(
-            pods(node, &[super::LOOPBACK], COMPONENTS[0])?.is_empty(),
+            pods_of(&inside, COMPONENTS[0])?.is_empty(),
             "the pod is still there"
         );
         // Whoever answers here is on loopback only.
@@ -36,7 +42,9 @@ pub fn apiserver_deleted(node: &mut Node) -> Result<()> {
         ensure!(outside.is_err(), "the node's address answers");
         Ok(())
     })?;
-    at_loopback(node, &["scale", NAMESPACE, "--replicas=1", controllers]).map(drop)
+    files::active_are_private(node)?;
+    let scale = ["scale", NAMESPACE, "--replicas=1", controllers];
+    Inside(node).kubectl(&scale, "").map(drop)
 }
 
 /// Every pod of the three goes at once; others come.
@@ -70,19 +78,30 @@ pub fn killed(node: &mut Node) -> Result<()> {
     Ok(())
 }
 
-/// What runs goes on, and nobody takes silence for an end.
+/// What runs goes on, and nobody takes silence for an end: not the runtime's, while the API server hangs.
 pub fn containerd_stopped(node: &mut Node) -> Result<()> {
     run(node, &["systemctl", "stop", "containerd.service"])?;
     let begun = Instant::now();
-    while begun.elapsed() < AWAY {
-        let active = node.shell(crate::scenarios::reboot::ACTIVE)?;
-        ensure!(
-            active.is_empty(),
-            "without a runtime {active} was activated"
-        );
-        thread::sleep(Duration::from_secs(1));
-    }
+    // Its kubelet's probes give it 80 s, and could not end it without a runtime.
+    signal_apiserver(node, "STOP")?;
+    let held = nobody_knows_what_runs(node);
+    signal_apiserver(node, "CONT")?;
+    held?;
+    nothing_starts(node, AWAY.saturating_sub(begun.elapsed()), |_| Ok(()))?;
     run(node, &["systemctl", "start", "containerd.service"]).map(drop)
+}
+
+/// An open watch tells of a server that hangs only when it ends; a unit that starts meets it at once.
+fn nobody_knows_what_runs(node: &mut Node) -> Result<()> {
+    let said = log(node)?.len();
+    run(
+        node,
+        &["systemctl", "restart", "slipway-checkpoint.service"],
+    )?;
+    wait::until("the unit's word", NOTICED, || {
+        says(node, said, "no API server answers")
+    })?;
+    nothing_starts(node, SILENT, |_| Ok(()))
 }
 
 fn delete(node: &Node, components: &[&str]) -> Result<()> {
@@ -91,21 +110,11 @@ fn delete(node: &Node, components: &[&str]) -> Result<()> {
         .map(drop)
 }
 
-/// A component's pods, without the mirror of a checkpoint.
-fn pods(node: &Node, options: &[&str], component: &str) -> Result<Vec<Value>> {
-    let label = format!("--selector=k8s-app={component}");
-    let get = ["get", "pods", NAMESPACE, "--output=json", &label];
-    let list: Value = serde_json::from_str(&node.kubectl(&[options, &get].concat(), "")?)?;
-    let items = list["items"].as_array().context("no list of pods")?;
-    let own = items.iter().filter(|pod| !cluster::is_mirror(pod));
-    Ok(own.cloned().collect())
-}
-
 /// The UIDs of all three components' pods.
 fn uids(node: &Node) -> Result<Vec<Value>> {
     let mut uids = Vec::new();
     for component in COMPONENTS {
-        let pods = pods(node, &[], component)?;
+        let pods = pods_of(node, component)?;
         uids.extend(pods.iter().map(|pod| pod["metadata"]["uid"].clone()));
     }
     Ok(uids)
@@ -113,11 +122,5 @@ fn uids(node: &Node) -> Result<Vec<Value>> {
 
 /// How often the containers of a component's pods were restarted.
 fn restarts(node: &Node, component: &str) -> Result<u64> {
-    let pods = pods(node, &[], component)?;
-    let counts = pods
-        .iter()
-        .flat_map(|pod| pod["status"]["containerStatuses"].as_array())
-        .flatten()
-        .filter_map(|container| container["restartCount"].as_u64());
-    Ok(counts.sum())
+    Ok(cluster::restarts(&pods_of(node, component)?))
 }

@@ -12,19 +12,19 @@ mod kubelet;
 mod loss;
 
 use std::fs;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 use qemu_tests::probe::Report;
 use serde_json::{Map, Value, json};
 
-use crate::node::launch::LOOPBACK;
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
-use crate::node::{launch, reboot};
+use crate::node::{launch, reboot, secrets};
 use crate::scenario::Context;
-use crate::scenarios::reboot::{Host, no_checkpoint_is_active};
-use crate::scenarios::{Kubectl, cluster};
+use crate::scenarios::cluster;
+use crate::scenarios::reboot::{ACTIVE, Host, no_checkpoint_is_active};
 
 /// How long each thing may take to be mended, on a machine that is busy.
 const MENDING: Duration = Duration::from_secs(240);
@@ -40,8 +40,10 @@ const PATIENT: &str = "checkpoints:\n  gracePeriod: 10m\n";
 
 /// What is done to the node; everything else is the same each time.
 type Case = (&'static str, fn(&mut Node) -> Result<()>);
+/// The same where the cause is taken away in the end. Says how many seconds later everything was as before.
+type Recovery = (&'static str, fn(&mut Node) -> Result<f64>);
 
-/// What costs nobody the API comes first.
+/// What costs the least comes first.
 const CASES: [Case; 5] = [
     ("files-damaged", files::damaged),
     ("containerd-stopped", loss::containerd_stopped),
@@ -57,7 +59,7 @@ pub fn life(context: &Context) -> Result<()> {
     let took = reboot::after_power_cut(&mut node).context("the reboot in the end")?;
     figures.insert("reboot".into(), serde_json::to_value(took)?);
     context.keep_result(&Value::Object(figures))?;
-    no_secret_in_the_log(&node)
+    secrets::none_in_logs(&node, &[])
 }
 
 /// What people do to a workload on purpose.
@@ -69,11 +71,11 @@ pub fn life_cycle(context: &Context) -> Result<()> {
         &[
             ("checkpointer-rolled", cycle::checkpointer_rolled),
             ("edited-and-renamed", cycle::edited_and_renamed),
-            ("scaled-away", cycle::scaled_away),
+            ("changed-upstream", cycle::changed_upstream),
             ("drained", cycle::drained),
         ],
     )?;
-    no_secret_in_the_log(&node)
+    secrets::none_in_logs(&node, &cycle::OIL)
 }
 
 /// The node itself is taken out of the cluster.
@@ -92,34 +94,37 @@ pub fn broken_image(context: &Context) -> Result<()> {
     figures.insert(name.into(), gaps(&seen));
     context.keep_result(&Value::Object(figures.clone()))?;
     broken::within_grace(&figures)?;
-    broken::back_after_power_cut(&mut node)
+    broken::back_after_power_cut(&mut node)?;
+    secrets::none_in_logs(&node, &[])
 }
 
 /// The add-ons are checkpointed too, and do their work while only checkpoints serve.
 pub fn add_ons(context: &Context) -> Result<()> {
     let mut node = launched(context, add_ons::DOCUMENT)?;
     context.keep_result(&add_ons::stand_in(&mut node)?)?;
-    no_secret_in_the_log(&node)
+    secrets::none_in_logs(&node, &[])
 }
 
-/// The unit is cut off from the API, and the disk is full.
+/// The unit is cut off from the API, the disk is full, and the only checkpoint of the API server is damaged.
 pub fn cut_off(context: &Context) -> Result<()> {
     let mut node = launched(context, cut::DOCUMENT)?;
-    do_all(
+    recover(
         context,
         &mut node,
         &[
             ("cut-off", cut::at_start),
             ("disk-nearly-full", disk::nearly_full),
             ("disk-full-at-reboot", disk::full_at_reboot),
+            ("damaged-at-reboot", files::damaged_at_reboot),
         ],
-    )
+    )?;
+    secrets::none_in_logs(&node, &[])
 }
 
 /// The unit loses the API for ten minutes.
 pub fn cut_off_for_long(context: &Context) -> Result<()> {
     let mut node = launched(context, cut::DOCUMENT)?;
-    do_all(context, &mut node, &[("cut-off", cut::for_ten_minutes)])
+    recover(context, &mut node, &[("cut-off", cut::for_ten_minutes)])
 }
 
 /// A kubelet that starts where no API answers.
@@ -159,7 +164,21 @@ fn do_all(context: &Context, node: &mut Node, cases: &[Case]) -> Result<()> {
     Ok(())
 }
 
-/// Does one after the other under the probers; the cluster has to be well after each.
+/// Does one after the other, and keeps how long it took until everything was as before.
+fn recover(context: &Context, node: &mut Node, cases: &[Recovery]) -> Result<()> {
+    let mut figures = Map::new();
+    for (name, act) in cases {
+        let begun = Instant::now();
+        let back = act(node).with_context(|| *name)?;
+        let took = begun.elapsed().as_secs_f64();
+        figures.insert((*name).into(), json!({ "took_s": took, "back_s": back }));
+        context.keep_result(&Value::Object(figures.clone()))?;
+    }
+    Ok(())
+}
+
+/// Does one after the other under the probers, and keeps what they saw, and how long it took but for the cluster's readiness; it has
+/// to be well after each.
 fn survive(
     context: &Context,
     node: &mut Node,
@@ -167,16 +186,24 @@ fn survive(
     figures: &mut Map<String, Value>,
 ) -> Result<()> {
     for (name, act) in cases {
-        let whole = |node: &mut Node| act(node).and_then(|()| is_well(node));
+        let mut took = Duration::ZERO;
+        let whole = |node: &mut Node| {
+            let begun = Instant::now();
+            act(node)?;
+            took = begun.elapsed();
+            is_well(node)
+        };
         let seen = watched(node, whole).with_context(|| *name)?;
-        figures.insert((*name).into(), gaps(&seen));
+        let mut seen = gaps(&seen);
+        seen["took_s"] = took.as_secs_f64().into();
+        figures.insert((*name).into(), seen);
         context.keep_result(&Value::Object(figures.clone()))?;
     }
     Ok(())
 }
 
 /// What the probers saw from before `act` to its end.
-fn watched(node: &mut Node, act: impl Fn(&mut Node) -> Result<()>) -> Result<Report> {
+fn watched(node: &mut Node, act: impl FnOnce(&mut Node) -> Result<()>) -> Result<Report> {
     let prober = launch::probe(node)?;
     let done = act(node);
     let report = launch::end_probe(node, prober);
@@ -208,16 +235,39 @@ fn gaps(report: &Report) -> Value {
     })
 }
 
-/// kubectl through this machine's own door, where a checkpoint answers.
-fn at_loopback(node: &Node, arguments: &[&str]) -> Result<String> {
-    node.kubectl(&[&[LOOPBACK], arguments].concat(), "")
+/// For as long as that no checkpoint is activated, and whatever else holds.
+fn nothing_starts(
+    node: &mut Node,
+    long: Duration,
+    holds: impl Fn(&Node) -> Result<()>,
+) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < long {
+        let active = node.shell(ACTIVE)?;
+        ensure!(active.is_empty(), "{active} was activated");
+        holds(node)?;
+        thread::sleep(Duration::from_secs(1));
+    }
+    Ok(())
 }
 
-fn no_secret_in_the_log(node: &Node) -> Result<()> {
-    let log = fs::read_to_string(node.logs().join("checkpoint.log"))?;
-    let private = log.lines().find(|line| line.contains("PRIVATE KEY"));
-    ensure!(private.is_none(), "the log holds {private:?}");
+/// Stops the API server's own process, which binds every address, or lets it go on.
+fn signal_apiserver(node: &mut Node, signal: &str) -> Result<()> {
+    let pids = "grep -lz '^--bind-address=0.0.0.0$' /proc/[0-9]*/cmdline | cut -d/ -f3";
+    node.shell(&format!("kill -{signal} $({pids})")).map(drop)
+}
+
+/// Whether the unit has said something since its log was this long.
+fn says(node: &Node, since: usize, what: &str) -> Result<()> {
+    let log = log(node)?;
+    let new = log.get(since..).unwrap_or_default();
+    ensure!(new.contains(what), "the unit has not said: {what}");
     Ok(())
+}
+
+/// All that the unit has said.
+fn log(node: &Node) -> Result<String> {
+    Ok(fs::read_to_string(node.logs().join("checkpoint.log"))?)
 }
 
 /// A command inside that has to succeed.

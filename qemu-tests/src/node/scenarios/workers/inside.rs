@@ -7,9 +7,8 @@ use qemu_tests::probe::seconds;
 use serde_json::Value;
 
 use super::seen;
-use crate::node::launch::LOOPBACK;
-use crate::node::native::Node;
-use crate::scenarios::{Kubectl, cluster};
+use crate::scenarios::cluster::Inside;
+use crate::scenarios::{Kubectl as _, cluster};
 use crate::wait;
 
 /// A leader that ends for want of an API has its Lease for a minute, and nobody follows it for some more.
@@ -17,15 +16,6 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const MANAGER: &str =
     "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager";
 const HEARTBEATS: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
-
-/// The API as the control plane itself reaches it, through its own door.
-pub struct Inside<'a>(pub &'a Node);
-
-impl Kubectl for Inside<'_> {
-    fn kubectl(&self, arguments: &[&str], input: &str) -> Result<String> {
-        self.0.kubectl(&[&[LOOPBACK], arguments].concat(), input)
-    }
-}
 
 impl Inside<'_> {
     /// Since when somebody leads who took the controller-manager's Lease after `moment`.

@@ -23,10 +23,10 @@ use crate::node::network::Network;
 use crate::node::process::Program;
 use crate::node::{launch, reboot, services};
 use crate::scenario::Context;
+use crate::scenarios::cluster::Inside;
 use crate::scenarios::reboot::{Host as _, identities, is_back, no_checkpoint_is_active};
 use crate::scenarios::{Kubectl, cluster};
 use crate::wait;
-use inside::Inside;
 use seen::{EVICTED, STEADY, Seen};
 use times::{DEFAULT, SHORT, Times};
 
