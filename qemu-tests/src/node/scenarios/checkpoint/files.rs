@@ -25,18 +25,18 @@ const FOLDERS: [&str; 3] = [kept::KEPT, kept::DATA[0], kept::DATA[1]];
 /// Longer than an API server may be away of which nothing has run since the unit began (not at all), or which ran (5 s).
 const SILENT: Duration = Duration::from_secs(10);
 
-/// The files by their paths on the node.
+/// The files and folders by their paths on the node; a folder's ends in a slash.
 pub type Files = BTreeMap<String, File>;
 
-/// A file as it was found.
+/// A file as it was found, or a folder, which holds nothing.
 #[derive(Clone, PartialEq, Eq)]
 pub struct File {
     /// What it holds.
     pub bytes: Vec<u8>,
     mode: u32,
     owner: (u32, u32),
-    /// Its number, and when it was written.
-    written: (u64, i64, i64),
+    /// Its number, and of a file when it was written.
+    written: (u64, Option<(i64, i64)>),
 }
 
 impl File {
@@ -49,7 +49,7 @@ impl File {
 /// A way to damage a file.
 type Damage = fn(&Path) -> io::Result<()>;
 
-/// What a manifest suffers, and a file of its data.
+/// What a file suffers.
 const DAMAGES: [Damage; 5] = [
     |path| fs::File::options().write(true).open(path)?.set_len(7),
     |path| fs::write(path, b"something else\n"),
@@ -57,14 +57,23 @@ const DAMAGES: [Damage; 5] = [
     |path| fs::set_permissions(path, Permissions::from_mode(0o644)),
     |path| chown(path, Some(4242), Some(4242)),
 ];
+/// What a folder suffers.
+const OPENED: [Damage; 2] = [
+    |path| fs::set_permissions(path, Permissions::from_mode(0o755)),
+    |path| chown(path, Some(4242), Some(4242)),
+];
 
-/// Every file is deleted, cut short, overwritten, shown to everybody or given away, and is there again as it was.
+/// Every file is deleted, cut short, overwritten, shown to everybody or given away, every folder opened or given away, and all is there
+/// again as it was.
 pub fn damaged(node: &mut Node) -> Result<()> {
     let before = of_all_components(node)?;
-    // Each folder's files suffer everything, if they are enough.
+    // The files of each suffer everything, if they are enough.
     for folder in FOLDERS {
-        let files = before.keys().filter(|path| path.starts_with(folder));
-        for (path, damage) in files.zip(DAMAGES.iter().cycle()) {
+        let all = before.keys().filter(|path| path.starts_with(folder));
+        let (folders, files): (Vec<_>, Vec<_>) = all.partition(|path| is_folder(path));
+        let files = files.into_iter().zip(DAMAGES.iter().cycle());
+        let folders = folders.into_iter().zip(OPENED.iter().cycle());
+        for (path, damage) in files.chain(folders) {
             damage(&node.path(path)).with_context(|| format!("cannot damage {path}"))?;
         }
     }
@@ -90,9 +99,9 @@ fn are_like(node: &Node, before: &Files) -> Result<()> {
 pub fn damaged_at_reboot(node: &mut Node) -> Result<f64> {
     let (before, pods) = (of_all_components(node)?, reboot::identities(node)?);
     power::boot_again(node)?;
-    let of_apiserver =
-        |path: &&String| path.starts_with(kept::DATA[0]) && path.contains(super::COMPONENTS[0]);
-    let path = before.keys().find(of_apiserver).context("no data")?;
+    let mut secrets = before.keys().filter(|path| path.starts_with(kept::DATA[0]));
+    let path = secrets.find(|path| path.contains(super::COMPONENTS[0]) && !is_folder(path));
+    let path = path.context("there is no data")?;
     DAMAGES[0](&node.path(path))?;
     let (said, since) = (log(node)?.len(), now());
     services::start(node)?;
@@ -137,13 +146,16 @@ pub fn private(node: &Node) -> Result<Files> {
         }
     }
     for (path, file) in &files {
-        ensure!(file.mode == 0o600, "{path} is of mode {:o}", file.mode);
+        let mode = if is_folder(path) { 0o700 } else { 0o600 };
+        ensure!(file.mode == mode, "{path} is of mode {:o}", file.mode);
     }
     let kept = kept::kept(node)?;
     for manifest in kept.values().flatten() {
         let (pod, user) = (format!("/{}/", kept::pod(manifest)), user(manifest));
         for (path, file) in files.iter().filter(|(path, _)| path.contains(&pod)) {
-            ensure!(file.owner.0 == user, "{path} is {}'s", file.owner.0);
+            // The container sees its volumes, not what they lie in.
+            let owner = if path.ends_with(&pod) { 0 } else { user };
+            ensure!(file.owner.0 == owner, "{path} is {}'s", file.owner.0);
         }
     }
     Ok(files)
@@ -160,25 +172,37 @@ fn user(manifest: &Value) -> u32 {
 }
 
 fn collect(node: &Node, folder: &str, files: &mut Files) -> Result<()> {
-    let mode = fs::metadata(node.path(folder))?.mode() & 0o777;
-    ensure!(mode == 0o700, "{folder} is of mode {mode:o}");
+    files.insert(format!("{folder}/"), look(node, folder)?);
     for entry in fs::read_dir(node.path(folder))? {
-        let name = entry?.file_name();
-        let path = format!("{folder}/{}", name.to_string_lossy());
-        let look = fs::symlink_metadata(node.path(&path))?;
-        if look.is_dir() {
+        let entry = entry?;
+        let path = format!("{folder}/{}", entry.file_name().to_string_lossy());
+        if entry.file_type()?.is_dir() {
             collect(node, &path, files)?;
-            continue;
+        } else {
+            files.insert(path.clone(), look(node, &path)?);
         }
-        let file = File {
-            bytes: fs::read(node.path(&path))?,
-            mode: look.mode() & 0o777,
-            owner: (look.uid(), look.gid()),
-            written: (look.ino(), look.mtime(), look.mtime_nsec()),
-        };
-        files.insert(path, file);
     }
     Ok(())
+}
+
+fn look(node: &Node, path: &str) -> Result<File> {
+    let look = fs::symlink_metadata(node.path(path))?;
+    let bytes = match look.is_dir() {
+        true => Vec::new(),
+        false => fs::read(node.path(path))?,
+    };
+    // A folder's time is that of its last entry.
+    let at = (!look.is_dir()).then(|| (look.mtime(), look.mtime_nsec()));
+    Ok(File {
+        bytes,
+        mode: look.mode() & 0o777,
+        owner: (look.uid(), look.gid()),
+        written: (look.ino(), at),
+    })
+}
+
+fn is_folder(path: &str) -> bool {
+    path.ends_with('/')
 }
 
 /// The manifests of active checkpoints, of which there has to be one, are root's alone: an environment may come from a Secret.

@@ -13,9 +13,9 @@ use crate::wait;
 
 /// How long the container runtime is away.
 const AWAY: Duration = Duration::from_secs(60);
-/// How long the API server is known to be silent meanwhile: longer than one may be that does not run (5 s), and shorter than one that
-/// does (60 s).
-const SILENT: Duration = Duration::from_secs(20);
+/// How long the API server is known to be silent meanwhile: longer than one may be that does not run (5 s), shorter than one that
+/// does (60 s), and so short that no leader misses it for as long as its Lease lets it (40 s).
+const SILENT: Duration = Duration::from_secs(12);
 /// A server that accepts a connection and says nothing is called silent after 10 s.
 const NOTICED: Duration = Duration::from_secs(30);
 const NAMESPACE: &str = "--namespace=kube-system";
