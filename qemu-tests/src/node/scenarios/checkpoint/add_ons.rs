@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 use slipway::node::cri::{self, Runtime, Sandbox};
 
 use super::kept::{OF, WORKLOAD, exactly};
-use super::{Host as _, MENDING, at_loopback};
+use super::{Host as _, MENDING};
 use crate::node::native::Node;
 use crate::node::scenarios::workers::{close, open};
 use crate::node::{reboot, services};
-use crate::scenarios::cluster;
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::{self, Inside};
 use crate::scenarios::reboot::{identities, is_back};
 use crate::wait;
 
@@ -100,7 +101,7 @@ fn pods(node: &Node, names: &str) -> Result<Vec<Value>> {
         "--output=json",
         &label,
     ];
-    let list: Value = serde_json::from_str(&at_loopback(node, &get)?)?;
+    let list: Value = serde_json::from_str(&Inside(node).kubectl(&get, "")?)?;
     let pods = list["items"].as_array().context("no list of pods")?;
     Ok(pods.clone())
 }
