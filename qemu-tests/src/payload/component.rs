@@ -34,23 +34,26 @@ pub enum Recipe {
     StaticCgo,
 }
 
+/// What a node runs of Kubernetes, and in the end what a person does.
+const KUBERNETES: [(&str, &str); 6] = [
+    ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
+    (
+        "k8s.io/kubernetes/cmd/kube-controller-manager",
+        "kube-controller-manager",
+    ),
+    ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
+    ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
+    ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
+    ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
+];
+
 /// Slowest first: the order in which a cold build spends its time.
 pub const COMPONENTS: &[Component] = &[
     Component {
         name: "kubernetes",
         module: "k8s.io/kubernetes",
         folder: "bin",
-        programs: &[
-            ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
-            (
-                "k8s.io/kubernetes/cmd/kube-controller-manager",
-                "kube-controller-manager",
-            ),
-            ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
-            ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
-            ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
-            ("k8s.io/kubernetes/cmd/kubectl", "kubectl"),
-        ],
+        programs: &KUBERNETES,
         recipe: Recipe::Kubernetes,
     },
     Component {
@@ -139,16 +142,7 @@ pub const PREVIOUS: Component = Component {
     name: "kubernetes-previous",
     module: "k8s.io/kubernetes",
     folder: "bin",
-    programs: &[
-        ("k8s.io/kubernetes/cmd/kube-apiserver", "kube-apiserver"),
-        (
-            "k8s.io/kubernetes/cmd/kube-controller-manager",
-            "kube-controller-manager",
-        ),
-        ("k8s.io/kubernetes/cmd/kube-scheduler", "kube-scheduler"),
-        ("k8s.io/kubernetes/cmd/kube-proxy", "kube-proxy"),
-        ("k8s.io/kubernetes/cmd/kubelet", "kubelet"),
-    ],
+    programs: KUBERNETES.split_at(KUBERNETES.len() - 1).0,
     recipe: Recipe::Kubernetes,
 };
 

@@ -19,10 +19,12 @@ use crate::api::Cluster;
 use crate::scenario::Context;
 use crate::wait;
 
+mod objects;
 mod page;
 mod things;
 
-use things::{NODE, THINGS, Thing};
+use objects::NODE;
+use things::{THINGS, Thing};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// Of what is rendered: who may do what, and workloads to do it to.
@@ -42,7 +44,7 @@ pub fn credentials(context: &Context) -> Result<()> {
     let assets = approve::rendered()?;
     apply_rendered(&admin, &assets)?;
     every_account_has_its_column(&assets)?;
-    for object in things::objects()? {
+    for object in objects::all()? {
         admin.create(&object)?;
     }
     let rows = page::rows()?;
