@@ -81,19 +81,25 @@ fn cluster(node: &Node) -> Result<String> {
     bail!("`slipway checkpoint cluster` does not run")
 }
 
-/// The requests for objects that the API server has answered, by verb and resource. A watch counts when it has ended.
 fn requests(node: &Node) -> Result<BTreeMap<String, f64>> {
-    let metrics = node.kubectl(&["get", "--raw", "/metrics"], "")?;
+    let all = counted(&node.kubectl(&["get", "--raw", "/metrics"], "")?)?;
+    ensure!(!all.is_empty(), "the API server counts no requests");
+    Ok(all)
+}
+
+/// The requests for objects that the API server has answered, by verb and resource. A watch counts when it has ended.
+fn counted(metrics: &str) -> Result<BTreeMap<String, f64>> {
     let mut all = BTreeMap::new();
     for line in metrics.lines() {
         let Some(labels) = line.strip_prefix("apiserver_request_total{") else {
             continue;
         };
         let label = |name: &str| {
-            let (_, rest) = labels.split_once(&format!("{name}=\""))?;
+            let (_, rest) = labels.split_once(&format!(",{name}=\""))?;
             rest.split('"').next()
         };
-        let (verb, resource) = label("verb").zip(label("resource")).unwrap_or_default();
+        let named = label("verb").zip(label("resource"));
+        let (verb, resource) = named.with_context(|| format!("of what is {line}"))?;
         let count = line.rsplit(' ').next().and_then(|count| count.parse().ok());
         let count: f64 = count.with_context(|| format!("no number in {line}"))?;
         if !resource.is_empty() {
@@ -101,7 +107,6 @@ fn requests(node: &Node) -> Result<BTreeMap<String, f64>> {
                 .or_default() += count;
         }
     }
-    ensure!(!all.is_empty(), "the API server counts no requests");
     Ok(all)
 }
 
@@ -138,4 +143,32 @@ fn rss_kib(node: &Node, pid: &str) -> Result<f64> {
     let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse().ok());
     number.context("/proc/PID/status has no VmRSS")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_for_objects_are_counted_by_verb_and_resource() {
+        let line = |code: u32, resource: &str, verb: &str, count: u32| {
+            format!(
+                "apiserver_request_total{{code=\"{code}\",component=\"apiserver\",dry_run=\"\",group=\"\",resource=\"{resource}\",\
+                 scope=\"resource\",subresource=\"\",verb=\"{verb}\",version=\"v1\"}} {count}\n"
+            )
+        };
+        let before = line(200, "secrets", "GET", 2) + &line(200, "pods", "LIST", 7);
+        let now = "# TYPE apiserver_request_total counter\n".to_owned()
+            + &line(200, "secrets", "GET", 4)
+            + &line(404, "secrets", "GET", 1)
+            + &line(200, "pods", "LIST", 7)
+            + &line(200, "", "GET", 90);
+        let more = more(&counted(&before).unwrap(), &counted(&now).unwrap());
+        let expected = [
+            ("idle_api_requests", 3.0),
+            ("idle_api_requests GET secrets", 3.0),
+        ];
+        assert_eq!(more, named(&expected));
+        assert!(counted("apiserver_request_total{} 1").is_err());
+    }
 }
