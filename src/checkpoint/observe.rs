@@ -16,7 +16,7 @@ use super::decide::{self, Active, Lease, Seen};
 use super::form;
 use super::keeper::Options;
 use super::memory::{Memory, is_left_of, parent_of};
-use super::parents::Parents;
+use super::parents::{Parents, Running};
 use super::pods::{News, Source};
 use super::shelf::{Checkpoint, Shelf};
 use super::view::{LeaseSeen, Shelved, View};
@@ -45,6 +45,7 @@ pub struct Eyes {
     sandboxes: Option<Vec<Sandbox>>,
     memory: BTreeMap<Workload, Memory>,
     disorder: Instant,
+    running: Running,
 }
 
 impl Eyes {
@@ -63,6 +64,7 @@ impl Eyes {
             sandboxes: None,
             memory: BTreeMap::new(),
             disorder: Instant::now(),
+            running: Running::new(),
         })
     }
 
@@ -116,7 +118,10 @@ impl Eyes {
     /// Looks at everything that matters now.
     pub fn look(&mut self, shelf: &Shelf) -> Result<View> {
         let shelved = Shelved::read(shelf)?;
-        if self.is_disordered(&shelved) {
+        // Whoever comes, goes or starts anew may have left a Lease behind.
+        let running = self.parents.running();
+        if self.running != running || self.is_disordered(&shelved) {
+            self.running = running;
             self.stir();
         }
         let mut trouble = Vec::new();

@@ -5,11 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::decide::Door;
+use super::form;
 use super::pods::News;
 use super::serving::is_gated;
 use super::since::Since;
 use super::workload::{Workload, is_parent, is_ready, text, workload_of};
 use crate::start::ready::seconds;
+
+/// Since when pods run (in seconds since the epoch), by namespace and name; never, if they do not.
+pub type Running = BTreeMap<(String, String), Option<i64>>;
 
 /// The pods by namespace and name.
 #[derive(Debug)]
@@ -85,6 +89,13 @@ impl Parents {
         pods.filter(|pod| is_parent(pod, &self.namespaces))
     }
 
+    /// Which of them run.
+    pub fn running(&self) -> Running {
+        let pods = self.pods.iter();
+        pods.map(|(name, pod)| (name.clone(), form::started(pod)))
+            .collect()
+    }
+
     /// Those that wait for their own process' word, while that is fresh.
     pub fn gated(&self) -> Vec<Value> {
         let pods = self.pods.values().filter(|_| self.is_fresh());
@@ -158,5 +169,21 @@ mod tests {
         assert!(parents.hear(News::Gone("kube-system".into(), "a-2".into())));
         assert!(!parents.hear(News::Gone("kube-system".into(), "a-2".into())));
         assert_eq!(ready(&parents), ["a-1"]);
+    }
+
+    #[test]
+    fn whoever_starts_anew_is_noticed() {
+        let mut parents = Parents::new(&["kube-system".to_owned()]);
+        let mut one = pod("a-1", "2026-11-23T06:00:00Z", "True");
+        parents.hear(News::Changed(one.clone()));
+        let waits = parents.running();
+        let state = json!({ "running": { "startedAt": "2026-11-23T06:00:01Z" } });
+        one["status"]["containerStatuses"] = json!([{ "state": state }]);
+        parents.hear(News::Changed(one.clone()));
+        let runs = parents.running();
+        one["status"]["containerStatuses"][0]["state"]["running"]["startedAt"] =
+            json!("2026-11-23T06:00:02Z");
+        parents.hear(News::Changed(one));
+        assert!(waits != runs && runs != parents.running());
     }
 }

@@ -1,8 +1,8 @@
 //! Leases whose holders are known to be dead, released so that nobody waits for them to expire.
 //!
-//! Three such are known: a process of this host that renewed the Lease last before the machine started, one of a workload of which
-//! the container runtime has seen nothing run here for a while, and a checkpoint's that was ended here. Anything doubtful is left to
-//! expire ([`crate::start::lease`]). A Lease of this host that did expire is released too: its holder gave up long before, by the same
+//! Four such are known: a process of this host that renewed the Lease last before the machine started, one of a workload of which
+//! the container runtime has seen nothing run here for a while, one that acquired it before any container of the workload's pods began
+//! and renews it no more (it was killed, or rolled out), and a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]). A Lease of this host that did expire is released too: its holder gave up long before, by the same
 //! clock, but whoever comes next would count the whole time once more from its own first look.
 
 use std::time::{Duration, SystemTime};
@@ -15,14 +15,14 @@ use super::view::View;
 use super::workload::Workload;
 use crate::kube::Client;
 use crate::start::lease;
-use crate::start::ready::moment;
+use crate::start::ready::{moment, seconds};
 
 /// A container that ends is started again within this time, or not soon.
 const GONE: Duration = Duration::from_secs(10);
 
-/// A holder that lives renews every second, so one that does not for this long beside an API that answers is not misjudged for
-/// a clock that was just set.
-const EXPIRED: Duration = Duration::from_secs(5);
+/// A holder that lives renews every second: one that does not for this long is not taken for dead because the API was slow, or a
+/// clock was set.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// It is noticed within this time that the node's address answers.
 const NOTICED: Duration = Duration::from_secs(5);
@@ -62,7 +62,10 @@ impl Releases {
             let dead = dead_since(&found.object, &view.host, end.max(view.booted));
             let expired = seen.filter(|seen| view.node.launched && is_expired(seen.lease));
             let expired = expired.and_then(|_| holder_of(&found.object, &view.host));
-            let gone = ended.map(|(_, holder)| &**holder).or(dead);
+            let began = view.started.get(workload).copied();
+            let began = began.filter(|_| view.node.launched && !view.has_checkpoint(workload));
+            let outlived = outlived(&found.object, &view.host, began, SystemTime::now());
+            let gone = ended.map(|(_, holder)| &**holder).or(dead).or(outlived);
             let Some(holder) = gone.or(expired) else {
                 continue;
             };
@@ -102,9 +105,23 @@ fn dead_since<'a>(lease: &'a Value, host: &str, end: SystemTime) -> Option<&'a s
     holder_of(lease, host).filter(|_| renewed < end)
 }
 
+/// The holder, if it is a process of this host that acquired the Lease before the first of those began (at `began`, in seconds since
+/// the epoch) that run now, and is quiet at `now`.
+fn outlived<'a>(
+    lease: &'a Value,
+    host: &str,
+    began: Option<i64>,
+    now: SystemTime,
+) -> Option<&'a str> {
+    let acquired = seconds(&lease["spec"]["acquireTime"])?;
+    let renewed = moment(&lease["spec"]["renewTime"])?;
+    let is_quiet = now >= renewed + QUIET;
+    holder_of(lease, host).filter(|_| is_quiet && began.is_some_and(|began| acquired < began))
+}
+
 /// Whether nobody has held the Lease for long enough to believe it.
 fn is_expired(lease: decide::Lease) -> bool {
-    matches!(lease, decide::Lease::Dead(dead) if dead >= EXPIRED)
+    matches!(lease, decide::Lease::Dead(dead) if dead >= QUIET)
 }
 
 /// The holder, if it is a process of this host.
@@ -144,11 +161,28 @@ mod tests {
         for (lease, expected) in [
             (Lease::Unknown, false),
             (Lease::Live, false),
-            (Lease::Dead(EXPIRED / 2), false),
-            (Lease::Dead(EXPIRED), true),
+            (Lease::Dead(QUIET / 2), false),
+            (Lease::Dead(QUIET), true),
         ] {
             assert_eq!(is_expired(lease), expected, "{lease:?}");
         }
+    }
+
+    #[test]
+    fn who_leads_no_more_is_older_than_all_that_run_and_quiet() {
+        let lease = json!({ "spec": {
+            "holderIdentity": "node-a_1f",
+            "acquireTime": "2026-11-23T06:00:10.900000Z", "renewTime": "2026-11-23T06:00:30.123456Z" } });
+        let at = |time: &str| json!(format!("2026-11-23T06:00:{time}Z"));
+        let find = |host: &str, began: Option<&str>, now: &str| {
+            let began = began.and_then(|time| seconds(&at(time)));
+            outlived(&lease, host, began, moment(&at(now)).unwrap()).is_some()
+        };
+        assert!(find("node-a", Some("11"), "35.2"));
+        assert!(!find("node-a", Some("11"), "35.1"), "it may be slow");
+        assert!(!find("node-a", Some("10"), "50"), "it may be that one");
+        assert!(!find("node-a", None, "50"), "none runs");
+        assert!(!find("node-b", Some("11"), "50"), "another host");
     }
 
     #[test]

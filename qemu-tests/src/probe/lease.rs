@@ -53,6 +53,8 @@ impl Lease {
         } else if expires < at {
             self.vacate(expires);
         }
+        // One that is not over yet counts too.
+        self.count(at);
     }
 
     /// Notes that a process of the component ended which the prober had first seen at `seen`. It
@@ -73,14 +75,19 @@ impl Lease {
         if holder.is_empty() {
             return;
         }
-        if let Some(since) = self.vacant_since.take() {
-            self.longest_vacancy_ms = self.longest_vacancy_ms.max((at - since) * 1e3);
-        }
+        self.count(at);
+        self.vacant_since = None;
         self.holders.push(Holding {
             since: at,
             holder: holder.to_owned(),
             acquired,
         });
+    }
+
+    fn count(&mut self, at: f64) {
+        if let Some(since) = self.vacant_since {
+            self.longest_vacancy_ms = self.longest_vacancy_ms.max((at - since) * 1e3);
+        }
     }
 
     fn vacate(&mut self, at: f64) {
