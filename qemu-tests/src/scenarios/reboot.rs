@@ -16,8 +16,7 @@ const LEADING: Duration = Duration::from_secs(120);
 
 /// The components of which one leads.
 pub const LEADERS: [&str; 2] = ["kube-controller-manager", "kube-scheduler"];
-/// Where their Leases are.
-pub const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
+const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases";
 /// Static pods that are a checkpoint; the command prints nothing where there is none.
 pub const ACTIVE: &str =
     "grep -ls checkpointer.alpha.coreos.com/checkpoint-of /etc/kubernetes/manifests/* || true";

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::{COMPONENTS, Host, MENDING, files, log, nothing_starts, run, says, signal_apiserver};
 use crate::node::native::Node;
+use crate::scenarios::Kubectl as _;
 use crate::scenarios::cluster::{self, Inside, pods_of};
-use crate::scenarios::{Kubectl as _, reboot};
+use crate::scenarios::reboot::{self, LEADERS};
 use crate::wait;
 
 /// How long the container runtime is away.
@@ -64,7 +65,7 @@ pub fn all_deleted(node: &mut Node) -> Result<()> {
 pub fn killed(node: &mut Node) -> Result<()> {
     for component in COMPONENTS {
         let before = restarts(node, component)?;
-        let leader = holder(node, component)?;
+        let moment = node.shell("date --utc +%FT%T.%6NZ")?;
         let kill = format!(
             "kill -9 $(grep -lz '^/usr/local/bin/{component}$' /proc/[0-9]*/cmdline | cut -d/ -f3)"
         );
@@ -72,26 +73,15 @@ pub fn killed(node: &mut Node) -> Result<()> {
         wait::until("start after the kill", MENDING, || {
             let now = restarts(node, component)?;
             ensure!(now > before, "{component} was restarted {now} times");
-            let next = holder(node, component)?;
-            let leads = leader.is_none() || (next.is_some() && next != leader);
-            ensure!(leads, "after {leader:?} leads {next:?}");
-            Ok(())
+            let leads: Vec<_> = LEADERS
+                .into_iter()
+                .filter(|one| *one == component)
+                .collect();
+            reboot::leads_since(node, &leads, moment.trim())
         })?;
         cluster::wait_until_ready(node)?;
     }
     Ok(())
-}
-
-/// Who holds a component's Lease, if it has one.
-fn holder(node: &Node, component: &str) -> Result<Option<String>> {
-    let leases = node.list(reboot::LEASES)?;
-    let its = leases
-        .iter()
-        .find(|lease| cluster::name(lease) == component);
-    let holder = its.and_then(|lease| lease["spec"]["holderIdentity"].as_str());
-    Ok(holder
-        .filter(|holder| !holder.is_empty())
-        .map(str::to_owned))
 }
 
 /// What runs goes on, and nobody takes silence for an end: not the runtime's, while the API server hangs.
