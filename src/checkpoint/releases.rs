@@ -1,9 +1,10 @@
 //! Leases whose holders are known to be dead, released so that nobody waits for them to expire.
 //!
 //! Four such are known: a process of this host that renewed the Lease last before the machine started, one of a workload of which
-//! the container runtime has seen nothing run here for a while, one that acquired it before any container of the workload's pods began
-//! and renews it no more (it was killed, or rolled out), and a checkpoint's that was ended here. Anything doubtful is left to expire ([`crate::start::lease`]). A Lease of this host that did expire is released too: its holder gave up long before, by the same
-//! clock, but whoever comes next would count the whole time once more from its own first look.
+//! the container runtime has seen nothing run here for a while, one that acquired it before any container of the workload's pods
+//! began and renews it no more (it was killed, or rolled out), and a checkpoint's that was ended here. Anything doubtful is left to
+//! expire ([`crate::start::lease`]). A Lease of this host that did expire is released too: its holder gave up long before, by the
+//! same clock, but whoever comes next would count the whole time once more from its own first look.
 
 use std::time::{Duration, SystemTime};
 
