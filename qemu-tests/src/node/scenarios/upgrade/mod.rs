@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 use crate::node::launch;
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
+use crate::node::scenarios::checkpoint::kept;
 use crate::scenario::Context;
 use crate::scenarios::{Kubectl, cluster, pods};
 use crate::wait;
@@ -142,12 +143,13 @@ fn checkpoint_follows(node: &Node) -> Result<()> {
     let [pod] = all.as_slice() else {
         anyhow::bail!("there are {} API servers", all.len());
     };
-    let name = cluster::name(pod);
-    let kept = format!("/etc/kubernetes/inactive-manifests/kube-system-{name}.json");
+    let new = format!("kube-system/{}", cluster::name(pod));
     wait::until("checkpoint of the new pod", PATIENCE, || {
-        ensure!(node.path(&kept).exists(), "{kept} is not there");
+        let of = kept::pod(&kept::of(node, "DaemonSet/kube-apiserver")?);
+        ensure!(of == new, "the checkpoint is of {of}, not of {new}");
         Ok(())
-    })
+    })?;
+    kept::exactly(node, &[])
 }
 
 /// Every new process had its word, and the kernel took the program that keeps callers from it until then.
