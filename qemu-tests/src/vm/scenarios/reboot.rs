@@ -87,7 +87,7 @@ fn ten(context: &Context, go_off: Off) -> Result<()> {
 
 /// The power fails just after the API server's pod was replaced, and stays away for two months.
 pub fn months_later(context: &Context) -> Result<()> {
-    let (mut machine, launched) = launched(context)?;
+    let (mut machine, launched) = launched(context, &context.example()?)?;
     rollout::restart(&launched, "daemonset/kube-apiserver")?;
     cluster::wait_until_ready(&launched)?;
     let pods = reboot::identities(&launched)?;
@@ -117,16 +117,15 @@ fn cut(launched: Launched) -> Result<()> {
 
 /// A launch of its own, where no earlier scenario has left one: this one runs alone, or for the second time.
 fn off(context: &Context, go_off: Off) -> Result<(Machine, Pods)> {
-    let (machine, launched) = launched(context)?;
+    let (machine, launched) = launched(context, &renewal::document(context)?)?;
     let pods = reboot::identities(&launched)?;
     go_off(launched)?;
     Ok((machine, pods))
 }
 
-fn launched(context: &Context) -> Result<(Machine, Launched)> {
-    let document = renewal::document(context)?;
+fn launched(context: &Context, document: &[u8]) -> Result<(Machine, Launched)> {
     let work = &context.work;
-    let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(&document))?;
+    let mut machine = Machine::create(&context.image, work, Medium::FwCfg, Some(document))?;
     let launched = launch::launch(&mut machine, |_| {})?;
     cluster::wait_until_ready(&launched)?;
     pods::deploy(&launched, IN_POD)?;
