@@ -16,10 +16,10 @@ use super::view::View;
 use super::workload::Workload;
 use crate::kube::Client;
 use crate::start::lease;
-use crate::start::ready::{moment, seconds};
+use crate::start::ready::moment;
 
 /// A container that ends is started again within this time, or not soon.
-const GONE: Duration = Duration::from_secs(10);
+const RESTARTED: Duration = Duration::from_secs(10);
 
 /// A holder that lives renews every second: one that does not for this long is not taken for dead because the API was slow, or a
 /// clock was set.
@@ -27,6 +27,9 @@ const QUIET: Duration = Duration::from_secs(5);
 
 /// It is noticed within this time that the node's address answers.
 const NOTICED: Duration = Duration::from_secs(5);
+
+/// What is said of a holder that does not live.
+const GONE: &str = "is gone";
 
 /// What is to be released once its holder is gone.
 #[derive(Debug, Default)]
@@ -56,31 +59,39 @@ impl Releases {
         for (workload, found) in &view.leases {
             let noted = self.0.iter().find(|(one, _)| one == workload);
             let ended = noted.filter(|_| !view.has_checkpoint(workload));
-            let seen = view.workloads.get(workload);
-            let end = seen.and_then(|seen| ended_at(seen, SystemTime::now()));
-            // Before the handover others of this host hold it.
-            let end = end.filter(|_| view.node.launched).unwrap_or(view.booted);
-            let dead = dead_since(&found.object, &view.host, end.max(view.booted));
-            let expired = seen.filter(|seen| view.node.launched && is_expired(seen.lease));
-            let expired = expired.and_then(|_| holder_of(&found.object, &view.host));
-            let began = view.started.get(workload).copied();
-            let began = began.filter(|_| view.node.launched && !view.has_checkpoint(workload));
-            let outlived = outlived(&found.object, &view.host, began, SystemTime::now());
-            let gone = ended.map(|(_, holder)| &**holder).or(dead).or(outlived);
-            let Some(holder) = gone.or(expired) else {
+            let ended = ended.map(|(_, holder)| (&**holder, GONE));
+            let left = || left(view, workload, &found.object, SystemTime::now());
+            let Some((holder, why)) = ended.or_else(left) else {
                 continue;
             };
             lease::release(client, &found.name, holder)?;
-            let why = if gone.is_some() {
-                "is gone"
-            } else {
-                "let it expire"
-            };
             said.push(format!("released: Lease {}\n{holder} {why}", found.name));
             self.0.retain(|(one, _)| one != workload);
         }
         Ok(said)
     }
+}
+
+/// Who left a workload's Lease behind, if that is a process of this host, and what became of it.
+fn left<'a>(
+    view: &View,
+    workload: &Workload,
+    lease: &'a Value,
+    now: SystemTime,
+) -> Option<(&'a str, &'static str)> {
+    // Before the handover others of this host hold it.
+    let seen = view.workloads.get(workload);
+    let seen = seen.filter(|_| view.node.launched);
+    let end = seen.and_then(|seen| ended_at(seen, now));
+    let end = end.map_or(view.booted, |end| end.max(view.booted));
+    let began = seen.and_then(|_| view.started.get(workload).copied());
+    let began = began.filter(|_| !view.has_checkpoint(workload));
+    let gone = dead_since(lease, &view.host, end);
+    let gone = gone.or_else(|| outlived(lease, &view.host, began, now));
+    let expired = seen.filter(|seen| is_expired(seen.lease));
+    let expired = expired.and_then(|_| holder_of(lease, &view.host));
+    let gone = gone.map(|holder| (holder, GONE));
+    gone.or(expired.map(|holder| (holder, "let it expire")))
 }
 
 /// Since when a workload's own processes may have acquired its Lease, in seconds since the epoch: they run since `began`, and ask at
@@ -95,7 +106,7 @@ fn rival_since(began: Option<i64>, opened: Option<SystemTime>) -> Option<i64> {
 fn ended_at(seen: &Seen, now: SystemTime) -> Option<SystemTime> {
     let is_gone = seen.active == Active::No && seen.forgotten.is_none();
     match seen.runs {
-        Runs::Stopped(since) if is_gone && since >= GONE => Some(now - since),
+        Runs::Stopped(since) if is_gone && since >= RESTARTED => Some(now - since),
         _ => None,
     }
 }
@@ -114,10 +125,9 @@ fn outlived<'a>(
     began: Option<i64>,
     now: SystemTime,
 ) -> Option<&'a str> {
-    let acquired = seconds(&lease["spec"]["acquireTime"])?;
-    let renewed = moment(&lease["spec"]["renewTime"])?;
-    let is_quiet = now >= renewed + QUIET;
-    holder_of(lease, host).filter(|_| is_quiet && began.is_some_and(|began| acquired < began))
+    let is_quiet = now >= moment(&lease["spec"]["renewTime"])? + QUIET;
+    let is_older = lease::to_release(lease, began).is_some();
+    holder_of(lease, host).filter(|_| is_quiet && is_older)
 }
 
 /// Whether nobody has held the Lease for long enough to believe it.
@@ -142,6 +152,7 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::start::ready::seconds;
 
     #[test]
     fn who_has_no_door_acquires_nothing() {
