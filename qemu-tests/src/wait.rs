@@ -1,4 +1,4 @@
-//! Waiting for a condition: no fixed sleeps, always a deadline, and the last reason in the error.
+//! Waiting for a condition: no fixed sleeps, always a deadline, and the last reason in the error. And what must stay true.
 
 use anyhow::{Context, Result};
 use std::thread;
@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 
 /// The least time between two looks.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// Between two looks at what must stay as it is.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(1);
 
 /// Looking costs those who are looked at: they get this many times as long to themselves.
 const LEISURE: u32 = 4;
@@ -29,6 +32,16 @@ pub fn until<T>(what: &str, limit: Duration, mut check: impl FnMut() -> Result<T
     }
 }
 
+/// Calls `check` again and again for as long as `long`; its first error ends that.
+pub fn holds(long: Duration, mut check: impl FnMut() -> Result<()>) -> Result<()> {
+    let begun = Instant::now();
+    while begun.elapsed() < long {
+        check()?;
+        thread::sleep(BETWEEN_LOOKS);
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,5 +61,12 @@ mod tests {
         assert_eq!(found.unwrap(), 3);
         let never = until::<()>("luck", Duration::ZERO, || bail!("no dice")).unwrap_err();
         assert_eq!(format!("{never:#}"), "no luck after 0ns: no dice");
+    }
+
+    #[test]
+    fn what_holds_no_more_is_said_at_once() {
+        let broken = holds(Duration::from_secs(60), || bail!("it fell")).unwrap_err();
+        assert_eq!(broken.to_string(), "it fell");
+        holds(Duration::ZERO, || bail!("nobody looks")).unwrap();
     }
 }

@@ -27,6 +27,11 @@ pub trait Kubectl {
         format!("--timeout={}s", seconds * self.patience())
     }
 
+    /// Succeeds if an API server answers that is ready.
+    fn answers(&self) -> Result<()> {
+        self.kubectl(&["get", "--raw", "/readyz"], "").map(drop)
+    }
+
     /// What the API holds at a path.
     fn get(&self, path: &str) -> Result<Value> {
         let text = self.kubectl(&["get", "--raw", path], "")?;

@@ -1,8 +1,10 @@
 //! Upgrades by the book: `kubectl rollout restart`, and the cluster answers afterwards.
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 
 use super::{Kubectl, cluster};
+
+const NAMESPACE: &str = "--namespace=kube-system";
 
 /// Restarts the control plane's workloads one after the other, the API server twice: the second
 /// time, the one that was rolled in has to go in its turn.
@@ -20,9 +22,21 @@ pub fn control_plane(cluster: &dyn Kubectl) -> Result<()> {
 
 /// Restarts one workload of kube-system, and waits until it is restarted.
 pub fn restart(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
-    let namespace = "--namespace=kube-system";
+    cluster.kubectl(&["rollout", "restart", NAMESPACE, workload], "")?;
+    status(cluster, workload)
+}
+
+/// Gives one, `KIND/NAME`, whose container has its name, another image.
+pub fn set_image(cluster: &dyn Kubectl, workload: &str, image: &str) -> Result<()> {
+    let (_, container) = workload.split_once('/').context("a workload has a kind")?;
+    let image = format!("{container}={image}");
+    let set = ["set", "image", NAMESPACE, workload, &image];
+    cluster.kubectl(&set, "").map(drop)
+}
+
+/// Waits until all pods of one are of its last revision.
+pub fn status(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
     let timeout = cluster.timeout(240);
-    cluster.kubectl(&["rollout", "restart", namespace, workload], "")?;
-    cluster.kubectl(&["rollout", "status", namespace, &timeout, workload], "")?;
-    Ok(())
+    let status = ["rollout", "status", NAMESPACE, &timeout, workload];
+    cluster.kubectl(&status, "").map(drop)
 }

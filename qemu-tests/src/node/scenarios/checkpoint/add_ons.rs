@@ -3,10 +3,9 @@
 //! work, beside them, until the node's address opens.
 
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Result, ensure};
 use qemu_tests::probe::now;
 use serde_json::{Value, json};
 use slipway::node::cri::{self, Runtime, Sandbox};
@@ -42,12 +41,11 @@ pub fn stand_in(node: &mut Node) -> Result<Value> {
     wait::until("the add-ons' checkpoints", MENDING, || are_ready(node))?;
     let stood_in = now();
     let running = containers(node)?;
-    let begun = Instant::now();
-    while begun.elapsed() < HOLD {
+    wait::holds(HOLD, || {
         let now = containers(node)?;
         ensure!(now == running, "there were {running:?} and are {now:?}");
-        thread::sleep(Duration::from_secs(1));
-    }
+        Ok(())
+    })?;
     are_ready(node)?;
     ensure!(
         runs(node, "kube-proxy-")?,
@@ -74,7 +72,7 @@ pub fn stand_in(node: &mut Node) -> Result<Value> {
 
 /// Both checkpoints are Ready by their own word, and neither pod of their own is.
 fn are_ready(node: &Node) -> Result<()> {
-    let pods = pods(node, "flannel, kube-proxy")?;
+    let pods = pods(node, "flannel,kube-proxy")?;
     let (stand_ins, own): (Vec<_>, Vec<_>) = pods.iter().partition(|pod| cluster::is_mirror(pod));
     let numbers = (stand_ins.len(), own.len());
     ensure!(numbers == (2, 2), "checkpoints and pods: {numbers:?}");
@@ -93,17 +91,8 @@ fn are_ready(node: &Node) -> Result<()> {
 
 /// The pods of these applications, by the control plane's own door.
 fn pods(node: &Node, names: &str) -> Result<Vec<Value>> {
-    let label = format!("--selector=k8s-app in ({names})");
-    let get = [
-        "get",
-        "pods",
-        "--namespace=kube-system",
-        "--output=json",
-        &label,
-    ];
-    let list: Value = serde_json::from_str(&Inside(node).kubectl(&get, "")?)?;
-    let pods = list["items"].as_array().context("no list of pods")?;
-    Ok(pods.clone())
+    let selector = format!("labelSelector=k8s-app%20in%20({names})");
+    Inside(node).list(&format!("/api/v1/namespaces/kube-system/pods?{selector}"))
 }
 
 /// The one container of each checkpoint that runs; none ended before it.

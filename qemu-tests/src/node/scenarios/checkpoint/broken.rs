@@ -5,11 +5,11 @@ use qemu_tests::probe::{now, seconds};
 use serde_json::{Map, Value, json};
 
 use super::kept::{self, exactly, kept};
-use super::{COMPONENTS, Case, Host, MENDING, files, is_well, says};
+use super::{COMPONENTS, Case, Host, MENDING, answers_inside_only, files, is_well, says};
 use crate::node::native::Node;
 use crate::node::{reboot, services};
-use crate::scenarios::Kubectl;
 use crate::scenarios::cluster::{Inside, pods_of};
+use crate::scenarios::{Kubectl, rollout};
 use crate::wait;
 
 const NAMESPACE: &str = "--namespace=kube-system";
@@ -32,8 +32,7 @@ pub const LAST_GOOD: Case = ("apiserver-exits", apiserver_exits);
 /// The checkpointer gets an image that is there and cannot start.
 fn checkpointer(node: &mut Node) -> Result<()> {
     let before = kept(node)?;
-    let image = "registry.k8s.io/pause:3.10.1";
-    set_image(node, CHECKPOINTER, &format!("pod-checkpointer={image}"))?;
+    rollout::set_image(node, CHECKPOINTER, "registry.k8s.io/pause:3.10.1")?;
     is_stuck(node, "pod-checkpointer")?;
     ensure!(kept(node)? == before, "the checkpoints were {before:?}");
     undo(node, CHECKPOINTER)?;
@@ -44,7 +43,7 @@ fn checkpointer(node: &mut Node) -> Result<()> {
 /// goes meanwhile, because the API server's has to be old enough to be taken by whoever takes anything.
 fn cannot_start(node: &mut Node) -> Result<()> {
     let before = kept::of(node, kept::CONTROL_PLANE[0])?;
-    set_image(node, APISERVER, &format!("{}={MISSING}", COMPONENTS[0]))?;
+    rollout::set_image(node, APISERVER, MISSING)?;
     is_stuck(node, COMPONENTS[0])?;
     checkpointer(node).context("the checkpointer's revision")?;
     wait::until("old broken pod", MENDING, || {
@@ -112,12 +111,9 @@ fn last_good(node: &Node) -> Result<String> {
 /// A checkpoint answers that was taken from this pod, and nobody else does.
 fn stands_in(node: &mut Node, pod: &str) -> Result<()> {
     wait::until("answer of a checkpoint", MENDING, || {
-        Inside(node).kubectl(&["get", "--raw", "/readyz"], "")?;
         let active = node.shell(crate::scenarios::reboot::ACTIVE)?;
         ensure!(active.contains(pod), "active: {active}");
-        let outside = node.kubectl(&["get", "--raw", "/readyz"], "");
-        ensure!(outside.is_err(), "the node's address answers");
-        Ok(())
+        answers_inside_only(node)
     })?;
     files::active_are_private(node)?;
     // Only the broken revision is left.
@@ -146,19 +142,11 @@ fn has_failed(pod: &Value) -> bool {
     reason.is_some_and(|reason| REASONS.contains(&reason))
 }
 
-fn set_image(node: &Node, workload: &str, image: &str) -> Result<()> {
-    node.kubectl(&["set", "image", NAMESPACE, workload, image], "")
-        .map(drop)
-}
-
 /// Goes back to the revision before, and waits until that works.
 fn undo(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
     cluster.kubectl(&["rollout", "undo", NAMESPACE, workload], "")?;
-    let status = ["rollout", "status", NAMESPACE, "--timeout=240s", workload];
     // A watch breaks when the one who answers changes.
-    wait::until("rollout", MENDING, || {
-        cluster.kubectl(&status, "").map(drop)
-    })
+    wait::until("rollout", MENDING, || rollout::status(cluster, workload))
 }
 
 /// Cuts the power and starts everything as the image's units do.

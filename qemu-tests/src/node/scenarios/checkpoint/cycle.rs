@@ -12,7 +12,7 @@ use super::kept::{self, exactly, goes_with_data, kept};
 use super::{Host, MENDING, is_well};
 use crate::node::native::Node;
 use crate::scenarios::cluster::{Inside, pods_of};
-use crate::scenarios::reboot::{self, no_checkpoint_is_active};
+use crate::scenarios::reboot::{self, LEADERS, no_checkpoint_is_active};
 use crate::scenarios::{Kubectl as _, cluster, rollout};
 use crate::wait;
 
@@ -51,8 +51,7 @@ pub fn edited_and_renamed(node: &mut Node) -> Result<()> {
     patch(node, NAMESPACE, SCHEDULER, &add)?;
     annotation_removed(node)?;
     renamed(node)?;
-    let restarted = ["rollout", "status", NAMESPACE, "--timeout=240s", SCHEDULER];
-    node.kubectl(&restarted, "")?;
+    rollout::status(node, SCHEDULER)?;
     wait::until("the new revision's checkpoint", MENDING, || {
         let manifest = kept::of(node, "Deployment/kube-scheduler")?;
         let arguments = &manifest["spec"]["containers"][0]["args"];
@@ -190,8 +189,7 @@ pub fn drained(node: &mut Node) -> Result<()> {
 /// The names of the controller-manager's and the scheduler's pods.
 fn evictable(node: &Node) -> Result<BTreeSet<String>> {
     let names = reboot::identities(node)?.into_keys();
-    let evictable = ["kube-controller-manager", "kube-scheduler"];
-    let is_one = |name: &String| evictable.iter().any(|one| name.starts_with(one));
+    let is_one = |name: &String| LEADERS.iter().any(|one| name.starts_with(one));
     Ok(names.filter(is_one).collect())
 }
 
@@ -202,9 +200,7 @@ pub fn node_deleted(node: &mut Node) -> Result<()> {
     wait::until("answer of a checkpoint", MENDING, || {
         let active = node.shell(reboot::ACTIVE)?;
         ensure!(active.contains("kube-apiserver"), "active: {active}");
-        Inside(node)
-            .kubectl(&["get", "--raw", "/readyz"], "")
-            .map(drop)
+        Inside(node).answers()
     })?;
     super::run(node, &["systemctl", "restart", "kubelet.service"])?;
     wait::until("a new Node object", MENDING, || {
@@ -217,8 +213,9 @@ pub fn node_deleted(node: &mut Node) -> Result<()> {
         "deployment/kube-controller-manager",
         SCHEDULER,
     ] {
-        let status = ["rollout", "status", NAMESPACE, "--timeout=240s", workload];
-        wait::until("rollout", MENDING, || Inside(node).kubectl(&status, ""))?;
+        wait::until("rollout", MENDING, || {
+            rollout::status(&Inside(node), workload)
+        })?;
     }
     no_checkpoint_is_active(node)?;
     exactly(node, &[])

@@ -112,8 +112,7 @@ pub fn damaged_at_reboot(node: &mut Node) -> Result<f64> {
         wait::until("the unit's word", MENDING, || says(node, said, word))?;
     }
     nothing_starts(node, SILENT, |node| {
-        let answer = Inside(node).kubectl(&["get", "--raw", "/readyz"], "");
-        ensure!(answer.is_err(), "an API server answers");
+        ensure!(Inside(node).answers().is_err(), "an API server answers");
         Ok(())
     })?;
     let asked = Instant::now();

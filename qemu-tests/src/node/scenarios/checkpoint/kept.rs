@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::MENDING;
 use crate::node::native::Node;
+use crate::scenarios::cluster::{self, pods_of};
 use crate::wait;
 
 /// Where the manifests lie.
@@ -99,6 +100,16 @@ pub fn of(node: &Node, workload: &str) -> Result<Value> {
     let mut manifests = kept.remove(workload).unwrap_or_default();
     ensure!(manifests.len() == 1, "{} of {workload}", manifests.len());
     Ok(manifests.remove(0))
+}
+
+/// As [`of`], if it was taken from a pod of kube-system that there is now.
+pub fn of_its_pod(node: &Node, workload: &str) -> Result<Value> {
+    let manifest = of(node, workload)?;
+    let (_, app) = workload.split_once('/').context("a workload has a kind")?;
+    let (of, pods) = (pod(&manifest), pods_of(node, app)?);
+    let is_it = |pod: &Value| of == format!("kube-system/{}", cluster::name(pod));
+    ensure!(pods.iter().any(is_it), "the checkpoint of {app} is of {of}");
+    Ok(manifest)
 }
 
 /// The pod that a checkpoint was taken from, `NAMESPACE/POD`.

@@ -2,8 +2,7 @@
 //! alone, whatever speaks for ending it; and what runs without a manifest is ended through the container runtime.
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use slipway::node::cri::{self, Runtime};
@@ -33,23 +32,17 @@ pub fn without_api(node: &mut Node) -> Result<()> {
     }
     wait::until("answer of a checkpoint", MENDING, || {
         ensure!(active(node)?.contains(COMPONENTS[0]), "none is active");
-        Inside(node)
-            .kubectl(&["get", "--raw", "/readyz"], "")
-            .map(drop)
+        Inside(node).answers()
     })?;
     // Its own pod answers again: there are two of them, and one should go.
     signal_apiserver(node, "CONT")?;
-    wait::until("answer at the node's address", MENDING, || {
-        node.kubectl(&["get", "--raw", "/readyz"], "").map(drop)
-    })?;
+    wait::until("answer at the node's address", MENDING, || node.answers())?;
     let before = apiserver_manifest(node)?;
-    let begun = Instant::now();
-    while begun.elapsed() < HOLD {
+    wait::holds(HOLD, || {
         let now = apiserver_manifest(node)?;
         ensure!(now == before, "it was {before} and is {now}");
-        thread::sleep(Duration::from_secs(1));
-    }
-    Ok(())
+        Ok(())
+    })
 }
 
 /// A person takes the manifest away. The kubelet lets the pod run on; the unit does not.

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use serde_json::Value;
 
-use super::{COMPONENTS, Host, MENDING, files, log, nothing_starts, run, says, signal_apiserver};
+use super::{
+    COMPONENTS, Host, MENDING, answers_inside_only, files, log, nothing_starts, run, says,
+    signal_apiserver,
+};
 use crate::node::native::Node;
 use crate::scenarios::Kubectl as _;
 use crate::scenarios::cluster::{self, Inside, pods_of};
@@ -32,16 +35,9 @@ pub fn apiserver_deleted(node: &mut Node) -> Result<()> {
     })?;
     delete(node, &[COMPONENTS[0]])?;
     wait::until("answer of a checkpoint", MENDING, || {
-        let inside = Inside(node);
-        inside.kubectl(&["get", "--raw", "/readyz"], "")?;
-        ensure!(
-            pods_of(&inside, COMPONENTS[0])?.is_empty(),
-            "the pod is still there"
-        );
-        // Whoever answers here is on loopback only.
-        let outside = node.kubectl(&["get", "--raw", "/readyz"], "");
-        ensure!(outside.is_err(), "the node's address answers");
-        Ok(())
+        let left = pods_of(&Inside(node), COMPONENTS[0])?;
+        ensure!(left.is_empty(), "the pod is still there");
+        answers_inside_only(node)
     })?;
     files::active_are_private(node)?;
     let scale = ["scale", NAMESPACE, "--replicas=1", controllers];

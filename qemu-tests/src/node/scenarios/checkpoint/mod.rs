@@ -12,7 +12,6 @@ mod kubelet;
 mod loss;
 
 use std::fs;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
@@ -23,8 +22,10 @@ use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
 use crate::node::{launch, reboot, secrets};
 use crate::scenario::Context;
-use crate::scenarios::cluster;
+use crate::scenarios::Kubectl as _;
+use crate::scenarios::cluster::{self, Inside};
 use crate::scenarios::reboot::{ACTIVE, Host, no_checkpoint_is_active};
+use crate::wait;
 
 /// How long each thing may take to be mended, on a machine that is busy.
 const MENDING: Duration = Duration::from_secs(240);
@@ -241,13 +242,17 @@ fn nothing_starts(
     long: Duration,
     holds: impl Fn(&Node) -> Result<()>,
 ) -> Result<()> {
-    let begun = Instant::now();
-    while begun.elapsed() < long {
+    wait::holds(long, || {
         let active = node.shell(ACTIVE)?;
         ensure!(active.is_empty(), "{active} was activated");
-        holds(node)?;
-        thread::sleep(Duration::from_secs(1));
-    }
+        holds(node)
+    })
+}
+
+/// Whoever answers is on loopback only.
+fn answers_inside_only(node: &Node) -> Result<()> {
+    Inside(node).answers()?;
+    ensure!(node.answers().is_err(), "the node's address answers");
     Ok(())
 }
 

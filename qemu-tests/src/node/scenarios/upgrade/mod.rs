@@ -16,7 +16,8 @@ use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
 use crate::node::scenarios::checkpoint::kept;
 use crate::scenario::Context;
-use crate::scenarios::{Kubectl, cluster, pods};
+use crate::scenarios::cluster::{self, pods_of};
+use crate::scenarios::{Kubectl, pods, rollout};
 use crate::wait;
 pub use previous::from_previous;
 use probed::{seen, under_the_probers, unrefused};
@@ -24,7 +25,6 @@ use probed::{seen, under_the_probers, unrefused};
 const NAMESPACE: &str = "--namespace=kube-system";
 const SERVER: &str = "daemonset/kube-apiserver";
 const APISERVER: &str = "kube-apiserver";
-const PODS: &str = "/api/v1/namespaces/kube-system/pods";
 /// The new image's pods say nothing at the port; see `payload::images`.
 const SILENT: &str = crate::payload::images::SILENT;
 /// The condition that the node's unit sets.
@@ -72,28 +72,14 @@ fn roll<const NUMBER: u32>(node: &Node) -> Result<()> {
     let next = format!("{image}-{NUMBER}");
     let tag = ["ctr", "--namespace=k8s.io", "images", "tag", image, &next];
     node.run(&Program::new(tag))?.success()?;
-    set_image(node, SERVER, &next)?;
-    status(node, SERVER)
-}
-
-/// What a person does to a workload, `KIND/NAME`, whose container has its name.
-fn set_image(node: &Node, workload: &str, image: &str) -> Result<()> {
-    let (_, container) = workload.split_once('/').context("a workload has a kind")?;
-    let image = format!("{container}={image}");
-    node.kubectl(&["set", "image", NAMESPACE, workload, &image], "")?;
-    Ok(())
-}
-
-fn status(node: &Node, workload: &str) -> Result<()> {
-    let timeout = node.timeout(240);
-    node.kubectl(&["rollout", "status", NAMESPACE, &timeout, workload], "")?;
-    Ok(())
+    rollout::set_image(node, SERVER, &next)?;
+    rollout::status(node, SERVER)
 }
 
 /// Its containers are ready by the kubelet's word, which has the old process' answers; it is not, and the old pod stays.
 fn never_listens(node: &Node) -> Result<()> {
     let before = servers(node)?;
-    set_image(node, SERVER, SILENT)?;
+    rollout::set_image(node, SERVER, SILENT)?;
     wait::until("word that the new pod does not listen", PATIENCE, || {
         let all = servers(node)?;
         let new = all
@@ -128,7 +114,7 @@ fn never_listens(node: &Node) -> Result<()> {
 
 fn undo(node: &Node) -> Result<()> {
     node.kubectl(&["rollout", "undo", NAMESPACE, SERVER], "")?;
-    status(node, SERVER)?;
+    rollout::status(node, SERVER)?;
     // The pod that serves is of the revision that is wanted now, so there is nothing to wait for but the other's end.
     wait::until("end of the pod that does not serve", PATIENCE, || {
         let left = servers(node)?.iter().any(is_silent);
@@ -140,14 +126,9 @@ fn undo(node: &Node) -> Result<()> {
 /// The checkpoint that is kept is of the pod that serves now.
 fn checkpoint_follows(node: &Node) -> Result<()> {
     let all = servers(node)?;
-    let [pod] = all.as_slice() else {
-        anyhow::bail!("there are {} API servers", all.len());
-    };
-    let new = format!("kube-system/{}", cluster::name(pod));
+    ensure!(all.len() == 1, "there are {} API servers", all.len());
     wait::until("checkpoint of the new pod", PATIENCE, || {
-        let of = kept::pod(&kept::of(node, "DaemonSet/kube-apiserver")?);
-        ensure!(of == new, "the checkpoint is of {of}, not of {new}");
-        Ok(())
+        kept::of_its_pod(node, kept::CONTROL_PLANE[0])
     })?;
     kept::exactly(node, &[])
 }
@@ -185,14 +166,6 @@ fn is_silent(pod: &Value) -> bool {
 
 fn servers(node: &Node) -> Result<Vec<Value>> {
     pods_of(node, APISERVER)
-}
-
-/// A component's pods that the API made.
-fn pods_of(node: &Node, component: &str) -> Result<Vec<Value>> {
-    let all = node.list(PODS)?;
-    let is_one =
-        |pod: &Value| pod["metadata"]["labels"]["k8s-app"] == component && !cluster::is_mirror(pod);
-    Ok(all.into_iter().filter(is_one).collect())
 }
 
 fn uid(pod: &Value) -> &Value {

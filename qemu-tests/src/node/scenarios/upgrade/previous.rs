@@ -10,14 +10,15 @@ use serde_json::{Map, Value, json};
 use slipway::render::images;
 
 use super::probed::{seen, under_the_probers, unrefused};
-use super::{PATIENCE, SERVER, pods_of, restarted_since, restarts, set_image, status};
+use super::{PATIENCE, SERVER, restarted_since, restarts};
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
 use crate::node::scenarios::checkpoint::kept;
 use crate::node::{launch, reboot};
 use crate::payload::{self, Previous};
 use crate::scenario::Context;
-use crate::scenarios::{Kubectl, cluster, pods, reboot as back};
+use crate::scenarios::cluster::{self, pods_of};
+use crate::scenarios::{Kubectl, pods, reboot as back, rollout};
 use crate::wait;
 
 /// In this order.
@@ -125,8 +126,8 @@ fn launched(context: &Context, previous: &Previous) -> Result<Node> {
 /// Gives a workload another image and waits until the cluster is well again and, of who leads, a new process does.
 fn roll(node: &Node, workload: &str, version: &str) -> Result<()> {
     let name = name_of(workload);
-    set_image(node, workload, &images::kubernetes(name, version))?;
-    status(node, workload)?;
+    rollout::set_image(node, workload, &images::kubernetes(name, version))?;
+    rollout::status(node, workload)?;
     cluster::wait_until_ready(node)?;
     is_of(node, workload, version)?;
     let pods = pods_of(node, name)?;
@@ -204,15 +205,12 @@ fn checkpoints_are_of(node: &Node, version: &str) -> Result<()> {
     wait::until("checkpoints of the new pods", PATIENCE, || {
         for workload in kept::CONTROL_PLANE {
             let name = name_of(workload);
-            let manifest = kept::of(node, workload)?;
+            let manifest = kept::of_its_pod(node, workload)?;
             let image = &manifest["spec"]["containers"][0]["image"];
             ensure!(
                 *image == images::kubernetes(name, version),
                 "the checkpoint of {name} starts {image}"
             );
-            let (of, pods) = (kept::pod(&manifest), pods_of(node, name)?);
-            let is_it = |pod: &Value| of == format!("kube-system/{}", cluster::name(pod));
-            ensure!(pods.iter().any(is_it), "it is of {of}");
         }
         Ok(())
     })

@@ -221,7 +221,7 @@ impl Cluster {
             seen::unchanged(&self.inside(), before)?;
             thread::sleep(BETWEEN_LOOKS);
         }
-        let outside = self.control_plane.kubectl(&["get", "--raw", "/readyz"], "");
+        let outside = self.control_plane.answers();
         ensure!(outside.is_err(), "the node's address answers");
         let inside = self.inside();
         let leads = inside.leads_since(since)?;
