@@ -125,8 +125,6 @@ impl Eyes {
             self.stir();
         }
         let mut trouble = Vec::new();
-        let silent = self.parents.why_silent();
-        trouble.extend(silent.map(|why| format!("no API server answers: {why}")));
         self.sandboxes = match self.is_restless() {
             true => self.ask_runtime(&mut trouble),
             false => None,
@@ -150,7 +148,7 @@ impl Eyes {
             let seen = self.see(&workload, client.as_ref(), &mut view);
             view.workloads.insert(workload, seen);
         }
-        view.judge(&self.node);
+        view.judge(&self.node, self.parents.why_silent());
         Ok(view)
     }
 

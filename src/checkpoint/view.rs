@@ -7,7 +7,7 @@ use std::time::SystemTime;
 use anyhow::Result;
 use serde_json::Value;
 
-use super::decide::{self, Active, Door, Role, Seen};
+use super::decide::{self, Active, Role, Seen};
 use super::shelf::{Checkpoint, Shelf};
 use super::workload::Workload;
 
@@ -114,21 +114,68 @@ impl View {
         seen.is_none_or(|seen| seen.active != Active::No || seen.forgotten.is_some())
     }
 
-    /// Adds what is wrong with the checkpoints themselves.
-    pub fn judge(&mut self, host: &str) {
+    /// Adds what is wrong with the API server, which may not answer for the reason `silent`, and with the checkpoints.
+    pub fn judge(&mut self, host: &str, silent: Option<&str>) {
         let is_kept = |seen: &Seen| seen.role == Role::Apiserver && seen.kept;
-        if !self.workloads.values().any(is_kept) {
-            self.trouble
-                .push(format!("no checkpoint of an API server is kept on {host}"));
-            if matches!(self.node.api, Door::Silent(_)) && self.node.launched {
-                let next = "`slipway start` brings a temporary control plane up, which brings back the other";
-                self.trouble.push(format!("next step: {next}"));
-            }
-        }
+        let is_kept = self.workloads.values().any(is_kept);
+        let trouble = apiserver_trouble(self.node.launched, is_kept, silent, host);
+        self.trouble.extend(trouble);
         let broken = self.workloads.keys().filter(|workload| {
             self.shelved.kept(workload).is_some() && !self.shelved.is_whole(workload)
         });
         let broken = broken.map(|workload| format!("the checkpoint of {workload} is damaged"));
         self.trouble.extend(broken);
+    }
+}
+
+/// Before the launch is over nothing answers or is kept on any machine, and whoever launches tells what is missing: here that is one
+/// line.
+fn apiserver_trouble(
+    launched: bool,
+    is_kept: bool,
+    silent: Option<&str>,
+    host: &str,
+) -> Vec<String> {
+    if !launched && !is_kept {
+        let waits = format!("waits for the launch: no API server of {host} has served yet");
+        return vec![waits];
+    }
+    let mut trouble = Vec::new();
+    trouble.extend(silent.map(|why| format!("no API server answers: {why}")));
+    if !is_kept {
+        trouble.push(format!("no checkpoint of an API server is kept on {host}"));
+        let next =
+            "next step: `slipway start` brings a temporary one up, which brings back the other";
+        trouble.extend(silent.map(|_| next.to_owned()));
+    }
+    trouble
+}
+
+#[cfg(test)]
+mod tests {
+    use super::apiserver_trouble;
+
+    #[test]
+    fn one_that_is_gone_without_a_checkpoint_has_a_way_back() {
+        let told = |launched, is_kept, silent| apiserver_trouble(launched, is_kept, silent, "a");
+        let not_kept = "no checkpoint of an API server is kept on a";
+        let silent = "no API server answers: refused";
+        assert!(told(true, true, None).is_empty());
+        assert_eq!(told(true, true, Some("refused")), [silent]);
+        assert_eq!(told(true, false, None), [not_kept]);
+        let lost = told(true, false, Some("refused"));
+        assert_eq!(lost[..2], [silent, not_kept]);
+        assert!(lost[2].contains("`slipway start`"), "{lost:?}");
+    }
+
+    #[test]
+    fn nothing_is_missing_before_the_launch() {
+        for silent in [None, Some("refused")] {
+            let told = apiserver_trouble(false, false, silent, "a");
+            assert_eq!(told.len(), 1, "{told:?}");
+            assert!(told[0].starts_with("waits for the launch"), "{told:?}");
+        }
+        let silent = apiserver_trouble(false, true, Some("refused"), "a");
+        assert_eq!(silent, ["no API server answers: refused"]);
     }
 }
