@@ -58,12 +58,21 @@ pub fn render(out: &mut Output, machine: &Machine) -> Result<()> {
 }
 
 /// CNI's configuration. Version 0.4.0, because the plugin in the payload speaks no later one.
+///
+/// What the plugins note of a pod is as short-lived as the pod's network, so it lies in /run. In /var, where it is by default,
+/// neither of them syncs it: a power cut in the next half minute leaves empty files, the flannel plugin fails at its own for ever
+/// ("failed to parse netconf: unexpected end of JSON input"), and as long as the old sandbox cannot be taken away the pod gets no new one.
 fn cni() -> Value {
     json!({
         "name": "cbr0",
         "cniVersion": "0.4.0",
         "plugins": [
-            { "type": "flannel", "delegate": { "hairpinMode": true, "isDefaultGateway": true } },
+            {
+                "type": "flannel",
+                "dataDir": "/run/cni/flannel",
+                "delegate": { "hairpinMode": true, "isDefaultGateway": true },
+                "ipam": { "dataDir": "/run/cni/networks" },
+            },
             { "type": "portmap", "capabilities": { "portMappings": true } },
         ],
     })

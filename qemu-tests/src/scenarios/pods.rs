@@ -36,7 +36,7 @@ pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
     let manifest = manifest(interval);
     cluster.kubectl(&["apply", "--server-side", "--filename=-"], &manifest)?;
     let timeout = cluster.timeout(180);
-    cluster.kubectl(&["rollout", "status", NAMESPACE, &timeout, DEPLOYMENT], "")?;
+    rolled_out(cluster, &timeout)?;
     let pods = [
         "wait",
         NAMESPACE,
@@ -47,6 +47,17 @@ pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
     ];
     cluster.kubectl(&pods, "")?;
     Ok(())
+}
+
+/// Puts a new pod in place of the one that asks, and waits until it is Ready: one whose files no disk has yet.
+pub fn replace(cluster: &dyn Kubectl) -> Result<()> {
+    cluster.kubectl(&["rollout", "restart", NAMESPACE, DEPLOYMENT], "")?;
+    rolled_out(cluster, &cluster.timeout(180))
+}
+
+fn rolled_out(cluster: &dyn Kubectl, timeout: &str) -> Result<()> {
+    let status = ["rollout", "status", NAMESPACE, timeout, DEPLOYMENT];
+    cluster.kubectl(&status, "").map(drop)
 }
 
 /// A pod resolves `kubernetes.default`, reaches another pod through a Service by name, and is

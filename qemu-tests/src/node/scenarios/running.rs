@@ -9,6 +9,7 @@ use crate::node::launch;
 use crate::node::native::{Node, NodeSpec};
 use crate::node::process::Program;
 use crate::scenario::Context;
+use crate::scenarios::reboot::Host as _;
 use crate::scenarios::{cluster, pods, rollout};
 use crate::wait;
 
@@ -55,5 +56,16 @@ pub fn dns_and_service(context: &Context) -> Result<()> {
     node.boot()?;
     launch::launch(&node)?;
     pods::deploy(&node, pods::INTERVAL)?;
-    pods::resolve_and_reach(&node)
+    pods::resolve_and_reach(&node)?;
+    cni_forgets_with_the_boot(&mut node)
+}
+
+/// What CNI plugins note of a pod is of no use after a reboot, and after a power cut it may be in their way.
+fn cni_forgets_with_the_boot(node: &mut Node) -> Result<()> {
+    let noted = node.shell("ls /run/cni/flannel /run/cni/networks/cbr0")?;
+    ensure!(noted.contains("10.2."), "nobody noted an address: {noted}");
+    let kept = node.shell("ls /var/lib/cni")?;
+    let is_cache = kept.split_whitespace().all(|name| name == "results");
+    ensure!(is_cache, "/var/lib/cni holds {kept}");
+    Ok(())
 }
