@@ -144,8 +144,7 @@ fn apiserver_trouble(
     trouble.extend(silent.map(|why| format!("no API server answers: {why}")));
     if !is_kept {
         trouble.push(format!("no checkpoint of an API server is kept on {host}"));
-        let next =
-            "next step: `slipway start` brings a temporary one up, which brings back the other";
+        let next = "next step: `slipway start` brings a temporary control plane up, which brings back the other";
         trouble.extend(silent.map(|_| next.to_owned()));
     }
     trouble

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use qemu_tests::probe::{Report, Series};
 use serde_json::Value;
 
-use super::{Kubectl, until};
+use super::{Kubectl, rollout, until};
 
 /// The workload that asks, as `slipway start --required-pods` names it.
 pub const PROBER: &str = "probe/prober";
@@ -17,6 +17,8 @@ pub const INTERVAL: Duration = Duration::from_millis(50);
 
 const NAMESPACE: &str = "--namespace=probe";
 const DEPLOYMENT: &str = "deployment/prober";
+/// Seconds until its pods are Ready, on a free machine.
+const READY: u32 = 180;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Requests after which the prober has seen enough; two seconds' worth on a free machine.
@@ -35,13 +37,12 @@ pub fn manifest(interval: Duration) -> String {
 pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
     let manifest = manifest(interval);
     cluster.kubectl(&["apply", "--server-side", "--filename=-"], &manifest)?;
-    let timeout = cluster.timeout(180);
-    rolled_out(cluster, &timeout)?;
+    rollout::status_in(cluster, NAMESPACE, DEPLOYMENT, READY)?;
     let pods = [
         "wait",
         NAMESPACE,
         "--for=condition=Ready",
-        &timeout,
+        &cluster.timeout(READY),
         "pod",
         "--all",
     ];
@@ -52,12 +53,7 @@ pub fn deploy(cluster: &dyn Kubectl, interval: Duration) -> Result<()> {
 /// Puts a new pod in place of the one that asks, and waits until it is Ready: one whose files no disk has yet.
 pub fn replace(cluster: &dyn Kubectl) -> Result<()> {
     cluster.kubectl(&["rollout", "restart", NAMESPACE, DEPLOYMENT], "")?;
-    rolled_out(cluster, &cluster.timeout(180))
-}
-
-fn rolled_out(cluster: &dyn Kubectl, timeout: &str) -> Result<()> {
-    let status = ["rollout", "status", NAMESPACE, timeout, DEPLOYMENT];
-    cluster.kubectl(&status, "").map(drop)
+    rollout::status_in(cluster, NAMESPACE, DEPLOYMENT, READY)
 }
 
 /// A pod resolves `kubernetes.default`, reaches another pod through a Service by name, and is

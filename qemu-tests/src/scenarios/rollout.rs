@@ -36,7 +36,17 @@ pub fn set_image(cluster: &dyn Kubectl, workload: &str, image: &str) -> Result<(
 
 /// Waits until all pods of one are of its last revision.
 pub fn status(cluster: &dyn Kubectl, workload: &str) -> Result<()> {
-    let timeout = cluster.timeout(240);
-    let status = ["rollout", "status", NAMESPACE, &timeout, workload];
+    status_in(cluster, NAMESPACE, workload, 240)
+}
+
+/// The same in another namespace, given as kubectl's flag, for so many seconds on a free machine.
+pub fn status_in(
+    cluster: &dyn Kubectl,
+    namespace: &str,
+    workload: &str,
+    seconds: u32,
+) -> Result<()> {
+    let timeout = cluster.timeout(seconds);
+    let status = ["rollout", "status", namespace, &timeout, workload];
     cluster.kubectl(&status, "").map(drop)
 }

@@ -25,7 +25,7 @@ use crate::node::{launch, reboot, services};
 use crate::scenario::Context;
 use crate::scenarios::cluster::Inside;
 use crate::scenarios::reboot::{Host as _, identities, is_back, no_checkpoint_is_active};
-use crate::scenarios::{Kubectl, cluster};
+use crate::scenarios::{Kubectl, cluster, rollout};
 use crate::wait;
 use seen::{EVICTED, STEADY, Seen};
 use times::{DEFAULT, SHORT, Times};
@@ -160,16 +160,8 @@ impl Cluster {
     }
 
     fn rolled_out(&self) -> Result<()> {
-        let api = &self.control_plane;
-        let (namespace, timeout) = (format!("--namespace={STEADY}"), api.timeout(180));
-        let status = [
-            "rollout",
-            "status",
-            &namespace,
-            &timeout,
-            "deployment/steady",
-        ];
-        api.kubectl(&status, "").map(drop)
+        let namespace = format!("--namespace={STEADY}");
+        rollout::status_in(&self.control_plane, &namespace, "deployment/steady", 180)
     }
 
     /// Boots the control plane after a power cut with its address closed; returns when its kubelet was started.
