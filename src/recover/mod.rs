@@ -12,4 +12,5 @@ pub mod keys;
 pub mod missing;
 pub mod objects;
 pub mod rbac;
+pub mod snapshot;
 pub mod template;
