@@ -8,6 +8,7 @@
 
 pub mod assemble;
 pub mod component;
+pub mod decode;
 pub mod keys;
 pub mod missing;
 pub mod objects;

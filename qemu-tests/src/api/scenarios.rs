@@ -8,6 +8,7 @@ mod doors;
 mod endpoints;
 mod flags;
 mod plan;
+mod recover;
 mod render;
 mod watch;
 
@@ -80,6 +81,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: flags::flags,
+    },
+    Scenario {
+        name: "recover-schema",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::schema::current,
     },
 ];
 
