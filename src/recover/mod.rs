@@ -7,3 +7,4 @@
 //! missing when somebody recovers.
 
 pub mod decode;
+pub mod encryption;
