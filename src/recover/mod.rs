@@ -9,6 +9,7 @@
 pub mod assemble;
 pub mod component;
 pub mod decode;
+pub mod encryption;
 pub mod keys;
 pub mod missing;
 pub mod objects;
