@@ -57,7 +57,32 @@ pub fn start(node: &Node) -> Result<()> {
 /// Starts what the image's units start before the kubelet, or beside it.
 pub fn start_before_kubelet(node: &Node) -> Result<()> {
     start_containerd(node)?;
-    // The condition of slipway-checkpoint.service.
+    start_checkpoint(node)
+}
+
+/// Starts what slipway-start.service wants, as far as it is not there yet.
+pub fn start_wanted(node: &Node) -> Result<()> {
+    match is_supervised(node, "kubelet") {
+        true => start_again(node, "kubelet")?,
+        false => drop(start_kubelet(node)?),
+    }
+    match is_supervised(node, "slipway-checkpoint") {
+        true => start_again(node, "slipway-checkpoint"),
+        false => start_checkpoint(node),
+    }
+}
+
+fn is_supervised(node: &Node, name: &str) -> bool {
+    node.path(format!("/run/harness/{name}.service")).exists()
+}
+
+fn start_again(node: &Node, name: &str) -> Result<()> {
+    let start = Program::new(["systemctl", "start", name]);
+    node.run(&start)?.success().map(drop)
+}
+
+/// Under the condition of slipway-checkpoint.service.
+fn start_checkpoint(node: &Node) -> Result<()> {
     if node.path(ASSETS).join("bootstrap-manifests").exists() {
         supervise(node, "slipway-checkpoint", "checkpoint", 2, &CHECKPOINT)?;
     }
