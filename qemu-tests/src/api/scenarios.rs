@@ -9,6 +9,7 @@ mod endpoints;
 mod flags;
 mod plan;
 mod render;
+mod seeded;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -68,6 +69,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: endpoints::kept,
+    },
+    Scenario {
+        name: "recover-seeded",
+        tier: Tier::Api,
+        in_company: false,
+        run: seeded::seeded,
     },
     Scenario {
         name: "render-accepted",

@@ -3,6 +3,7 @@
 //! A client of our own seeds it, several requests at a time: kubectl takes minutes for 5,000 objects. What is
 //! noted is not only what was seeded, but every object that discovery leads to, because a recovery may lose any.
 
+mod noted;
 mod objects;
 mod people;
 mod seen;
@@ -19,9 +20,8 @@ use slipway::kube::{Client, Error};
 
 use super::reboot::{self, Host, LEADERS};
 use super::{Api, ask, cluster, until};
+pub use noted::Noted;
 use people::Changed;
-pub use seen::Seen;
-use tokens::Token;
 
 /// Requests at a time: the API server has two cores to itself at best.
 const LANES: usize = 8;
@@ -100,11 +100,8 @@ fn until_served(client: &Client) -> Result<()> {
 /// What is noted of a cluster before it is destroyed.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Before {
-    seen: Seen,
-    tokens: Vec<Token>,
+    noted: Noted,
     changed: Changed,
-    /// The greatest resourceVersion that anybody has seen, which may be later than the rest.
-    latest: u64,
 }
 
 /// What may be different afterwards.
@@ -120,25 +117,16 @@ pub fn furnish(machine: &mut dyn Machine, size: Size) -> Result<Before> {
     let changed = people::change(machine)?;
     cluster::wait_until_ready(machine)?;
     let node = machine.shell("uname -n")?;
-    let (tokens, seen) = ask(machine, |client| {
-        let tokens = tokens::issue(client, node.trim())?;
-        Ok((tokens, Seen::of(client)?))
-    })?;
-    seen.holds(size)?;
-    let latest = seen.revision();
-    Ok(Before {
-        seen,
-        tokens,
-        changed,
-        latest,
-    })
+    let noted = ask(machine, |client| Noted::of(client, size, node.trim()))?;
+    Ok(Before { noted, changed })
 }
 
 impl Before {
     /// What people see after the rest was noted, and after a snapshot was taken: it is lost, and its
     /// resourceVersions must not come again.
     pub fn goes_on(&mut self, machine: &dyn Machine) -> Result<()> {
-        self.latest = ask(machine, watched::change)?;
+        let latest = ask(machine, watched::change)?;
+        self.noted.saw(latest);
         Ok(())
     }
 
@@ -156,9 +144,12 @@ pub fn check(
     moment: &str,
 ) -> Result<()> {
     is_well(machine, moment)?;
-    let differs = differs(machine, before, after)?;
+    let mut differs = ask(machine, |client| {
+        before.noted.differs(client, after.forgotten)
+    })?;
+    differs.extend(before.changed.is_undone(machine)?);
     ensure!(differs.is_empty(), "{}", shown(&differs));
-    ask(machine, |client| watched::works(client, before.latest))
+    ask(machine, |client| before.noted.watches_work(client))
 }
 
 /// Everything is Ready, nothing stands in for anybody, and somebody leads.
@@ -171,18 +162,6 @@ fn is_well(machine: &mut dyn Machine, moment: &str) -> Result<()> {
     })?;
     cluster::wait_until_ready(machine)?;
     machine.answers()
-}
-
-/// What is not as it was, one thing a line.
-fn differs(machine: &dyn Machine, before: &Before, after: After<'_>) -> Result<Vec<String>> {
-    let mut differs = ask(machine, |client| {
-        let seen = Seen::of(client)?;
-        let mut differs = seen.differs_from(&before.seen, before.latest, after.forgotten);
-        differs.extend(tokens::judge(client, &before.tokens)?);
-        Ok(differs)
-    })?;
-    differs.extend(before.changed.is_undone(machine)?);
-    Ok(differs)
 }
 
 /// The first of them, and how many there are.

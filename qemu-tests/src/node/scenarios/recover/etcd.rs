@@ -1,10 +1,11 @@
 //! Etcd alone is left: of the control plane, its files and its checkpoints there is nothing more.
 
 use anyhow::{Context as _, Result, ensure};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{launched, recovered};
+use super::launched;
 use crate::node::native::Node;
+use crate::node::recover::recover;
 use crate::scenario::Context;
 use crate::scenarios::Kubectl as _;
 use crate::scenarios::destroy::{self, Assets};
@@ -14,15 +15,16 @@ use crate::scenarios::seeded::{self, After, Before, Size};
 /// Without its asset directory, and then once more with it. What is judged has to be able to fail, so in the end
 /// somebody tampers with the cluster.
 pub fn run(context: &Context) -> Result<()> {
-    let mut node = launched(context, "")?;
+    let mut node = launched(context)?;
     let mut before = seeded::furnish(&mut node, Size::FULL)?;
-    let mut figures = Value::Null;
+    let mut figures = Map::new();
     for (name, assets) in [("lost", Assets::Lost), ("kept", Assets::Kept)] {
         before.goes_on(&node)?;
         destroy::control_plane(&mut node, assets).context(name)?;
         let moment = node.shell(seeded::NOW)?;
-        figures[name] = recovered(&node, &[]).context(name)?;
-        context.keep_result(&figures)?;
+        let took = recover(&node, &[]).context(name)?;
+        figures.insert(name.into(), serde_json::to_value(took)?);
+        context.keep_result(&Value::Object(figures.clone()))?;
         seeded::check(&mut node, &before, After::default(), &moment).context(name)?;
     }
     tampering_is_noticed(&mut node, &before)

@@ -4,17 +4,23 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
 
-use super::{RECOVER, launched};
+use super::launched;
 use crate::node::launch::{self, ADMIN, ASSETS};
 use crate::node::native::Node;
+use crate::node::process::Program;
+use crate::node::recover::RECOVER;
 use crate::node::scenarios::launch::kill_at;
+use crate::node::services;
 use crate::scenario::Context;
 use crate::scenarios::destroy::{self, Assets};
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::{self, After, Size};
 
+/// A point, and whether it has come.
+type Point = (&'static str, fn(&Node) -> bool);
+
 /// Where recover is killed, each as late as a look at the disk can tell.
-const POINTS: [(&str, fn(&Node) -> bool); 3] = [
+const POINTS: [Point; 3] = [
     ("half-written", |node| {
         there(node, "/var/lib/slipway/.assets.slipway-new/tls/ca.crt")
     }),
@@ -25,7 +31,7 @@ const POINTS: [(&str, fn(&Node) -> bool); 3] = [
 const STEPS: [&str; 3] = ["seed-controllers", "wait", "controllers-gone"];
 
 pub fn run(context: &Context) -> Result<()> {
-    let mut node = launched(context, "")?;
+    let mut node = launched(context)?;
     let mut before = seeded::furnish(&mut node, Size::FULL)?;
     before.goes_on(&node)?;
     destroy::control_plane(&mut node, Assets::Lost)?;
@@ -33,7 +39,8 @@ pub fn run(context: &Context) -> Result<()> {
     for (name, is_there) in POINTS {
         kill_recover(&node, is_there).with_context(|| format!("recover, {name}"))?;
     }
-    node.run(&super::program(&[]))?.success()?;
+    node.run(&Program::new(RECOVER))?.success()?;
+    services::start_wanted(&node)?;
     for step in STEPS {
         kill_at(&node, step)?;
     }
