@@ -65,6 +65,7 @@ impl<'a> Cluster<'a> {
             here: Here {
                 address: node.address,
                 since: Boot::read(Path::new("/"))?.started,
+                heard: None,
             },
             left: Vec::new(),
         };

@@ -248,6 +248,7 @@ mod tests {
         let here = Here {
             address: "10.0.0.1".parse().unwrap(),
             since: SystemTime::UNIX_EPOCH,
+            heard: None,
         };
         is_rolled(&"kube-system/a".parse().unwrap(), &lists, here)
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, anyhow};
 use super::parse::{Invocation, Words};
 use super::{certs, checkpoint, complete, document, help, plan};
 use crate::certs::metrics;
-use crate::config::machine::{Encryption, Etcd, Role, Timeouts};
+use crate::config::machine::{Encryption, Etcd, Launch, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
 use crate::config::{AUTHORITY_KEY, ENCRYPTION_KEY, ETCD_KEY, Machine, SERVICE_ACCOUNT_KEY, TOKEN};
 use crate::exit::{Exit, WithExit, fail};
@@ -82,6 +82,12 @@ fn render(words: &Words) -> Result<()> {
     let machine = machine(words)?;
     let asset_dir = asset_dir(words);
     let is_elsewhere = given.is_some() && words.path("asset-dir").is_some();
+    if machine.launch == Launch::Wait && !is_elsewhere && !asset_dir.exists() {
+        reporter.line(
+            "nothing is rendered: the document says launch: wait, and this machine waits for `slipway recover`",
+        );
+        return Ok(());
+    }
     if !is_elsewhere && is_launched(words) {
         directory::refuse_conversion(&machine, &asset_dir)?;
     }

@@ -23,6 +23,8 @@ pub struct Machine {
     pub nodes: Nodes,
     /// What carries the control plane once it is launched.
     pub control_plane: ControlPlane,
+    /// What a machine does that nothing was rendered on.
+    pub launch: Launch,
     /// How the API server is reached.
     pub api: Api,
     /// Where the cluster's state is kept.
@@ -68,6 +70,16 @@ pub enum Role {
     ControlPlane,
     /// Joins a cluster and runs pods.
     Worker,
+}
+
+/// `launch:`
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Launch {
+    /// It begins a new cluster.
+    #[default]
+    Auto,
+    /// It waits for a person, who recovers one on it.
+    Wait,
 }
 
 /// `controlPlane:`

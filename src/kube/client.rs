@@ -13,8 +13,8 @@ use ureq::{Agent, Body};
 use super::discovery::Discovery;
 use super::error::{Error, Status};
 use super::kubeconfig::Config;
-use super::transport::Times;
-use super::{retry, transport};
+use super::retry;
+use crate::transport::{self, Failure, Peer, Settings, Times, USER_AGENT};
 
 /// How a client behaves; the kubeconfig says to whom it talks.
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ impl Default for Options {
         Self {
             connect_to: None,
             timeout: Duration::from_secs(30),
-            user_agent: concat!("slipway/", env!("CARGO_PKG_VERSION")).to_owned(),
+            user_agent: USER_AGENT.to_owned(),
             keep_alive: true,
             retry: true,
         }
@@ -134,13 +134,14 @@ impl Client {
     /// # Errors
     /// [`Error::Request`] if a certificate or key cannot be used, or if they do not fit each other.
     pub fn new(config: &Config, options: Options) -> Result<Self, Error> {
-        let base_url = transport::base_url(config);
+        // Its host is what TLS verifies; where TCP goes is the transport's own matter.
+        let base_url = config.server.url(config.tls_server_name.as_deref());
         let server = match options.connect_to {
             Some(door) => format!("{base_url} (through {door})"),
             None => base_url.clone(),
         };
         Ok(Self(Arc::new(Shared {
-            agent: transport::agent(config, &options)?,
+            agent: agent(config, &options)?,
             authorization: authorization(config)?,
             discovery: Discovery::default(),
             options,
@@ -252,7 +253,7 @@ impl Client {
     }
 
     pub(super) fn explain(&self, error: ureq::Error, request: &Request<'_>) -> Error {
-        transport::explain(error, &self.0.server, &request.name())
+        Error::of(Failure::from(error), &self.0.server, &request.name())
     }
 
     /// The server, and the door if it is another address; for messages.
@@ -273,6 +274,22 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Client").field(&self.0.server).finish()
     }
+}
+
+fn agent(config: &Config, options: &Options) -> Result<Agent, Error> {
+    let peer = Peer {
+        server: &config.server,
+        ca_pem: &config.ca_pem,
+        certificate: config.certificate.as_ref(),
+    };
+    let settings = Settings {
+        connect_to: options.connect_to,
+        timeout: options.timeout,
+        user_agent: &options.user_agent,
+        keep_alive: options.keep_alive,
+    };
+    transport::agent(peer, &settings)
+        .map_err(|error| Error::Request(format!("the kubeconfig's {error:#}")))
 }
 
 /// The header that carries the token, marked so that nobody prints it.

@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::transport::Failure;
+pub use crate::transport::How;
+
 /// Why a request failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
@@ -45,19 +48,6 @@ pub enum Error {
     },
     /// The request could not even be made: a bad object, path or credential.
     Request(String),
-}
-
-/// How a server was not reached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum How {
-    /// Nobody listens there.
-    Refused,
-    /// The connection was closed or reset under the request.
-    Closed,
-    /// One of the timeouts passed.
-    TimedOut,
-    /// Anything else: no route, no such name.
-    Other,
 }
 
 /// The Status body of a refused request, or what stands in for it.
@@ -150,6 +140,22 @@ fn text(value: &Value) -> String {
 }
 
 impl Error {
+    /// What a failed exchange means for `request` to `server`.
+    pub(super) fn of(failure: Failure, server: &str, request: &str) -> Self {
+        let decode = |cause| Self::Decode {
+            request: request.to_owned(),
+            cause,
+        };
+        let server = server.to_owned();
+        match failure {
+            Failure::Unreachable(how, cause) => Self::Unreachable { server, how, cause },
+            Failure::Tls(cause) => Self::Tls { server, cause },
+            Failure::TooLarge(limit) => decode(format!("it is larger than {limit} bytes")),
+            Failure::Answer(cause) => decode(cause),
+            Failure::Request(cause) => Self::Request(format!("{request}: {cause}")),
+        }
+    }
+
     /// The HTTP status, if the server answered.
     pub fn code(&self) -> Option<u16> {
         match self {

@@ -8,14 +8,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
-use ureq::http::Uri;
 
 use crate::config::yaml;
 use crate::secret::Secret;
+pub use crate::transport::Server;
 
 /// Everything a client needs to know, read and decoded.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,19 +30,6 @@ pub struct Config {
     pub certificate: Option<(Vec<u8>, Secret)>,
     /// Our bearer token.
     pub token: Option<Secret>,
-}
-
-/// The parts of `server:`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
-    /// Whether it speaks TLS (https).
-    pub tls: bool,
-    /// A name or an address, an IPv6 address without brackets.
-    pub host: String,
-    /// Default 443, or 80 without TLS.
-    pub port: u16,
-    /// The path below which the API lies, without a slash at its end; usually empty.
-    pub prefix: String,
 }
 
 /// A kubeconfig whose references to files are not read yet.
@@ -190,23 +177,7 @@ fn refuse(value: &Value, keys: &[&str]) -> Result<()> {
 
 /// Understands a server URL, `https://HOST[:PORT][/PREFIX]` or `http://…`.
 pub fn server(url: &str) -> Result<Server> {
-    let uri: Uri = url
-        .parse()
-        .with_context(|| format!("its server {url:?} is no URL"))?;
-    let tls = match uri.scheme_str() {
-        Some("https") => true,
-        Some("http") => false,
-        _ => bail!("its server {url:?} does not start with https://"),
-    };
-    let host = uri
-        .host()
-        .with_context(|| format!("its server {url:?} has no host"))?;
-    Ok(Server {
-        tls,
-        host: host.trim_matches(['[', ']']).to_owned(),
-        port: uri.port_u16().unwrap_or(if tls { 443 } else { 80 }),
-        prefix: uri.path().trim_end_matches('/').to_owned(),
-    })
+    Server::parse(url).map_err(|error| anyhow!("its server {error:#}"))
 }
 
 /// `KEY-data` in base64, or else `KEY`, a file; the embedded one wins, as with kubectl.

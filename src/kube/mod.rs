@@ -26,7 +26,6 @@ mod objects;
 mod retry;
 #[cfg(test)]
 pub(crate) mod testing;
-mod transport;
 mod watch;
 
 pub use client::{Client, Options};

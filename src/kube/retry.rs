@@ -13,7 +13,7 @@ use ureq::http::header::RETRY_AFTER;
 
 use super::client::{Reply, Request};
 use super::error::Error;
-use super::transport::Times;
+use crate::transport::Times;
 
 /// The shortest pause before a repetition. A process that dies takes its listener down over some
 /// milliseconds, so a repetition at once can meet it again; another may hold the port by now.

@@ -13,7 +13,7 @@ use ureq::BodyReader;
 use super::client::{Client, Request};
 use super::error::{Error, Status};
 use super::objects::resource_version;
-use super::transport::Times;
+use crate::transport::Times;
 
 /// The longest event: etcd takes objects of 1.5 MiB, and JSON of their managed fields adds to it.
 const LINE_LIMIT: u64 = 8 * 1024 * 1024;

@@ -67,9 +67,11 @@ pub fn place_secrets<'a>(
     let mut changed = Vec::new();
     for (path, asset) in secrets {
         let target = base.join(path);
-        if let Some(folder) = target.parent().filter(|folder| *folder != base) {
-            own_folder(folder)?;
-        }
+        // The outermost first, each its own: a pod may see any of them.
+        let folders: Vec<_> = (target.ancestors().skip(1))
+            .take_while(|folder| *folder != base)
+            .collect();
+        folders.into_iter().rev().try_for_each(own_folder)?;
         let look = Look {
             mode: 0o600,
             owner: owner().map(|owner| (owner, owner)),

@@ -9,6 +9,7 @@
 //! every node and every token, so whatever is wrong with an existing one is refused and explained,
 //! and a successor comes in three ordered steps ([`rotation`]).
 
+mod adopt;
 mod authority;
 mod chain;
 pub mod csr;
@@ -47,6 +48,7 @@ use inventory::Inventory;
 use round::{Round, Task};
 use table::{Use, Wanted};
 
+pub use adopt::{Saved, adopt};
 pub use issued::issued;
 pub use kept::ENCRYPTION_KEY;
 pub use list::{Action, Listed, list};

@@ -104,6 +104,18 @@ fn plan_with(
     let earlier = load(folder)?;
     refuse_foreign(folder, &earlier)?;
     refuse_other_role(machine, folder, &earlier)?;
+    plan_from(machine, given, earlier, dated, overwrite, order)
+}
+
+/// As [`plan`], with `earlier` in place of what a folder holds.
+pub fn plan_from(
+    machine: &Machine,
+    given: &Given,
+    earlier: Assets,
+    dated: impl FnOnce() -> Result<SystemTime>,
+    overwrite: bool,
+    order: &Order,
+) -> Result<Planned> {
     let (secrets, issued) = match machine.role {
         Role::Worker => (None, Vec::new()),
         Role::ControlPlane => {

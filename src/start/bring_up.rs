@@ -54,7 +54,8 @@ impl Launch<'_> {
             "seed-apiserver",
             std::slice::from_ref(&self.plane.apiserver),
         )?;
-        self.await_apiserver("the temporary apiserver")
+        self.await_apiserver("the temporary apiserver")?;
+        self.note_what_was_before()
     }
 
     /// Waits until loopback answers.
@@ -83,11 +84,30 @@ impl Launch<'_> {
 
     pub(super) fn seed_controllers(&mut self) -> Result<()> {
         self.reporter.stage("seed");
+        self.clear_former()?;
         seed::place_secrets(&self.options.root, &self.plane.secrets)?;
-        self.place("seed-controllers", &self.plane.controllers)?;
-        self.reporter
-            .line("the apiserver answers; controller-manager and scheduler follow");
+        let pods = self.recovered_controllers();
+        self.place("seed-controllers", &pods)?;
+        let names: Vec<_> = pods.iter().map(|pod| component(&pod.name)).collect();
+        self.reporter.line(format!(
+            "the apiserver answers; {} follow",
+            names.join(" and ")
+        ));
         Ok(())
+    }
+
+    /// The temporary controllers, less those that nobody asked to recover.
+    fn recovered_controllers(&self) -> Vec<StaticPod> {
+        let covers = |pod: &&StaticPod| {
+            let recovery = self.plane.recovery.as_ref();
+            recovery.is_none_or(|recovery| recovery.covers(component(&pod.name)))
+        };
+        self.plane
+            .controllers
+            .iter()
+            .filter(covers)
+            .cloned()
+            .collect()
     }
 
     /// Puts static pods in place, noting their UIDs first, so that they can be found however this ends.
@@ -110,6 +130,11 @@ impl Launch<'_> {
         new.iter()
             .try_for_each(|(pod, uid)| seed::place(folder, pod, uid))
     }
+}
+
+/// Which component a temporary pod stands in for.
+fn component(pod: &str) -> &str {
+    pod.strip_prefix("bootstrap-").unwrap_or(pod)
 }
 
 /// `why`, with what the pod itself last said about it.

@@ -13,7 +13,7 @@ use super::ready::{Here, Lists, Verdict, Workload, judge, older};
 use super::wait::{Look, Wait, until};
 use super::watcher::Changes;
 use super::waves::Waves;
-use super::{Launch, apply, is_serving};
+use super::{Launch, apply, is_serving, nodes};
 use crate::exit::{Exit, WithExit};
 use crate::kube::{self, Client};
 use crate::node::{podlog, processes};
@@ -53,7 +53,9 @@ impl Launch<'_> {
         self.reporter.stage("apply");
         let policy = apply::Policy {
             strict: self.options.strict,
-            force: self.options.force_conflicts || !self.journal.ever("done"),
+            // What people changed before a disaster is theirs.
+            force: self.options.force_conflicts
+                || self.plane.recovery.is_none() && !self.journal.ever("done"),
             deadline: Instant::now() + self.options.timeouts.api,
         };
         let summary = apply::run(&self.loopback, manifests, policy, self.reporter)?;
@@ -93,7 +95,21 @@ impl Launch<'_> {
         )?;
         let elapsed = self.reporter.elapsed();
         self.reporter.fact("ready_s", elapsed);
+        self.name_silent_nodes();
         Ok(())
+    }
+
+    /// Whom nobody has heard of is named, and left alone: it may be slow, or cut off.
+    fn name_silent_nodes(&mut self) {
+        let Ok(nodes) = nodes::look(&self.loopback, self.here) else {
+            return;
+        };
+        for (name, since) in nodes.silent() {
+            self.reporter.line(format!(
+                "node {name} has not been heard of since {since}, and its pods do not count; if it is gone for good, \
+                 `kubectl delete node {name}`"
+            ));
+        }
     }
 
     fn await_workloads(
@@ -231,6 +247,7 @@ pub(crate) fn lists(client: &Client, namespace: &str, here: Here) -> Result<List
         revisions: apps("controllerrevisions")?,
         pods: pods.items,
         running,
+        nodes: nodes::look(client, here)?,
     })
 }
 

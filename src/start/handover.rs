@@ -44,7 +44,8 @@ impl Launch<'_> {
             b"",
             files::PUBLIC,
         )?;
-        self.enter("done", &Value::Null)?;
+        let recovery = self.plane.recovery.as_ref().map(|recovery| &recovery.id);
+        self.enter("done", &json!({ "recovery": recovery }))?;
         notify::ready();
         self.finish(what);
         Ok(())

@@ -11,9 +11,12 @@ pub(crate) mod apply;
 mod bring_up;
 pub(crate) mod converge;
 mod decide;
+mod former;
 mod handover;
 mod journal;
 pub(crate) mod lease;
+mod mounts;
+mod nodes;
 mod permanent;
 pub(crate) mod plane;
 pub(crate) mod ready;
@@ -46,6 +49,7 @@ use ready::Here;
 pub use apply::MANAGER;
 pub use plane::{Manifest, manifests};
 pub use ready::Workload;
+pub use seed::SECRETS as BOOTSTRAP_SECRETS;
 
 /// The journal, below the root.
 pub const JOURNAL: &str = "/var/lib/slipway/journal";
@@ -108,9 +112,11 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
     let boot = Boot::read(Path::new("/"))?;
     let loopback = client(&plane.admin, plane.loopback)?;
     let node = client(&plane.admin, plane.node)?;
+    let journal = Journal::open(&files::below(&options.root, JOURNAL), &boot.id)?;
     let here = Here {
         address: plane.node.ip(),
         since: boot.started,
+        heard: former::heard(&journal),
     };
     let seen = Seen {
         serving: is_serving(&loopback).is_ok(),
@@ -132,7 +138,6 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
         reporter.finish(Outcome::HandedOver, &text);
         return Ok(());
     }
-    let journal = Journal::open(&files::below(&options.root, JOURNAL), &boot.id)?;
     let mut launch = Launch {
         options,
         assets,

@@ -9,9 +9,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
-use crate::assets::{Asset, Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS, named};
+use super::mounts;
+use crate::assets::{Asset, Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::yaml;
 use crate::kube::{self, kubeconfig};
+use crate::recovery::Recovery;
 
 /// A static pod of the asset directory.
 #[derive(Clone, Debug)]
@@ -67,6 +69,10 @@ pub struct Plane {
     pub loopback: SocketAddr,
     /// This node's address and the API's port: the door of the apiserver that stays.
     pub node: SocketAddr,
+    /// This node's name, where the directory says it.
+    pub name: Option<String>,
+    /// What `recover` says about the cluster, if the directory is one of its.
+    pub recovery: Option<Recovery>,
 }
 
 const SECURE_PORT: u16 = 6443;
@@ -84,7 +90,7 @@ impl Plane {
         for (file, asset) in assets.below(folder) {
             pods.push(static_pod(folder, file, asset)?);
         }
-        let secrets = secrets(assets, &pods);
+        let secrets = mounts::secrets(assets, &pods);
         let at = pods
             .iter()
             .position(|pod| argument(&pod.pod, "--etcd-servers").is_some());
@@ -117,6 +123,8 @@ impl Plane {
             admin: admin(assets)?,
             loopback: (Ipv4Addr::LOCALHOST, port).into(),
             node: (node, port).into(),
+            name: node_name(assets),
+            recovery: Recovery::of(assets)?,
             apiserver,
         })
     }
@@ -175,12 +183,7 @@ pub(crate) fn argument<'a>(pod: &'a Value, flag: &str) -> Option<&'a str> {
 fn etcd(apiserver: &Value, assets: &Assets) -> Result<Etcd> {
     let urls = argument(apiserver, "--etcd-servers").unwrap_or_default();
     let urls: Vec<_> = urls.split(',').map(str::to_owned).collect();
-    let file = |flag: &str| {
-        let path = argument(apiserver, flag)?;
-        // The pod reads tls/ under another folder; the file's name is what both have in common.
-        let name = path.rsplit('/').next()?;
-        assets.get(&format!("tls/{name}")).cloned()
-    };
+    let file = |flag: &str| mounts::file(assets, apiserver, argument(apiserver, flag)?).cloned();
     let tls = match (
         file("--etcd-cafile"),
         file("--etcd-certfile"),
@@ -195,17 +198,10 @@ fn etcd(apiserver: &Value, assets: &Assets) -> Result<Etcd> {
     Ok(Etcd { urls, tls })
 }
 
-/// Of `tls/` and the admin kubeconfig, which the original's `start` copies, what the pods read.
-fn secrets(assets: &Assets, pods: &[StaticPod]) -> Vec<(String, Asset)> {
-    let kubeconfig = assets
-        .get("auth/kubeconfig")
-        .map(|asset| ("kubeconfig", asset));
-    let files = assets.below("tls/").chain(kubeconfig);
-    let text: String = pods.iter().map(|pod| pod.pod.to_string()).collect();
-    named(files, &text)
-        .into_iter()
-        .map(|(path, asset)| (path.to_owned(), asset.clone()))
-        .collect()
+fn node_name(assets: &Assets) -> Option<String> {
+    let bytes = assets.get("kubelet/hostname")?.bytes.expose();
+    let name = std::str::from_utf8(bytes).ok()?.trim();
+    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The objects of `manifests/`, in the order of their files.

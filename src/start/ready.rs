@@ -20,6 +20,8 @@ use serde_json::Value;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use super::nodes::Nodes;
+
 /// The readiness gate of API servers, which slipway-checkpoint.service of their node opens.
 pub const GATE: &str = "slipway.dev/serving";
 
@@ -69,6 +71,8 @@ pub struct Lists {
     pub pods: Vec<Value>,
     /// IDs of the containers that have a process on this node, if one of the pods looks older than this boot.
     pub running: BTreeSet<String>,
+    /// The nodes, if it matters which of them live.
+    pub nodes: Nodes,
 }
 
 /// This node, for the question whether a status is from this life.
@@ -78,6 +82,9 @@ pub struct Here {
     pub address: IpAddr,
     /// When this life of the machine began.
     pub since: SystemTime,
+    /// The revision of the API when it began to serve: who has written nothing since may be dead. `None` if it
+    /// served all the time.
+    pub heard: Option<u64>,
 }
 
 /// What became of a workload.
@@ -136,8 +143,11 @@ fn judge_daemonset(set: &Value, lists: &Lists, here: Here) -> Verdict {
     let desired = set["status"]["desiredNumberScheduled"]
         .as_u64()
         .unwrap_or(0) as usize;
+    // It wants a pod on a node that is gone, too, as long as the API knows the node.
+    let silent = lists.nodes.silent_with(owned(&lists.pods, set));
+    let desired = desired.saturating_sub(silent);
     if desired == 0 {
-        return Verdict::not_yet("no node matches its nodeSelector");
+        return Verdict::not_yet("no node that lives matches its nodeSelector");
     }
     let newest = owned(&lists.revisions, set).max_by_key(|revision| revision["revision"].as_u64());
     let hash = newest.map(|revision| &revision["metadata"]["labels"][HASH]);
@@ -195,7 +205,7 @@ fn judge_pods(pods: &[&Value], desired: usize, lists: &Lists, here: Here) -> Ver
         since: None,
     };
     for pod in pods {
-        match trouble(pod, &lists.running, here) {
+        match trouble(pod, lists, here) {
             None => {
                 verdict.ready += 1;
                 verdict.since = [verdict.since, started(pod).min()]
@@ -218,9 +228,12 @@ fn judge_pods(pods: &[&Value], desired: usize, lists: &Lists, here: Here) -> Ver
 }
 
 /// Why a pod does not count as Ready, if so.
-fn trouble(pod: &Value, running: &BTreeSet<String>, here: Here) -> Option<String> {
+fn trouble(pod: &Value, lists: &Lists, here: Here) -> Option<String> {
     if !pod["metadata"]["deletionTimestamp"].is_null() {
         return Some("its pod is being deleted".to_owned());
+    }
+    if let Some(why) = lists.nodes.trouble(pod) {
+        return Some(why);
     }
     if let Some(why) = container_trouble(pod) {
         return Some(why);
@@ -238,7 +251,7 @@ fn trouble(pod: &Value, running: &BTreeSet<String>, here: Here) -> Option<String
             gate_trouble(pod).unwrap_or_else(|| "its pod runs but is not Ready yet".into()),
         );
     }
-    is_stale(pod, here, running).then(|| "its status is from before this boot".to_owned())
+    is_stale(pod, here, &lists.running).then(|| "its status is from before this boot".to_owned())
 }
 
 /// Whether a pod's containers were started before this life of the machine, and none of today's is one of them.

@@ -13,6 +13,7 @@ const HERE: Here = Here {
     address: std::net::IpAddr::V4(Ipv4Addr::new(10, 0, 2, 15)),
     // SystemTime has no other constant; the tests' boot is at 2026-11-23T06:00:00Z.
     since: SystemTime::UNIX_EPOCH,
+    heard: None,
 };
 const BOOT: u64 = 1_795_413_600;
 

@@ -8,6 +8,7 @@ mod doors;
 mod endpoints;
 mod flags;
 mod plan;
+mod recover;
 mod render;
 mod seeded;
 mod watch;
@@ -87,6 +88,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: flags::flags,
+    },
+    Scenario {
+        name: "recover-schema",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::schema::current,
     },
 ];
 

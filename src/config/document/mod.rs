@@ -19,8 +19,8 @@ mod role;
 
 use super::duration;
 use super::machine::{
-    Api, Certificates, Clock, Cluster, ControlPlane, Etcd, Join, Machine, Network, Node, Nodes,
-    Timeouts,
+    Api, Certificates, Clock, Cluster, ControlPlane, Etcd, Join, Launch, Machine, Network, Node,
+    Nodes, Timeouts,
 };
 use super::problem::{Problems, quote};
 use super::reader::{Reader, choice};
@@ -111,6 +111,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
     let header = header(reader);
     let role = role::read(reader);
     let control_plane = control_plane(reader);
+    let launch = launch(reader);
     let place = place(reader);
     let cluster = place.cluster.as_ref();
     let trust = trust(reader, cluster);
@@ -138,6 +139,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
         cluster: place.cluster?,
         nodes: place.nodes?,
         control_plane: control_plane?,
+        launch: launch?,
         api: place.api?,
         etcd,
         certificates,
@@ -205,6 +207,11 @@ fn control_plane(reader: &mut Reader) -> Option<ControlPlane> {
     reader.optional("controlPlane", ControlPlane::default(), |text| {
         choice(text, &all)
     })
+}
+
+fn launch(reader: &mut Reader) -> Option<Launch> {
+    let all = [("auto", Launch::Auto), ("wait", Launch::Wait)];
+    reader.optional("launch", Launch::default(), |text| choice(text, &all))
 }
 
 fn network(reader: &mut Reader) -> Option<Network> {

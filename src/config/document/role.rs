@@ -6,8 +6,9 @@ use crate::config::machine::{Network, Role};
 use crate::config::reader::{Reader, choice};
 
 /// What only a node with a control plane heeds.
-const OF_CONTROL_PLANES: [&str; 17] = [
+const OF_CONTROL_PLANES: [&str; 18] = [
     "controlPlane",
+    "launch",
     "nodes",
     "api",
     "etcd",

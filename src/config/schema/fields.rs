@@ -72,7 +72,7 @@ const fn field(path: &'static str, shape: Shape, need: Need, about: &'static str
 
 /// What a field is on its first line, what it is for on its second.
 #[rustfmt::skip]
-pub const FIELDS: [Field; 57] = [
+pub const FIELDS: [Field; 58] = [
     field("apiVersion", Const(API_VERSION), Required,
         "The version of this format."),
     field("kind", Const(KIND), Required,
@@ -81,6 +81,8 @@ pub const FIELDS: [Field; 57] = [
         "What this node does in its cluster."),
     field("controlPlane", Choice(&["self-hosted", "static"]), Default("self-hosted"),
         "What carries the control plane: objects of its own API, or static pods that stay."),
+    field("launch", Choice(&["auto", "wait"]), Default("auto"),
+        "What the machine does at its first boot: begin a new cluster, or wait for slipway recover."),
     field("node.name", Text(NAME, 63), Required,
         "The Node object's name and the host name."),
     field("node.address", OneOrTwo(ADDRESS), Required,

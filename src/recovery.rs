@@ -1,0 +1,86 @@
+//! What `recover` tells `start` in an asset directory: that this cluster lived before.
+//!
+//! `recovery.json`, format of our own, camelCase JSON. A directory without it is a first launch, or one that `start`
+//! simply goes on with.
+
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::assets::Assets;
+
+/// Where it lies in an asset directory.
+pub const FILE: &str = "recovery.json";
+
+/// What is to be minded when a recovered cluster is started.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Recovery {
+    /// Which recovery it is: another one has another.
+    pub id: String,
+    /// Where everything was read from, for people.
+    pub source: String,
+    /// The revision of the store that was read.
+    pub revision: u64,
+    /// The components that are recovered, e.g. `kube-scheduler`; all of the control plane if it is empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<String>,
+    /// Whether etcd's data was restored: no pod of the control plane that the API knows runs anywhere.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub restored: bool,
+    /// Nodes that are gone for good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forget_nodes: Vec<String>,
+}
+
+impl Recovery {
+    /// That of an asset directory, if it is a recovered one.
+    ///
+    /// # Errors
+    /// If it cannot be understood.
+    pub fn of(assets: &Assets) -> Result<Option<Self>> {
+        let asset = assets.get(FILE);
+        let read = asset.map(|asset| serde_json::from_slice(asset.bytes.expose()));
+        read.transpose()
+            .with_context(|| format!("cannot read {FILE}; run `slipway recover` again"))
+    }
+
+    /// As a file.
+    ///
+    /// # Errors
+    /// None that anybody has seen.
+    pub fn to_json(&self) -> Result<Vec<u8>> {
+        let mut bytes = serde_json::to_vec_pretty(self).context("cannot write the record")?;
+        bytes.push(b'\n');
+        Ok(bytes)
+    }
+
+    /// Whether a component is one of those that are recovered.
+    pub fn covers(&self, component: &str) -> bool {
+        self.components.is_empty() || self.components.iter().any(|one| one == component)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let recovery = Recovery {
+            id: "1".into(),
+            source: "a snapshot".into(),
+            revision: 7,
+            components: vec!["kube-scheduler".into()],
+            restored: true,
+            forget_nodes: vec!["node-a".into()],
+        };
+        let mut assets = Assets::default();
+        assert_eq!(Recovery::of(&assets).unwrap(), None);
+        assets.add(FILE, recovery.to_json().unwrap());
+        assert_eq!(Recovery::of(&assets).unwrap(), Some(recovery.clone()));
+        assert!(recovery.covers("kube-scheduler") && !recovery.covers("kube-apiserver"));
+        assert!(Recovery::default().covers("kube-apiserver"));
+        assets.add(FILE, "{");
+        assert!(Recovery::of(&assets).is_err());
+    }
+}
