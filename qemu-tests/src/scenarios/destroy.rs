@@ -30,9 +30,9 @@ const FORGET: &str = "cd /etc/kubernetes && for name in kube-controller-manager 
     checkpoint-secrets/kube-system/$name-* checkpoint-configmaps/kube-system/$name-*; done";
 /// Takes away folders that a kubelet makes for each of its pods when it first looks after it (`makePodDataDirs`), where
 /// they are empty, and prints those that are left.
-const UNKNOWN: &str =
-    "rmdir /var/lib/kubelet/pods/*/plugins; ls -d /var/lib/kubelet/pods/*/plugins || true";
-const KNOWN: &str = "ls -d /var/lib/kubelet/pods/*/plugins || true";
+const UNKNOWN: &str = "rmdir /var/lib/kubelet/pods/*/plugins 2>/dev/null; \
+    ls -d /var/lib/kubelet/pods/*/plugins 2>/dev/null || true";
+const KNOWN: &str = "ls -d /var/lib/kubelet/pods/*/plugins 2>/dev/null || true";
 /// etcd's own word over its door for metrics, which every node's kubelet asks for too.
 const ETCD: &str =
     "exec 3<>/dev/tcp/127.0.0.1/2381; printf 'GET /readyz HTTP/1.0\\r\\n\\r\\n' >&3; cat <&3";
@@ -109,7 +109,7 @@ fn containers(pods: &str) -> String {
     let label = |name: &str| format!("labels.\"io.kubernetes.pod.{name}\"");
     let (namespace, name) = (label("namespace"), label("name"));
     format!(
-        "ctr --namespace=k8s.io containers list --quiet '{namespace}==kube-system,{name}~=\"{pods}\"'"
+        "ctr --namespace=k8s.io containers list --quiet '{namespace}==kube-system,{name}~=\"{pods}\"' 2>/dev/null"
     )
 }
 
@@ -142,7 +142,8 @@ fn is_synced(host: &mut dyn Host, unknown: &str) -> Result<()> {
     let limit = PATIENCE * host.patience();
     wait::until("look of the kubelet after its pods", limit, || {
         let known = host.shell(KNOWN)?;
-        ensure!(known != unknown, "it knows {known:?}");
+        let new = known.lines().find(|pod| !unknown.contains(pod));
+        ensure!(new.is_some(), "it knows {known:?}");
         Ok(())
     })
 }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value};
 use super::launched;
 use crate::node::native::Node;
 use crate::node::recover::recover;
+use crate::node::secrets;
 use crate::scenario::Context;
 use crate::scenarios::Kubectl as _;
 use crate::scenarios::destroy::{self, Assets};
@@ -27,6 +28,7 @@ pub fn run(context: &Context) -> Result<()> {
         context.keep_result(&Value::Object(figures.clone()))?;
         seeded::check(&mut node, &before, After::default(), &moment).context(name)?;
     }
+    secrets::none_in_logs(&node, &["a secret of seeded-17"])?;
     tampering_is_noticed(&mut node, &before)
 }
 
