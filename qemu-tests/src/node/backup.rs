@@ -1,12 +1,13 @@
 //! A machine that is gone, what is left of it, and another one that becomes its cluster.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 
 use super::launch;
 use super::native::{Node, NodeSpec};
+use super::process::Program;
 use super::recover::{Took, recover};
 use super::services;
 use crate::scenario::Context;
@@ -20,6 +21,8 @@ pub const OLD: &str = "node-a";
 const NEW: (&str, &str) = ("node-b", "10.77.0.3");
 const ENCRYPTED: &str = "encryption: {provider: secretbox}\n";
 const WAITS: &str = "launch: wait\n";
+/// Where the old machine puts it.
+const SNAPSHOT: &str = "/root/snapshot.db";
 /// Where the new machine has what is carried there.
 const HANDED_IN: &str = "/root/backup";
 
@@ -29,7 +32,7 @@ pub struct Lost {
     /// What has to be true of whoever comes back.
     pub before: Before,
     /// By the option that names it: a snapshot of etcd, the bundle of what that lacks, and what opens the bundle.
-    files: [(&'static str, PathBuf); 3],
+    files: Vec<(&'static str, PathBuf)>,
 }
 
 /// A cluster whose Secrets are encrypted was launched, filled and backed up, went on for a while, and its machine is gone.
@@ -45,10 +48,32 @@ pub fn lost(context: &Context) -> Result<Lost> {
     Ok(Lost { before, files })
 }
 
-/// Takes a backup as the image's timer does, and carries it away.
-fn back_up(context: &Context, node: &Node) -> Result<[(&'static str, PathBuf); 3]> {
-    let _ = (context, node);
-    anyhow::bail!("not yet")
+/// Takes a snapshot, and carries it away with what it lacks.
+fn back_up(context: &Context, node: &Node) -> Result<Vec<(&'static str, PathBuf)>> {
+    let save = Program::new(["etcdctl", "snapshot", "save", SNAPSHOT]);
+    node.run(&etcdctl(save))?.success()?;
+    let encryption = format!("{}/tls/encryption.yaml", launch::ASSETS);
+    let mut files = Vec::new();
+    for (option, inside) in [
+        ("--snapshot", SNAPSHOT),
+        ("--encryption-config", &encryption),
+    ] {
+        let name = Path::new(inside).file_name().unwrap_or_default();
+        let outside = context.work.join(name);
+        fs::copy(node.path(inside), &outside).with_context(|| inside.to_owned())?;
+        files.push((option, outside));
+    }
+    Ok(files)
+}
+
+/// A program that asks this node's etcd as etcd itself would.
+pub fn etcdctl(program: Program) -> Program {
+    let folder = "/etc/kubernetes/etcd";
+    program
+        .env("ETCDCTL_ENDPOINTS", "https://127.0.0.1:2379")
+        .env("ETCDCTL_CACERT", &format!("{folder}/server-ca.crt"))
+        .env("ETCDCTL_CERT", &format!("{folder}/peer.crt"))
+        .env("ETCDCTL_KEY", &format!("{folder}/peer.key"))
 }
 
 impl Lost {
@@ -58,7 +83,7 @@ impl Lost {
         node.boot()?;
         let document = launch::document(node.spec(), &format!("{WAITS}{ENCRYPTED}"));
         launch::prepare(&node, &document)?.success()?;
-        services::start_containerd(&node)?;
+        services::have_units(&node)?;
         node.shell(&self.before.provision())?;
         let words = self.hand_in(&node)?;
         let words: Vec<_> = words.iter().map(String::as_str).collect();

@@ -3,7 +3,7 @@
 
 use anyhow::{Result, ensure};
 
-use crate::node::backup::{OLD, lost};
+use crate::node::backup::{OLD, etcdctl, lost};
 use crate::node::native::Node;
 use crate::node::process::Program;
 use crate::node::secrets;
@@ -13,14 +13,6 @@ use crate::scenarios::seeded::{self, After};
 
 /// What is in some Secret.
 const SECRET: &str = "a secret of seeded-17";
-/// How etcdctl asks this node's etcd.
-const CREDENTIALS: [(&str, &str); 4] = [
-    ("ETCDCTL_ENDPOINTS", "https://127.0.0.1:2379"),
-    ("ETCDCTL_CACERT", "/etc/kubernetes/etcd/server-ca.crt"),
-    ("ETCDCTL_CERT", "/etc/kubernetes/etcd/peer.crt"),
-    ("ETCDCTL_KEY", "/etc/kubernetes/etcd/peer.key"),
-];
-
 pub fn run(context: &Context) -> Result<()> {
     let lost = lost(context)?;
     let (mut node, moment, took) = lost.on_new_machine(context)?;
@@ -44,12 +36,7 @@ fn is_encrypted(node: &Node) -> Result<()> {
     for name in ["secret-0017", "new"] {
         let key = format!("/registry/secrets/seeded/{name}");
         let get = Program::new(["etcdctl", "get", "--print-value-only", &key]);
-        let value = node.run(
-            &CREDENTIALS
-                .iter()
-                .fold(get, |get, (name, value)| get.env(name, value)),
-        )?;
-        let value = value.success()?;
+        let value = node.run(&etcdctl(get))?.success()?;
         ensure!(
             value.starts_with("k8s:enc:secretbox:v1:") && !value.contains(SECRET),
             "{name} is not encrypted"
