@@ -105,7 +105,7 @@ pub fn bench(repo: &Path, part: Option<&str>) -> Result<()> {
     cache::empty(&work)?;
     let tier = match part {
         Some("fetch" | "render") => Tier::Api,
-        Some("reboot" | "idle") => Tier::Node,
+        Some("reboot" | "recover" | "idle") => Tier::Node,
         _ => Tier::Vm,
     };
     let context = prepare(repo, tier)?;

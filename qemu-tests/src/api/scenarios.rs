@@ -11,6 +11,7 @@ mod flags;
 mod plan;
 mod recover;
 mod render;
+mod seeded;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -76,6 +77,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: etcd::gateway,
+    },
+    Scenario {
+        name: "recover-seeded",
+        tier: Tier::Api,
+        in_company: false,
+        run: seeded::seeded,
     },
     Scenario {
         name: "render-accepted",

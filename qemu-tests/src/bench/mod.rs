@@ -1,4 +1,4 @@
-//! `./x bench`: what a launch, a reboot, a fetch and a render cost, the median and the worst of five.
+//! `./x bench`: what a launch, a reboot, a recovery, a fetch and a render cost, the median and the worst of five.
 //!
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
@@ -8,6 +8,7 @@ mod fetch;
 mod idle;
 mod launch;
 mod reboot;
+mod recover;
 mod render;
 mod size;
 
@@ -34,9 +35,10 @@ type Results = Map<String, Value>;
 type Part = (&'static str, fn(&Context) -> Result<Results>);
 
 /// What can be measured apart from the rest, and how.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("launch", launches),
     ("reboot", reboot::reboots),
+    ("recover", recover::recoveries),
     ("idle", idle::run),
     ("render", render::run),
     ("fetch", |context| {
@@ -169,7 +171,7 @@ mod tests {
     #[test]
     fn a_part_is_chosen_by_its_name() {
         let names = |part| chosen(part).map(|parts| parts.iter().map(|part| part.0).collect());
-        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(7));
+        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(8));
         assert_eq!(names(Some("size")).ok(), Some(vec!["size"]));
         assert!(chosen(Some("si")).unwrap_err().to_string().contains("boot"));
     }

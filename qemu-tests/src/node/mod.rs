@@ -5,6 +5,7 @@
 //! what runs in the image. It needs root and leaves nothing behind, however the harness ends.
 
 mod authority;
+pub mod backup;
 mod cgroup;
 mod external;
 mod holder;
@@ -16,6 +17,7 @@ pub mod native;
 pub mod network;
 pub mod process;
 pub mod reboot;
+pub mod recover;
 pub mod reexec;
 mod scenarios;
 pub mod secrets;

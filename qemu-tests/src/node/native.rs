@@ -7,14 +7,17 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
+use std::thread;
 
 use anyhow::{Context as _, Result, bail};
+use nix::sched::{CloneFlags, setns};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
 use nix::unistd::Pid;
+use slipway::kube::{Client, Options, kubeconfig};
 
 use crate::scenario::Context;
-use crate::scenarios::Kubectl;
+use crate::scenarios::{Api, Kubectl};
 
 use super::cgroup::Cgroups;
 use super::holder::{Disk, READY};
@@ -203,6 +206,20 @@ impl Node {
         self.start(program)?.wait()
     }
 
+    /// Runs `work` in a thread that is in the node's network, as are the threads that it starts.
+    pub fn in_network<T: Send>(&self, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
+        let running = self.running.as_ref().context("the node is off")?;
+        let network = File::open(format!("/proc/{}/ns/net", running.init))?;
+        let inside = || {
+            setns(&network, CloneFlags::CLONE_NEWNET).context("cannot enter the node's network")?;
+            work()
+        };
+        thread::scope(|scope| {
+            let inside = scope.spawn(inside);
+            inside.join().unwrap_or_else(|_| bail!("it panicked"))
+        })
+    }
+
     /// A path of the node as the host sees it; while the node is off, only what is kept.
     pub fn path(&self, inside: impl AsRef<Path>) -> PathBuf {
         let inside = inside.as_ref();
@@ -234,6 +251,14 @@ impl Kubectl for Node {
         let program = Program::new([&["kubectl"], arguments].concat());
         self.run(&program.env("KUBECONFIG", ADMIN).input(input))?
             .success()
+    }
+}
+
+impl Api for Node {
+    fn api(&self, work: &mut (dyn FnMut(&Client) -> Result<()> + Send)) -> Result<()> {
+        let config = kubeconfig::load(&self.path(ADMIN))?;
+        let client = Client::new(&config, Options::default())?;
+        self.in_network(|| work(&client))
     }
 }
 

@@ -57,11 +57,40 @@ pub fn start(node: &Node) -> Result<()> {
 /// Starts what the image's units start before the kubelet, or beside it.
 pub fn start_before_kubelet(node: &Node) -> Result<()> {
     start_containerd(node)?;
-    // The condition of slipway-checkpoint.service.
-    if node.path(ASSETS).join("bootstrap-manifests").exists() {
-        supervise(node, "slipway-checkpoint", "checkpoint", 2, &CHECKPOINT)?;
+    start_checkpoint(node)
+}
+
+/// Has the units of a machine on which nothing is rendered yet: their conditions do not hold, and somebody may start them
+/// later.
+pub fn have_units(node: &Node) -> Result<()> {
+    start_containerd(node)?;
+    for unit in ["kubelet", "slipway-checkpoint"] {
+        write(node, &format!("{RUN}/{unit}.service"), "")?;
+        write(node, &format!("{RUN}/{unit}.service.stopped"), "")?;
+    }
+    start_kubelet_unit(node)?;
+    supervise_checkpoint(node)
+}
+
+/// Starts what slipway-start.service wants; all units are there.
+pub fn start_wanted(node: &Node) -> Result<()> {
+    for unit in ["kubelet", "slipway-checkpoint"] {
+        let start = Program::new(["systemctl", "start", unit]);
+        node.run(&start)?.success()?;
     }
     Ok(())
+}
+
+/// Under the condition of slipway-checkpoint.service.
+fn start_checkpoint(node: &Node) -> Result<()> {
+    if node.path(ASSETS).join("bootstrap-manifests").exists() {
+        supervise_checkpoint(node)?;
+    }
+    Ok(())
+}
+
+fn supervise_checkpoint(node: &Node) -> Result<()> {
+    supervise(node, "slipway-checkpoint", "checkpoint", 2, &CHECKPOINT).map(drop)
 }
 
 /// Starts the container runtime and waits until it answers.
@@ -94,17 +123,21 @@ pub fn start_containerd(node: &Node) -> Result<Process> {
 
 /// Starts the kubelet with the flags of the image's unit.
 pub fn start_kubelet(node: &Node) -> Result<Process> {
-    write(
-        node,
-        "/etc/kubernetes/kubelet/config.d/60-harness.conf",
-        DROP_IN,
-    )?;
     let file = node.path("/etc/kubernetes/kubelet/kubelet.env");
     ensure!(
         file.exists(),
         "{} is not there; was it rendered?",
         file.display()
     );
+    start_kubelet_unit(node)
+}
+
+fn start_kubelet_unit(node: &Node) -> Result<Process> {
+    write(
+        node,
+        "/etc/kubernetes/kubelet/config.d/60-harness.conf",
+        DROP_IN,
+    )?;
     supervise(node, "kubelet", "kubelet", 1, &[KUBELET])
 }
 
@@ -126,6 +159,8 @@ pub const UNITS: [(&str, &str); 3] = [
     ),
 ];
 
+/// What they know of their services.
+const RUN: &str = "/run/harness";
 /// Supervises a service.
 const UNIT: &str = "/usr/libexec/harness-unit";
 /// Runs the kubelet.

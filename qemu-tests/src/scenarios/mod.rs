@@ -1,13 +1,16 @@
 //! What the node tier and the VM tier both ask of a cluster, whatever it runs on.
 
 pub mod cluster;
+pub mod destroy;
 pub mod pods;
 pub mod reboot;
 pub mod rollout;
+pub mod seeded;
 
 use crate::wait;
 use anyhow::{Context, Result};
 use serde_json::Value;
+use slipway::kube::Client;
 use std::time::Duration;
 
 /// Somewhere that kubectl talks to the cluster as admin: inside a native node, or on the host
@@ -45,6 +48,25 @@ pub trait Kubectl {
             .cloned()
             .unwrap_or_default())
     }
+}
+
+/// Somewhere that the harness itself is a client of the API, as admin: for what takes kubectl minutes.
+pub trait Api {
+    /// Gives a client to `work`, which runs where the API is reached.
+    fn api(&self, work: &mut (dyn FnMut(&Client) -> Result<()> + Send)) -> Result<()>;
+}
+
+/// What `work` learns as a client of the API.
+pub fn ask<T: Send>(
+    api: &(impl Api + ?Sized),
+    work: impl Fn(&Client) -> Result<T> + Sync,
+) -> Result<T> {
+    let mut learnt = None;
+    api.api(&mut |client| {
+        learnt = Some(work(client)?);
+        Ok(())
+    })?;
+    learnt.context("nobody was asked")
 }
 
 /// A text as a block of a machine document that is indented by six spaces.

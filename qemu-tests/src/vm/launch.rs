@@ -6,10 +6,11 @@ use super::machine::Machine;
 use super::qemu::Vm;
 use super::tools;
 use crate::process;
-use crate::scenarios::Kubectl;
 use crate::scenarios::reboot::Host;
+use crate::scenarios::{Api, Kubectl};
 use anyhow::{Context as _, Result};
 use qemu_tests::probe::Report;
+use slipway::kube::{Client, Options, kubeconfig};
 use slipway::report::Record;
 use std::collections::BTreeMap;
 use std::fs;
@@ -137,6 +138,15 @@ impl Kubectl for Launched {
             .arg(&self.kubeconfig)
             .args(arguments);
         process::output_with(&mut command, input)
+    }
+}
+
+impl Api for Launched {
+    fn api(&self, work: &mut (dyn FnMut(&Client) -> Result<()> + Send)) -> Result<()> {
+        let options = Options::default();
+        let timeout = self.accel.scale(options.timeout);
+        let config = kubeconfig::load(&self.kubeconfig)?;
+        work(&Client::new(&config, Options { timeout, ..options })?)
     }
 }
 

@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
 use super::machine::Machine;
-use crate::cache;
 use crate::scenario::Context;
+use crate::{cache, process};
 
 /// How the machine went off.
 #[derive(Clone, Copy, Debug)]
@@ -47,6 +48,21 @@ pub fn take(context: &Context, how: How) -> Result<Option<(Machine, Pods)>> {
     }
     let pods = read(&folder.join(PODS))?;
     let machine = Machine::with_disk(&context.image, &context.work, &folder.join(DISK))?;
+    Ok(Some((machine, pods)))
+}
+
+/// As [`take`], of a copy: what becomes of it is not seen by whoever takes it.
+pub fn copy(context: &Context, how: How) -> Result<Option<(Machine, Pods)>> {
+    let folder = folder(context, how);
+    if !folder.join(DISK).exists() {
+        return Ok(None);
+    }
+    let pods = read(&folder.join(PODS))?;
+    let disk = context.work.join("copy.img");
+    let mut copy = Command::new("cp");
+    copy.args(["--reflink=auto", "--sparse=always"]);
+    process::output(copy.arg(folder.join(DISK)).arg(&disk)).context("cannot copy the disk")?;
+    let machine = Machine::with_disk(&context.image, &context.work, &disk)?;
     Ok(Some((machine, pods)))
 }
 

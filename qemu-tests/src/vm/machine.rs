@@ -87,7 +87,7 @@ impl Machine {
     /// Gives the guest the prober, which starts by itself as soon as it has credentials.
     pub fn add_prober(&mut self, prober: &Path) -> Result<()> {
         let start = tools::start_prober(self.spec.network, self.accel.probed_every());
-        self.spec.tools = Some(tools::disk(prober, &start, &self.work)?);
+        self.spec.tools = Some(tools::disk(&[prober], &start, &self.work)?);
         self.prober = true;
         Ok(())
     }
@@ -97,9 +97,9 @@ impl Machine {
         self.prober
     }
 
-    /// Gives the guest a program to call as /run/tools/NAME.
-    pub fn add_program(&mut self, program: &Path) -> Result<()> {
-        self.spec.tools = Some(tools::disk(program, "", &self.work)?);
+    /// Gives the guest files, as /run/tools/NAME: programs to call, or what a person brings along.
+    pub fn add_files(&mut self, files: &[&Path]) -> Result<()> {
+        self.spec.tools = Some(tools::disk(files, "", &self.work)?);
         Ok(())
     }
 }

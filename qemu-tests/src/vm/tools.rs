@@ -15,16 +15,15 @@ use std::time::Duration;
 const REPORT: &str = "pid=$(cat /run/prober.pid) && kill -TERM $pid; \
     while kill -0 $pid 2>/dev/null; do sleep 0.2; done; cat /run/prober.json";
 
-/// Makes a disk with `program`, which the guest finds in /run/tools; the script `start` runs beside
+/// Makes a disk with `files`, which the guest finds in /run/tools; the script `start` runs beside
 /// the launch.
-pub fn disk(program: &Path, start: &str, work: &Path) -> Result<PathBuf> {
+pub fn disk(files: &[&Path], start: &str, work: &Path) -> Result<PathBuf> {
     let folder = work.join("tools");
     fs::create_dir_all(&folder).context("cannot make the tools' folder")?;
-    fs::copy(
-        program,
-        folder.join(program.file_name().unwrap_or_default()),
-    )
-    .with_context(|| format!("cannot copy {}", program.display()))?;
+    for file in files {
+        fs::copy(file, folder.join(file.file_name().unwrap_or_default()))
+            .with_context(|| format!("cannot copy {}", file.display()))?;
+    }
     fs::write(folder.join("start"), start).context("cannot write the tools' script")?;
     let disk = work.join("tools.erofs");
     process::output(

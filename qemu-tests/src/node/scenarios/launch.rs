@@ -114,8 +114,8 @@ pub fn kill_at(node: &Node, step: &str) -> Result<()> {
         let is_new = std::mem::replace(&mut length, grown) != grown;
         is_new
             && launch::journal(node)
-                .iter()
-                .any(|entry| entry["step"] == step)
+                .last()
+                .is_some_and(|entry| entry["step"] == step)
     })
     .with_context(|| format!("cannot kill it at {step}"))?;
     let last = launch::journal(node).pop().unwrap_or_default();

@@ -10,6 +10,7 @@ mod own;
 mod permanent;
 mod power_cut;
 mod reboot;
+mod recover;
 mod running;
 mod runtime;
 mod switch;
@@ -49,6 +50,10 @@ pub const SCENARIOS: &[Scenario] = &[
     node("certs-renew", certs::renew),
     node("certs-rotate", certs::rotate),
     pair("join-worker", join::worker),
+    pair("recover-from-etcd", recover::from_etcd),
+    pair("recover-controllers", recover::controllers),
+    pair("recover-on-new-machine", recover::on_new_machine),
+    pair("recover-killed", recover::killed),
     pair("reboot-three-cuts", reboot::cuts::<3>),
     node("reboot-with-workers", workers::stay),
     pair("checkpoint-life", checkpoint::life),

@@ -5,6 +5,7 @@ mod launch;
 mod metadata;
 mod power_cut;
 mod reboot;
+mod recover;
 mod renewal;
 mod sources;
 mod surroundings;
@@ -29,6 +30,8 @@ pub const SCENARIOS: &[Scenario] = &[
     boot("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),
     vm("reboot-clean", reboot::clean),
+    vm("recover-from-etcd", recover::from_etcd),
+    vm("recover-on-new-vm", recover::on_new_vm),
     vm("reboot-power-cut", reboot::power_cut),
 ];
 

@@ -23,7 +23,7 @@ pub fn run(context: &Context) -> Result<()> {
     let document = context.example()?;
     let work = &context.work;
     let mut machine = Machine::create(&context.image, work, Medium::NoCloudIso, Some(&document))?;
-    machine.add_program(&launch::kubectl())?;
+    machine.add_files(&[&launch::kubectl()])?;
     let mut vm = machine.boot()?;
     let uid = cluster_while_waiting(&machine, &mut vm)
         .inspect_err(|_| launch::save_logs(&machine, &mut vm))?;

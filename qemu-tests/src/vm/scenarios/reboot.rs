@@ -33,7 +33,7 @@ const BUILD_ID: &str = "after-the-reboot";
 const AHEAD: &str = "--date=60 days";
 
 /// How a machine goes off.
-type Off = fn(Launched) -> Result<()>;
+pub type Off = fn(Launched) -> Result<()>;
 
 /// Boots what was rebooted, with a newer image, and cuts its power in the end, for the scenario that follows.
 pub fn clean(context: &Context) -> Result<()> {
@@ -113,13 +113,13 @@ fn shut_down(launched: Launched) -> Result<()> {
 
 /// Cuts the power just after a pod of the pod network came: what was written for it and not synced is lost. What a disk has after half
 /// a minute it would have after any cut.
-fn cut(launched: Launched) -> Result<()> {
+pub fn cut(launched: Launched) -> Result<()> {
     pods::replace(&launched)?;
     launched.vm.cut_power()
 }
 
 /// A launch of its own, where no earlier scenario has left one: this one runs alone, or for the second time.
-fn off(context: &Context, go_off: Off) -> Result<(Machine, Pods)> {
+pub fn off(context: &Context, go_off: Off) -> Result<(Machine, Pods)> {
     let (machine, launched) = launched(context, &renewal::document(context)?)?;
     let pods = reboot::identities(&launched)?;
     go_off(launched)?;
