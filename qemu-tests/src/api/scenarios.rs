@@ -9,6 +9,7 @@ mod endpoints;
 mod flags;
 mod plan;
 mod render;
+mod snapshot;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -80,6 +81,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: flags::flags,
+    },
+    Scenario {
+        name: "recover-snapshot-reader",
+        tier: Tier::Api,
+        in_company: false,
+        run: snapshot::reader,
     },
 ];
 

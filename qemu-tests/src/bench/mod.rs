@@ -1,4 +1,4 @@
-//! `./x bench`: what a launch, a reboot, a fetch and a render cost, the median and the worst of five.
+//! `./x bench`: what a launch, a reboot, a fetch, a render and a look into a snapshot cost, the median and the worst of five.
 //!
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
@@ -10,6 +10,7 @@ mod launch;
 mod reboot;
 mod render;
 mod size;
+mod snapshot;
 
 use crate::node::reexec;
 use crate::node::wire::Ended;
@@ -34,11 +35,12 @@ type Results = Map<String, Value>;
 type Part = (&'static str, fn(&Context) -> Result<Results>);
 
 /// What can be measured apart from the rest, and how.
-const PARTS: [Part; 7] = [
+const PARTS: [Part; 8] = [
     ("launch", launches),
     ("reboot", reboot::reboots),
     ("idle", idle::run),
     ("render", render::run),
+    ("snapshot", snapshot::run),
     ("fetch", |context| {
         Ok(summary(&repeated("fetch", |_| fetch::natively(context))?))
     }),
@@ -102,9 +104,14 @@ fn measured(
     for (option, path) in options {
         line.extend([(*option).to_owned(), path.display().to_string()]);
     }
+    measured_line(name, &line)
+}
+
+/// The same of any command line.
+fn measured_line(name: &str, line: &[String]) -> Result<Figures> {
     let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
     let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
-    ensure!(ended.status == 0, "{command} failed: {}", ended.status);
+    ensure!(ended.status == 0, "{line:?} failed: {}", ended.status);
     let figures = [
         ("cpu_ms", ended.cpu_ms),
         ("wall_ms", ended.wall_ms),
@@ -169,7 +176,7 @@ mod tests {
     #[test]
     fn a_part_is_chosen_by_its_name() {
         let names = |part| chosen(part).map(|parts| parts.iter().map(|part| part.0).collect());
-        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(7));
+        assert_eq!(names(None).map(|all: Vec<_>| all.len()).ok(), Some(8));
         assert_eq!(names(Some("size")).ok(), Some(vec!["size"]));
         assert!(chosen(Some("si")).unwrap_err().to_string().contains("boot"));
     }
