@@ -74,6 +74,12 @@ impl Etcd {
         self.call("/v3/kv/compaction", &asked).map(drop)
     }
 
+    /// Raises an alarm, after which it takes no more changes.
+    pub fn alarm(&self, kind: &str) -> Result<()> {
+        let asked = json!({ "action": "ACTIVATE", "alarm": kind });
+        self.call("/v3/maintenance/alarm", &asked).map(drop)
+    }
+
     /// What etcdctl prints.
     pub fn etcdctl(&self, arguments: &[&str]) -> Result<String> {
         process::output(

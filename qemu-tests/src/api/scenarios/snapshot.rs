@@ -75,13 +75,20 @@ pub fn reader(context: &Context) -> Result<()> {
     etcd.etcdctl(&["defrag"])?;
     etcd.save(&saved)?;
     is_read(&saved, &expected).context("a snapshot after a defragmentation")?;
+    etcd.alarm("CORRUPT")?;
     etcd.stop()?;
     let stopped = Snapshot::open(&database)?;
     ensure!(
         stopped.verify(&mut |_, _| ())? == Integrity::NoHash,
         "a database has no hash"
     );
-    same(&stopped, &expected).context("the database of a stopped member")
+    same(&stopped, &expected).context("the database of a stopped member")?;
+    let warnings = stopped.facts()?.warnings;
+    ensure!(
+        warnings.len() == 1 && warnings[0].contains("CORRUPT"),
+        "{warnings:?}"
+    );
+    Ok(())
 }
 
 /// Changes until there are enough revisions: of single keys mostly, some large, some with others, some gone again.
