@@ -221,3 +221,30 @@ fn pages_may_be_of_another_size() {
     let again = Snapshot::of(bytes).unwrap();
     assert_eq!(again.read(&mut |_| true).unwrap(), found);
 }
+
+#[test]
+fn a_newer_etcds_snapshot_is_read_with_a_warning() {
+    let mut bytes = database();
+    let expected = Snapshot::of(bytes.clone())
+        .unwrap()
+        .read(&mut |_| true)
+        .unwrap();
+    let version = b"storageVersion3.7.0";
+    let places = bytes.windows(version.len()).enumerate();
+    let places: Vec<_> = places
+        .filter(|(_, part)| part == version)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..][..version.len()].copy_from_slice(b"storageVersion3.8.0");
+    }
+    let (facts, found) = Snapshot::of(bytes).unwrap().examine(&mut |_| true).unwrap();
+    assert_eq!(facts.storage_version.as_deref(), Some("3.8.0"));
+    assert_eq!(facts.warnings.len(), 1);
+    assert!(
+        facts.warnings[0].starts_with("its storage version is 3.8.0"),
+        "{facts:?}"
+    );
+    assert_eq!(found, expected);
+}

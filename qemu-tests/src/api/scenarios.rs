@@ -12,6 +12,7 @@ mod plan;
 mod recover;
 mod render;
 mod seeded;
+mod snapshot;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -101,6 +102,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: recover::schema::current,
+    },
+    Scenario {
+        name: "recover-snapshot-reader",
+        tier: Tier::Api,
+        in_company: false,
+        run: snapshot::reader,
     },
 ];
 

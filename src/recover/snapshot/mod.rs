@@ -49,6 +49,7 @@ struct Buckets {
     meta: Option<Root>,
     cluster: Option<Root>,
     members: Option<Root>,
+    alarm: Option<Root>,
 }
 
 impl Snapshot {
@@ -122,6 +123,7 @@ impl Snapshot {
         self.walk("members", buckets.members, &mut |entry, window| {
             facts.member(entry, window)
         })?;
+        self.walk("alarm", buckets.alarm, &mut |entry, _| facts.alarm(entry))?;
         let mut live = Live::new(wanted);
         self.walk("key", buckets.key, &mut |entry, window| {
             live.record(entry, window)
@@ -162,6 +164,7 @@ impl Buckets {
                 b"meta" => &mut buckets.meta,
                 b"cluster" => &mut buckets.cluster,
                 b"members" => &mut buckets.members,
+                b"alarm" => &mut buckets.alarm,
                 _ => return Ok(()),
             };
             *bucket = Some(pages.bucket(entry, window)?);
