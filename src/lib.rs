@@ -19,6 +19,7 @@ pub mod metadata;
 pub mod node;
 pub mod pki;
 pub mod plan;
+pub mod recover;
 pub mod render;
 pub mod report;
 pub mod secret;
