@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod backup;
 mod client;
 mod credentials;
 mod doors;
@@ -75,6 +76,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: etcd::gateway,
+    },
+    Scenario {
+        name: "backup-take",
+        tier: Tier::Api,
+        in_company: false,
+        run: backup::take,
     },
     Scenario {
         name: "render-accepted",

@@ -6,7 +6,7 @@ use crate::config::machine::{Network, Role};
 use crate::config::reader::{Reader, choice};
 
 /// What only a node with a control plane heeds.
-const OF_CONTROL_PLANES: [&str; 17] = [
+const OF_CONTROL_PLANES: [&str; 18] = [
     "controlPlane",
     "nodes",
     "api",
@@ -15,6 +15,7 @@ const OF_CONTROL_PLANES: [&str; 17] = [
     "images",
     "network",
     "checkpoints",
+    "backup",
     "encryption",
     "audit",
     "podSecurity",
