@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod backup;
 mod client;
 mod credentials;
 mod doors;
@@ -84,6 +85,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: seeded::seeded,
+    },
+    Scenario {
+        name: "backup-take",
+        tier: Tier::Api,
+        in_company: false,
+        run: backup::take,
     },
     Scenario {
         name: "render-accepted",
