@@ -200,7 +200,17 @@ fn errors_name_the_file_and_carry_a_code() {
     holder.lock().unwrap();
     assert!(format!("{:#}", open()).contains("a running etcd has it open"));
     drop(holder);
-    Snapshot::open(&path).unwrap();
+    let snapshot = Snapshot::open(&path).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(8192)
+        .unwrap();
+    let error = snapshot.facts().unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Failed);
+    let expected = format!("cannot use {}: cannot read its hash: ", path.display());
+    assert!(format!("{error:#}").starts_with(&expected), "{error:#}");
 }
 
 #[test]

@@ -7,11 +7,14 @@
 //! the number by which it was asked for; the pages of one walk are no more than the file has; and the keys
 //! ascend. The original's cursor checks none of them.
 
+use std::io;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::meta::Meta;
 use super::page::{self, ELEMENT, HEADER, Kind};
 use super::source::{Source, Window};
+use crate::exit::caused_by;
 
 /// The longest key that bbolt takes.
 const MAX_KEY: u32 = 32 * 1024;
@@ -233,7 +236,10 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The error of a file that breaks its own rules.
-pub fn damaged(error: &anyhow::Error) -> anyhow::Error {
-    anyhow!("it is damaged ({error:#}): copy it again, or use another snapshot")
+/// The error of a file that breaks its own rules; one of the disk stays what it is.
+pub fn damaged(error: anyhow::Error) -> anyhow::Error {
+    match caused_by::<io::Error>(&error) {
+        true => error,
+        false => anyhow!("it is damaged ({error:#}): copy it again, or use another snapshot"),
+    }
 }
