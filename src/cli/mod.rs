@@ -238,7 +238,17 @@ pub const COMMANDS: &[Command] = &[
             Flag {
                 name: "snapshot",
                 value: "FILE",
-                help: "read from an etcd snapshot and restore it",
+                help: "read from an etcd snapshot, or a backup's folder, and restore it",
+            },
+            Flag {
+                name: "bundle",
+                value: "FILE",
+                help: "the backup's sealed keys; default what lies beside the snapshot",
+            },
+            Flag {
+                name: "identity",
+                value: "FILE",
+                help: "the age identity that opens it",
             },
             Flag {
                 name: "etcd-servers",

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::prepare::{Options, Prepared, Task, Writing, is_local};
-use super::restore;
 use super::source::Source;
+use super::{restore, trust};
 use crate::assets::Assets;
 use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
 use crate::node::files::{self, below};
@@ -20,9 +20,6 @@ use crate::start::MARKER;
 use crate::start::wait::{Look, Wait, until};
 
 const ETCD: &str = "etcd/etcd.yaml";
-/// Etcd's own authority; whoever trusts another one is cut off.
-const ETCD_AUTHORITY: &str = "tls/etcd-client-ca";
-
 /// Does what was prepared.
 ///
 /// # Errors
@@ -49,18 +46,14 @@ pub fn put(
         return Ok(());
     }
     files::remove(&below(&options.root, MARKER))?;
-    let new_authority = is_local(task.machine)
-        && writing
-            .issued
-            .iter()
-            .any(|issued| issued.name == ETCD_AUTHORITY);
     if let (true, Source::Snapshot(path, _)) = (restores, &options.source) {
         install(options, &without_etcd(assets), reporter)?;
         restore::run(options, task, prepared, assets, path, reporter)?;
-    } else if new_authority {
-        stop_etcd(options, task, reporter)?;
     }
     install(options, assets, reporter)?;
+    if is_local(task.machine) {
+        trust::renew(options, assets, reporter)?;
+    }
     if options.root == Path::new("/") {
         units::systemctl("start", units::CHECKPOINT)?;
     }
@@ -103,26 +96,15 @@ fn is_kubelets(path: &str) -> bool {
     path.starts_with("/etc/kubernetes/kube") || path == "/etc/kubernetes/ca.crt"
 }
 
-/// Ends this node's etcd, whose authority is replaced: it reads who may talk to it only when it starts.
-fn stop_etcd(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> Result<()> {
-    files::remove(&options.pod_manifest_path.join("etcd.yaml"))?;
-    await_end(
-        options,
-        &format!("etcd-{}", task.machine.node.name),
-        task,
-        reporter,
-    )
-}
-
-/// Waits until no container of a static pod runs.
+/// Waits until no container runs of static pods whose names begin so.
 pub(super) fn await_end(
     options: &Options,
-    pod: &str,
+    pods: &str,
     task: &Task<'_>,
     reporter: &mut Reporter,
 ) -> Result<()> {
     let mut runtime = Runtime::new(&below(&options.root, CONTAINERD));
-    let what = format!("the pod {pod} has ended");
+    let what = format!("no pod {pods}… runs");
     let wait = Wait {
         what: &what,
         deadline: Instant::now() + task.machine.timeouts.handover,
@@ -135,7 +117,7 @@ pub(super) fn await_end(
             Ok(sandboxes) => sandboxes,
             Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
         };
-        let mut own = sandboxes.iter().filter(|one| one.name == pod);
+        let mut own = sandboxes.iter().filter(|one| one.name.starts_with(pods));
         Ok(match own.any(Sandbox::runs) {
             true => Look::NotYet("a container of it runs".to_owned()),
             false => Look::There(()),
