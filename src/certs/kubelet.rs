@@ -8,14 +8,13 @@
 use std::fs;
 use std::io::ErrorKind;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use super::Options;
 use crate::kube::Client;
-use crate::node::files;
+use crate::node::{files, units};
 use crate::report::Reporter;
 use crate::start::ready::{epoch, seconds};
 use crate::start::wait::{Look, Wait, until};
@@ -58,7 +57,7 @@ pub fn restart(
         forget(Path::new(OWN))?;
     }
     reporter.line("the kubelet restarts");
-    systemctl()?;
+    units::systemctl("restart", units::KUBELET)?;
     await_lease(options, client, epoch(SystemTime::now()), reporter)
 }
 
@@ -74,18 +73,6 @@ fn forget(folder: &Path) -> Result<()> {
         if OWN_FILES.iter().any(|start| text.starts_with(start)) {
             files::remove(&folder.join(name))?;
         }
-    }
-    Ok(())
-}
-
-fn systemctl() -> Result<()> {
-    let output = Command::new("systemctl")
-        .args(["restart", "kubelet.service"])
-        .output()
-        .context("cannot run systemctl; restart the kubelet, then run this again")?;
-    if !output.status.success() {
-        let why = String::from_utf8_lossy(&output.stderr);
-        bail!("`systemctl restart kubelet.service` failed: {}", why.trim());
     }
     Ok(())
 }

@@ -7,8 +7,9 @@ use super::{COMMANDS, Command, Flag};
 const EXITS: &str = "Exit codes: 0 done, 1 failed, 2 usage, 3 document invalid, 4 source not found,\n\
                      5 timed out, 6 refused for safety, 7 differences found.\n";
 
-/// Columns of a serial console.
+/// Columns and lines of a serial console.
 const WIDTH: usize = 80;
+const HEIGHT: usize = 24;
 
 /// The help of a command, or of slipway itself.
 pub fn help(command: Option<&Command>) -> String {
@@ -32,16 +33,37 @@ fn overview() -> String {
     out
 }
 
+/// Explains as many options as fit on the screen, in the table's order, and names the others.
 fn of_command(command: &Command) -> String {
+    let most = command.options.len();
+    let fits = |text: &String| text.lines().count() <= HEIGHT;
+    let mut texts = (0..=most)
+        .rev()
+        .map(|explained| of_command_with(command, explained));
+    texts
+        .find(fits)
+        .unwrap_or_else(|| of_command_with(command, 0))
+}
+
+fn of_command_with(command: &Command, explained: usize) -> String {
     let usage = format!("slipway {} [OPTIONS] {}", command.name, command.argument);
     let mut out = format!(
         "{}\nUsage: {}\n\n",
         wrapped(&format!("slipway {}: ", command.name), command.summary),
         usage.trim_end()
     );
-    for flag in command.options {
+    let (explained, named) = command.options.split_at(explained);
+    for flag in explained {
         let start = format!("  {:<28} ", spelled(flag));
         out.push_str(&wrapped(&start, flag.help));
+    }
+    if !named.is_empty() {
+        let names: Vec<_> = named
+            .iter()
+            .map(|flag| format!("--{}", flag.name))
+            .collect();
+        let more = format!("and, explained by `slipway man`, {}", names.join(" "));
+        out.push_str(&wrapped("  ", &more));
     }
     if !command.details.is_empty() {
         out.push_str(&format!("\n{}", wrapped("", command.details)));
@@ -125,7 +147,7 @@ mod tests {
     fn every_help_fits_one_screen() {
         let all = COMMANDS.iter().map(Some).chain([None]);
         for text in all.map(help) {
-            assert!(text.lines().count() <= 24, "{text}");
+            assert!(text.lines().count() <= HEIGHT, "{text}");
             let wide = text.lines().find(|line| line.chars().count() > WIDTH);
             assert_eq!(wide, None);
             assert!(text.lines().all(|line| line == line.trim_end()), "{text}");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{certs, checkpoint, complete, document, help, plan};
+use super::{certs, checkpoint, complete, document, help, plan, recover};
 use crate::certs::metrics;
 use crate::config::machine::{Encryption, Etcd, Launch, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
@@ -38,6 +38,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
         "render" => render(&words),
         "plan" => plan::plan(&words),
         "start" => launch(&words),
+        "recover" => recover::run(&words),
         "status" => report::status::show(
             &below_root(&words, STATE),
             output(&words)?,

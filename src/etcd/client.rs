@@ -151,6 +151,11 @@ impl Door {
         let timed_out = matches!(failure, Failure::Unreachable(How::TimedOut, _));
         let (why, next) = match failure {
             Failure::Unreachable(How::TimedOut, why) => (why, "does it hang? see its log"),
+            // Who shows no certificate, or a strange one, may learn of it only so: what etcd says of it and
+            // our request pass each other.
+            Failure::Unreachable(How::Closed, why) => {
+                (why, "does it know our certificate? see its log")
+            }
             Failure::Unreachable(_, why) => (why, "is etcd running there?"),
             Failure::Tls(why) => (
                 why,

@@ -22,8 +22,9 @@ use anyhow::{Context, Result};
 
 use call::{Caller, Server};
 use messages::{
-    CONTAINER_RUNNING, CONTAINER_UNKNOWN, ContainerFilter, ListContainersRequest,
-    ListPodSandboxRequest, PodSandbox, SANDBOX_READY, StopContainerRequest, StopPodSandboxRequest,
+    CONTAINER_EXITED, CONTAINER_RUNNING, CONTAINER_UNKNOWN, ContainerFilter,
+    ContainerStatusRequest, ListContainersRequest, ListPodSandboxRequest, PodSandbox,
+    SANDBOX_READY, StopContainerRequest, StopPodSandboxRequest,
 };
 
 pub use kubelet::kubelet_pods;
@@ -111,6 +112,19 @@ impl Runtime {
         let containers = self.0.call(ListContainersRequest { filter: None }, LIST)?;
         let sandboxes = self.0.call(ListPodSandboxRequest {}, LIST)?;
         Ok(join(sandboxes.items, containers.containers))
+    }
+
+    /// The exit code of a container that has ended; `None` while it has not.
+    ///
+    /// # Errors
+    /// If the runtime does not say, or does not know the container.
+    pub fn exit_code(&mut self, container: &str) -> Result<Option<i32>> {
+        let container_id = container.to_owned();
+        let answer = self.0.call(ContainerStatusRequest { container_id }, LIST)?;
+        let status = answer
+            .status
+            .context("the container runtime tells no status")?;
+        Ok((status.state == CONTAINER_EXITED).then_some(status.exit_code))
     }
 
     /// Ends a sandbox: its containers get SIGTERM, after `grace` SIGKILL, all at the same time; then the

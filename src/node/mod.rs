@@ -17,3 +17,4 @@ pub mod sockets;
 pub mod static_pods;
 pub mod steer;
 pub mod tree;
+pub mod units;

@@ -4,6 +4,7 @@
 //! control plane is understood as well as a rendered one. What a person supplies counts most, then a backup's bundle, then
 //! the cluster's Secrets. Pure: everything was read before.
 
+use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
@@ -12,6 +13,7 @@ use super::component;
 use super::missing::Missing;
 use super::objects::Objects;
 use crate::checkpoint::workload::text;
+use crate::config::yaml;
 use crate::pki::{Pair, Saved};
 use crate::secret::Secret;
 use crate::start::plane::argument;
@@ -133,8 +135,15 @@ fn service_account_key(look: &Look<'_>) -> Option<Secret> {
         })
 }
 
+/// The certificate that signs in the cluster, if it is known.
+pub fn signer(look: &Look<'_>) -> Option<String> {
+    let supplied = look.supplied.ca.as_ref();
+    let supplied = supplied.and_then(|pair| first(&pair.cert));
+    supplied.or_else(|| from_secrets(look.objects).1)
+}
+
 /// The first certificate of a text.
-fn first(text: &str) -> Option<String> {
+pub fn first(text: &str) -> Option<String> {
     const END: &str = "-----END CERTIFICATE-----";
     let begin = text.find("-----BEGIN CERTIFICATE-----")?;
     let end = text[begin..].find(END)? + begin + END.len();
@@ -192,6 +201,52 @@ fn place(template: &Value, path: &str) -> Option<(String, String)> {
         }
     }
     None
+}
+
+/// A certificate, or several, and a key, as a person supplies them: PEM in one file.
+///
+/// # Errors
+/// If one of the two is not there.
+pub fn pair(bytes: &[u8]) -> Result<Pair, anyhow::Error> {
+    const KEY: &str = "PRIVATE KEY-----";
+    let text = std::str::from_utf8(bytes).context("it is no PEM")?;
+    let (mut cert, mut key) = (String::new(), String::new());
+    for line in text.lines() {
+        let to = match line.starts_with("-----BEGIN") && line.ends_with(KEY) || !key.is_empty() {
+            true => &mut key,
+            false => &mut cert,
+        };
+        *to += line;
+        to.push('\n');
+        if line.starts_with("-----END") && line.ends_with(KEY) {
+            break;
+        }
+    }
+    let rest = text
+        .lines()
+        .skip(cert.lines().count() + key.lines().count());
+    cert.extend(rest.flat_map(|line| [line, "\n"]));
+    ensure!(
+        first(&cert).is_some(),
+        "it holds no certificate; put it before the key"
+    );
+    ensure!(
+        !key.is_empty(),
+        "it holds no private key; put it behind the certificate"
+    );
+    let key = Secret::new(key);
+    Ok(Pair { cert, key })
+}
+
+/// The key of an encryption configuration that slipway can have rendered: the first of secretbox, in base64.
+pub fn secretbox(config: &[u8]) -> Option<Secret> {
+    let text = std::str::from_utf8(config).ok()?;
+    let config = yaml::documents(text)
+        .ok()?
+        .into_iter()
+        .find(|one| !one.is_null())?;
+    let key = config.pointer("/resources/0/providers/0/secretbox/keys/0/secret")?;
+    key.as_str().map(Secret::new)
 }
 
 #[cfg(test)]
@@ -268,6 +323,21 @@ mod tests {
         assert_eq!(saved.trusted, format!("{CERTIFICATE}{CERTIFICATE}"));
         assert_eq!(saved.key.unwrap().expose(), b"its key");
         assert_eq!(saved.service_account_key.expose(), b"account key");
+    }
+
+    #[test]
+    fn a_pair_in_one_file_in_any_order() {
+        let key = "-----BEGIN PRIVATE KEY-----\nAA==\n-----END PRIVATE KEY-----\n";
+        for text in [format!("{CERTIFICATE}{key}"), format!("{key}{CERTIFICATE}")] {
+            let pair = pair(text.as_bytes()).unwrap();
+            assert_eq!(
+                (pair.cert.as_str(), pair.key.expose()),
+                (CERTIFICATE, key.as_bytes())
+            );
+        }
+        for half in [CERTIFICATE, key, "", "x"] {
+            assert!(pair(half.as_bytes()).is_err(), "{half}");
+        }
     }
 
     #[test]

@@ -3,15 +3,27 @@
 //! A source ([`source`]) gives objects; the components' own arguments and Secrets give the keys ([`keys`]); the machine
 //! document, rendered with those keys, gives everything that is this machine's; and the cluster's workloads give the
 //! temporary control plane ([`component`]), by the code that makes checkpoints. All of that is a value
-//! ([`assemble`]) before anything is written. The roads not taken are the original's: pods without the Secrets' whole
-//! shape, the host's kubeconfig for the controllers, and believing what the store says of pods.
+//! ([`prepare`]) before anything is written ([`put`]). The roads not taken are the original's: pods without the Secrets'
+//! whole shape, the host's kubeconfig for the controllers, and believing what the store says of pods.
 
-pub mod assemble;
+mod assemble;
+mod base;
 pub mod component;
 pub mod decode;
+pub mod encryption;
 pub mod keys;
 pub mod missing;
+pub mod nodes;
 pub mod objects;
-pub mod rbac;
+pub mod plan;
+mod prepare;
+mod put;
+mod rbac;
+mod restore;
 pub mod snapshot;
-pub mod template;
+pub mod source;
+pub mod stored;
+mod template;
+
+pub use prepare::{Options, Prepared, Task, Writing, prepare};
+pub use put::put;

@@ -31,11 +31,6 @@ impl Objects {
         all.map(|(_, object)| object)
     }
 
-    /// Whether an object of the same kind and name is there.
-    pub fn has(&self, object: &Value) -> bool {
-        self.0.contains_key(&key(object))
-    }
-
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()

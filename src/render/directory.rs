@@ -280,7 +280,7 @@ pub fn refuse_conversion(machine: &Machine, folder: &Path) -> Result<()> {
     ))
 }
 
-fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {
+pub(crate) fn refuse_foreign(folder: &Path, earlier: &Assets) -> Result<()> {
     if earlier.is_empty() || earlier.get(RECORD).is_some() {
         return Ok(());
     }

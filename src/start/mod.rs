@@ -49,7 +49,7 @@ use ready::Here;
 pub use apply::MANAGER;
 pub use plane::{Manifest, manifests};
 pub use ready::Workload;
-pub use seed::SECRETS as BOOTSTRAP_SECRETS;
+pub use seed::{SECRETS as BOOTSTRAP_SECRETS, new_uid};
 
 /// The journal, below the root.
 pub const JOURNAL: &str = "/var/lib/slipway/journal";

@@ -7,11 +7,13 @@ use anyhow::{Context as _, Result, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use slipway::etcd::Endpoints;
 use slipway::kube::{Client, Options, kubeconfig};
+use slipway::secret::Secret;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
-use std::process;
+use std::process::{self, Command};
 use std::time::Duration;
 
 use super::child::Child;
@@ -25,6 +27,9 @@ pub const HOST: &str = "api.slipway.test";
 const START_LIMIT: Duration = Duration::from_secs(90);
 /// How long a server may take to stop when asked to.
 const STOP_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long etcd may take to answer on a busy machine.
+const CALL_LIMIT: Duration = Duration::from_secs(30);
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -212,6 +217,43 @@ impl Cluster {
         })
     }
 
+    /// The cluster's etcd, and what lets the API server in.
+    pub fn etcd(&self) -> Result<Endpoints> {
+        let read = |name: &str| fs::read(self.pki.file(name));
+        Ok(Endpoints {
+            urls: vec![self.etcd_url()],
+            ca_pem: read("ca.crt")?,
+            certificate: Some((
+                read("etcd-client.crt")?,
+                Secret::new(read("etcd-client.key")?),
+            )),
+            timeout: CALL_LIMIT,
+        })
+    }
+
+    /// `etcdctl` of the payload, let in to the cluster's etcd.
+    pub fn etcdctl(&self) -> Command {
+        let mut command = Command::new(self.setup.bin.join("etcdctl"));
+        command.arg(format!("--endpoints={}", self.etcd_url()));
+        for (flag, name) in [
+            ("cacert", "ca.crt"),
+            ("cert", "etcd-client.crt"),
+            ("key", "etcd-client.key"),
+        ] {
+            command.arg(format!("--{flag}={}", self.pki.file(name).display()));
+        }
+        command
+    }
+
+    /// `etcdutl` of the payload.
+    pub fn etcdutl(&self) -> Command {
+        Command::new(self.setup.bin.join("etcdutl"))
+    }
+
+    fn etcd_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.etcd_port)
+    }
+
     fn file_of(&self, name: &str) -> PathBuf {
         self.setup.work.join(format!("{name}.kubeconfig"))
     }
@@ -240,7 +282,7 @@ impl Cluster {
             // No server of this tier is reachable from elsewhere, and loopback is not accepted.
             "--advertise-address=192.0.2.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
-            format!("--etcd-servers=https://127.0.0.1:{}", self.etcd_port),
+            format!("--etcd-servers={}", self.etcd_url()),
             format!("--etcd-cafile={}", pki("ca.crt")),
             format!("--etcd-certfile={}", pki("etcd-client.crt")),
             format!("--etcd-keyfile={}", pki("etcd-client.key")),

@@ -6,6 +6,7 @@ mod client;
 mod credentials;
 mod doors;
 mod endpoints;
+mod etcd;
 mod flags;
 mod plan;
 mod recover;
@@ -76,6 +77,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: seeded::seeded,
+    },
+    Scenario {
+        name: "etcd-gateway",
+        tier: Tier::Api,
+        in_company: false,
+        run: etcd::gateway,
     },
     Scenario {
         name: "render-accepted",

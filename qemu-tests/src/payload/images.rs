@@ -45,6 +45,8 @@ struct Recipe {
     user: &'static str,
     /// Programs that it runs, taken from Debian with their libraries.
     helpers: &'static [&'static str],
+    /// Further programs of the payload, which lie beside it.
+    beside: &'static [&'static str],
 }
 
 #[derive(Debug)]
@@ -74,6 +76,8 @@ const UPSTREAM: &[Recipe] = &[
         path: "/usr/local/bin/etcd",
         user: "",
         helpers: &[],
+        // As upstream's image; it restores snapshots.
+        beside: &["etcdutl"],
     },
     Recipe {
         program: "coredns",
@@ -81,6 +85,7 @@ const UPSTREAM: &[Recipe] = &[
         path: "/coredns",
         user: "nonroot:nonroot",
         helpers: &[],
+        beside: &[],
     },
     // It calls iptables at start even where it is told to use nftables, and exits without. `cp` is
     // what its init containers put the CNI configuration and plugin in place with.
@@ -90,6 +95,7 @@ const UPSTREAM: &[Recipe] = &[
         path: "/opt/bin/flanneld",
         user: "",
         helpers: &[NFT, IPTABLES, "/usr/bin/cp"],
+        beside: &[],
     },
     Recipe {
         program: "pause",
@@ -97,6 +103,7 @@ const UPSTREAM: &[Recipe] = &[
         path: "/pause",
         user: "65535:65535",
         helpers: &[],
+        beside: &[],
     },
 ];
 
@@ -108,6 +115,7 @@ const OWN: &[Recipe] = &[
         path: "/usr/bin/slipway",
         user: "",
         helpers: &[],
+        beside: &[],
     },
     Recipe {
         program: "prober",
@@ -115,6 +123,7 @@ const OWN: &[Recipe] = &[
         path: "/usr/bin/prober",
         user: "",
         helpers: &[],
+        beside: &[],
     },
     Recipe {
         program: "pause",
@@ -122,6 +131,7 @@ const OWN: &[Recipe] = &[
         path: "/usr/local/bin/kube-apiserver",
         user: "",
         helpers: &[],
+        beside: &[],
     },
 ];
 
@@ -146,6 +156,7 @@ const fn kubernetes(
         path,
         user: "",
         helpers,
+        beside: &[],
     }
 }
 
@@ -178,13 +189,16 @@ pub fn own(programs: &Programs, rootfs: &Path) -> Result<Vec<PathBuf>> {
 /// The path of one archive in the cache; its folder's name changes with its content. `version` is that of
 /// Kubernetes.
 fn archive(recipe: &Recipe, version: &str, programs: &Programs, rootfs: &Path) -> Result<PathBuf> {
-    let (program, identity) = programs.find(recipe.program)?;
+    let (_, identity) = programs.find(recipe.program)?;
     let name = match recipe.name {
         Name::Fixed(name) => name.to_owned(),
         Name::Kubernetes => images::kubernetes(recipe.program, version),
     };
     let mut key =
         Key::new(&format!("{REVISION} {recipe:?} {name}")).add("program", identity.as_bytes());
+    for beside in recipe.beside {
+        key = key.add(beside, programs.find(beside)?.1.as_bytes());
+    }
     if !recipe.helpers.is_empty() {
         key = key.add("rootfs", cache::identity(rootfs)?.as_bytes());
     }
@@ -192,13 +206,14 @@ fn archive(recipe: &Recipe, version: &str, programs: &Programs, rootfs: &Path) -
     let file = format!("{archive}.tar");
     let entry = cache::entry(&format!("image-{archive}"), &key.finish(), |entry| {
         progress::step(&format!("image {archive}"), |_| {
-            oci::write(&image(recipe, name, program, rootfs)?, &entry.join(&file))
+            let image = image(recipe, name, programs, rootfs)?;
+            oci::write(&image, &entry.join(&file))
         })
     })?;
     Ok(entry.join(file))
 }
 
-fn image(recipe: &Recipe, name: String, program: &Path, rootfs: &Path) -> Result<Image> {
+fn image(recipe: &Recipe, name: String, programs: &Programs, rootfs: &Path) -> Result<Image> {
     let mut layer = oci::base();
     for helper in recipe.helpers {
         debian::program(&mut layer, rootfs, helper)?;
@@ -213,10 +228,18 @@ fn image(recipe: &Recipe, name: String, program: &Path, rootfs: &Path) -> Result
             }
         }
     }
-    layer.insert(
-        recipe.path.trim_start_matches('/').to_owned(),
-        Node::Program(program.to_owned()),
-    );
+    let own = Path::new(recipe.path.trim_start_matches('/'));
+    for program in std::iter::once(&recipe.program).chain(recipe.beside) {
+        let place = match *program == recipe.program {
+            true => own.to_owned(),
+            false => own.with_file_name(program),
+        };
+        let (file, _) = programs.find(program)?;
+        layer.insert(
+            place.to_string_lossy().into_owned(),
+            Node::Program(file.to_owned()),
+        );
+    }
     let (entrypoint, user) = (recipe.path.to_owned(), recipe.user.to_owned());
     Ok(Image {
         name,

@@ -26,6 +26,7 @@ macro_rules! calls {
 calls! {
     ListPodSandboxRequest => "/runtime.v1.RuntimeService/ListPodSandbox" => ListPodSandboxResponse;
     ListContainersRequest => "/runtime.v1.RuntimeService/ListContainers" => ListContainersResponse;
+    ContainerStatusRequest => "/runtime.v1.RuntimeService/ContainerStatus" => ContainerStatusResponse;
     StopContainerRequest => "/runtime.v1.RuntimeService/StopContainer" => Empty;
     StopPodSandboxRequest => "/runtime.v1.RuntimeService/StopPodSandbox" => Empty;
     ListPodResourcesRequest => "/v1.PodResourcesLister/List" => ListPodResourcesResponse;
@@ -33,8 +34,10 @@ calls! {
 
 /// PodSandboxState: the sandbox lives. Everything else is SANDBOX_NOTREADY, 1.
 pub const SANDBOX_READY: i32 = 0;
-/// ContainerState: its process runs. CONTAINER_CREATED is 0, CONTAINER_EXITED is 2.
+/// ContainerState: its process runs. CONTAINER_CREATED is 0.
 pub const CONTAINER_RUNNING: i32 = 1;
+/// ContainerState: its process has ended.
+pub const CONTAINER_EXITED: i32 = 2;
 /// ContainerState: the runtime has lost track of it; it may run.
 pub const CONTAINER_UNKNOWN: i32 = 3;
 
@@ -117,6 +120,26 @@ pub struct ContainerMetadata {
     pub name: String,
     #[prost(uint32, tag = "2")]
     pub attempt: u32,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerStatusRequest {
+    #[prost(string, tag = "1")]
+    pub container_id: String,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerStatusResponse {
+    #[prost(message, optional, tag = "1")]
+    pub status: Option<ContainerStatus>,
+}
+
+#[derive(Clone, PartialEq, Message)]
+pub struct ContainerStatus {
+    #[prost(int32, tag = "3")]
+    pub state: i32,
+    #[prost(int32, tag = "7")]
+    pub exit_code: i32,
 }
 
 #[derive(Clone, PartialEq, Message)]

@@ -9,6 +9,7 @@
 //! Defaults that a newer API server would add on reading are not added.
 
 mod budget;
+mod cbor;
 mod envelope;
 mod protobuf;
 mod schema;
@@ -40,6 +41,13 @@ pub struct Decoded {
     pub unknown: Vec<String>,
 }
 
+/// Whether bytes begin as those of a stored object do.
+pub fn is_object(bytes: &[u8]) -> bool {
+    [PROTOBUF, CBOR, b"{"]
+        .iter()
+        .any(|first| bytes.starts_with(first))
+}
+
 /// Decodes what is stored under a key; `key_hint` is named in errors only.
 pub fn object(key_hint: &str, bytes: &[u8]) -> Result<Decoded> {
     decode(bytes).with_context(|| format!("cannot read what is stored as {key_hint}"))
@@ -59,8 +67,8 @@ fn decode(bytes: &[u8]) -> Result<Decoded> {
     if let Some(message) = bytes.strip_prefix(PROTOBUF) {
         return protobuf::object(&envelope::open(message)?);
     }
-    if bytes.starts_with(CBOR) {
-        bail!("it is CBOR, which is not read");
+    if let Some(value) = bytes.strip_prefix(CBOR) {
+        return self_described(cbor::value(value, &mut Budget::default())?);
     }
     self_described(json(bytes, &mut Budget::default())?)
 }

@@ -95,10 +95,7 @@ impl Schema {
 
     /// The message of a kind.
     pub fn kind(&self, api_version: &str, kind: &str) -> Result<&Message> {
-        let known = self
-            .kinds()
-            .iter()
-            .any(|known| *known == (api_version, kind));
+        let known = self.kinds().contains(&(api_version, kind));
         ensure!(
             known,
             "its kind is {kind} of {api_version}, none of those that are read from protobuf"

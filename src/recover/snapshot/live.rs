@@ -10,10 +10,10 @@ use std::hash::BuildHasher;
 
 use anyhow::{Context, Result, ensure};
 
-use super::Stored;
 use super::mvcc::{self, Revision};
 use super::source::{Source, Window};
 use super::tree::{Entry, Span};
+use crate::etcd::Stored;
 use crate::secret::Secret;
 
 /// So many keys are counted: a table of as many hashes takes 18 MiB, and its next size would take too much.

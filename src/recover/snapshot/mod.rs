@@ -29,26 +29,9 @@ use self::live::Live;
 use self::meta::Meta;
 use self::source::{Source, Window};
 use self::tree::{Entry, Pages, Root, Visit, damaged};
+use crate::etcd::Stored;
 use crate::exit::{Exit, WithExit};
 use crate::hash;
-use crate::secret::Secret;
-
-/// A key with its value, as it is at a snapshot's last revision.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stored {
-    /// E.g. `/registry/secrets/kube-system/x`.
-    pub key: Vec<u8>,
-    /// What was written, which may be encrypted.
-    pub value: Secret,
-    /// The revision at which the key came to be.
-    pub create_revision: i64,
-    /// The revision of the last change: what Kubernetes calls the resource version.
-    pub mod_revision: i64,
-    /// Changes since it came to be, which is the first.
-    pub version: i64,
-    /// The lease it ends with; 0 if it stays.
-    pub lease: i64,
-}
 
 /// An open snapshot.
 pub struct Snapshot {

@@ -1,0 +1,62 @@
+//! What the rendering of a recovered cluster begins with: the asset directory that is there, or keys that were saved.
+
+use std::path::Path;
+
+use anyhow::{Result, anyhow};
+
+use super::keys::{self, Look};
+use super::missing::Missing;
+use crate::assets::Assets;
+use crate::exit::{Exit, fail};
+use crate::pki::{self, INVENTORY, SIGNER};
+use crate::render::directory;
+
+/// Where keys come from.
+#[derive(Clone, Debug)]
+pub enum Base {
+    /// The asset directory, which is this cluster's.
+    Directory(Assets),
+    /// One that holds the saved keys and nothing else.
+    Saved(Assets),
+}
+
+/// Chooses it. `earlier` is what lies in `folder`; `launched` whether a cluster was ever started from there.
+///
+/// # Errors
+/// [`Exit::Refused`] if it is another cluster's, or nobody's that slipway knows; or if saved keys cannot be used.
+/// The inner error is what is missing.
+pub fn choose(
+    folder: &Path,
+    earlier: Assets,
+    launched: bool,
+    look: &Look<'_>,
+) -> Result<Result<Base, Vec<Missing>>> {
+    directory::refuse_foreign(folder, &earlier)?;
+    if earlier.get(INVENTORY).is_some() {
+        let own = signer(&earlier);
+        if keys::signer(look).is_none_or(|wanted| Some(wanted) == own) {
+            return Ok(Ok(Base::Directory(earlier)));
+        }
+        if launched {
+            return Err(fail(
+                Exit::Refused,
+                anyhow!(
+                    "{} belongs to another cluster, which was launched on this machine\nnext step: recover on a machine \
+                     of its own (with launch: wait in its document), or name another --recovery-dir",
+                    folder.display()
+                ),
+            ));
+        }
+    }
+    match keys::save(look) {
+        Ok(saved) => Ok(Ok(Base::Saved(pki::adopt(&saved)?))),
+        Err(missing) => Ok(Err(missing)),
+    }
+}
+
+/// The certificate that signs, of an asset directory.
+fn signer(assets: &Assets) -> Option<String> {
+    let asset = assets.get(&format!("{SIGNER}.crt"))?;
+    let text = String::from_utf8(asset.bytes.expose().to_vec()).ok()?;
+    keys::first(&text)
+}

@@ -1,0 +1,162 @@
+//! Which keys of etcd a recovery reads, and from their bytes to objects.
+
+use anyhow::{Context, Result};
+
+use super::decode;
+use super::encryption::Providers;
+use super::missing::Missing;
+use super::objects::Objects;
+use crate::etcd::Stored;
+
+/// Where kube-apiserver keeps its objects unless `--etcd-prefix` says otherwise.
+pub const PREFIX: &str = "/registry";
+
+/// What is read, below the prefix: the place of a resource, and of which namespace.
+pub const PLACES: [(&str, &str); 13] = [
+    ("secrets", "kube-system/"),
+    ("configmaps", "kube-system/"),
+    ("serviceaccounts", "kube-system/"),
+    ("daemonsets", "kube-system/"),
+    ("deployments", "kube-system/"),
+    ("pods", "kube-system/"),
+    ("roles", ""),
+    ("rolebindings", ""),
+    ("clusterroles", ""),
+    ("clusterrolebindings", ""),
+    ("minions", ""),
+    ("leases", "kube-node-lease/"),
+    ("leases", "kube-system/"),
+];
+
+/// The keys below which everything lies that is read.
+pub fn prefixes(prefix: &str) -> Vec<Vec<u8>> {
+    let root = prefix.trim_end_matches('/');
+    let all = PLACES.iter();
+    all.map(|(resource, namespace)| format!("{root}/{resource}/{namespace}").into_bytes())
+        .collect()
+}
+
+/// What was understood of stored keys.
+#[derive(Debug, Default)]
+pub struct Understood {
+    /// The objects.
+    pub objects: Objects,
+    /// What nothing can be read without.
+    pub missing: Vec<Missing>,
+    /// What a person should know.
+    pub notes: Vec<String>,
+}
+
+/// Decrypts and decodes. What is encrypted with a key that is not there is counted, not refused: everything that is
+/// missing is told at once.
+///
+/// # Errors
+/// If something cannot be decoded: a recovery from what is half understood would be a guess.
+pub fn understand(
+    prefix: &str,
+    stored: &[Stored],
+    providers: Option<&Providers>,
+) -> Result<Understood> {
+    let root = format!("{}/", prefix.trim_end_matches('/'));
+    let mut all = Understood::default();
+    let mut sealed: Vec<String> = Vec::new();
+    for one in stored {
+        let name = String::from_utf8_lossy(&one.key).into_owned();
+        let resource = name
+            .strip_prefix(&root)
+            .and_then(|rest| rest.split('/').next());
+        let resource = resource.with_context(|| format!("{name} is not below {root}"))?;
+        let value = match (is_sealed(one.value.expose()), providers) {
+            (false, _) => one.value.clone(),
+            (true, None) => {
+                sealed.push(name);
+                continue;
+            }
+            (true, Some(providers)) => {
+                match providers.decrypt(resource, &one.key, one.value.expose()) {
+                    Ok(value) => value,
+                    Err(error) => {
+                        sealed.push(format!("{name}: {error:#}"));
+                        continue;
+                    }
+                }
+            }
+        };
+        let decoded = decode::object(&name, value.expose())?;
+        let mut object = decoded.object;
+        object["metadata"]["resourceVersion"] = one.mod_revision.to_string().into();
+        all.notes.extend(decoded.unknown.iter().map(|field| {
+            format!(
+                "{name}: {field} is of a newer Kubernetes than this slipway knows, and is left out"
+            )
+        }));
+        all.objects.add(object);
+    }
+    if let Some(first) = sealed.first() {
+        all.missing.push(Missing::new(
+            "the key that Secrets are encrypted with",
+            format!("{} of them cannot be read; the first is {first}", sealed.len()),
+            "--encryption-config FILE (what the API server's --encryption-provider-config names), or --bundle FILE",
+        ));
+    }
+    Ok(all)
+}
+
+/// Whether an encryption provider wrote it.
+fn is_sealed(value: &[u8]) -> bool {
+    value.starts_with(b"k8s:enc:")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::secret::Secret;
+
+    fn stored(key: &str, value: &str) -> Stored {
+        Stored {
+            key: key.into(),
+            value: Secret::new(value),
+            create_revision: 1,
+            mod_revision: 7,
+            version: 1,
+            lease: 0,
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_decrypted_is_told_once() {
+        let config = r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{"namespace":"kube-system","name":"a"}}"#;
+        let all = [
+            stored("/registry/configmaps/kube-system/a", config),
+            stored(
+                "/registry/secrets/kube-system/a",
+                "k8s:enc:secretbox:v1:k:x",
+            ),
+            stored(
+                "/registry/secrets/kube-system/b",
+                "k8s:enc:secretbox:v1:k:x",
+            ),
+        ];
+        let understood = understand(PREFIX, &all, None).unwrap();
+        let config = understood.objects.get("ConfigMap", "a").unwrap();
+        assert_eq!(config["metadata"]["resourceVersion"], "7");
+        assert_eq!(understood.missing.len(), 1);
+        let text = understood.missing[0].to_string();
+        assert!(
+            text.contains("2 of them") && text.contains("--encryption-config"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_is_refused() {
+        let broken = [stored("/registry/configmaps/kube-system/a", "{")];
+        let error = format!("{:#}", understand(PREFIX, &broken, None).unwrap_err());
+        assert!(
+            error.contains("/registry/configmaps/kube-system/a"),
+            "{error}"
+        );
+        let foreign = [stored("/other/configmaps/a/b", "{}")];
+        assert!(understand(PREFIX, &foreign, None).is_err());
+    }
+}
