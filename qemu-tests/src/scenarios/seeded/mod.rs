@@ -27,6 +27,8 @@ use people::Changed;
 const LANES: usize = 8;
 /// How long a definition may take to be served, and a leader to lead.
 const SOON: Duration = Duration::from_secs(120);
+/// How long pods of a node that is gone may be there: their collector waits for 40 s.
+const SETTLING: Duration = Duration::from_secs(240);
 /// Prints the time of the machine, as its API writes it.
 pub const NOW: &str = "date --utc +%FT%TZ";
 /// What a judgement shows of what differs.
@@ -143,6 +145,9 @@ pub fn check(
     after: After<'_>,
     moment: &str,
 ) -> Result<()> {
+    if let Some(node) = after.forgotten {
+        nobody_is_on(machine, node)?;
+    }
     is_well(machine, moment)?;
     let mut differs = ask(machine, |client| {
         before.noted.differs(client, after.forgotten)
@@ -150,6 +155,22 @@ pub fn check(
     differs.extend(before.changed.is_undone(machine)?);
     ensure!(differs.is_empty(), "{}", shown(&differs));
     ask(machine, |client| before.noted.watches_work(client))
+}
+
+/// Waits until no pod is left of a node that is gone: what the API says of them is from before.
+fn nobody_is_on(machine: &dyn Machine, node: &str) -> Result<()> {
+    let path = format!("/api/v1/pods?fieldSelector=spec.nodeName={node}");
+    until(
+        machine,
+        "end of the pods of a node that is gone",
+        SETTLING,
+        || {
+            let left = machine.list(&path)?;
+            let names: Vec<_> = left.iter().map(cluster::name).collect();
+            ensure!(names.is_empty(), "{names:?} are left");
+            Ok(())
+        },
+    )
 }
 
 /// Everything is Ready, nothing stands in for anybody, and somebody leads.
