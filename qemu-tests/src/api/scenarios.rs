@@ -95,6 +95,12 @@ pub const SCENARIOS: &[Scenario] = &[
         in_company: false,
         run: recover::schema::current,
     },
+    Scenario {
+        name: "recover-decoder",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::decoder::decoder,
+    },
 ];
 
 /// What `./x soak` runs besides: they need a program that takes minutes to build.
@@ -110,5 +116,11 @@ pub const LONG: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: flags::flags_of_previous,
+    },
+    Scenario {
+        name: "recover-decoder-by-previous",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::decoder::decoder_by_previous,
     },
 ];
