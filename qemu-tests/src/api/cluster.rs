@@ -63,11 +63,13 @@ pub struct Setup {
     /// Whether nodes are authorized and restricted as rendered. Otherwise RBAC alone counts, so that what a test
     /// asks for in a node's name reaches the part that is to refuse it.
     pub restricts_nodes: bool,
+    /// Flags of the API server besides.
+    pub flags: Vec<String>,
 }
 
 impl Setup {
     /// Of the payload's programs, in the scenario's folder.
-    fn of(context: &Context) -> Setup {
+    pub fn of(context: &Context) -> Setup {
         let bin = context.payload.join("bin");
         Setup {
             work: context.work.clone(),
@@ -75,6 +77,7 @@ impl Setup {
             bin,
             services: "10.3.0.0/24".to_owned(),
             restricts_nodes: false,
+            flags: Vec::new(),
         }
     }
 }
@@ -305,6 +308,7 @@ impl Cluster {
         } else {
             arguments.push("--authorization-mode=RBAC".to_owned());
         }
+        arguments.extend_from_slice(&self.setup.flags);
         arguments
     }
 }

@@ -326,3 +326,17 @@ fn a_wrong_configuration_is_refused_without_its_values() {
         "{shown}"
     );
 }
+
+/// What an API server encrypted, with keys of the byte 1 (the scenario `recover-decoder` keeps it).
+#[test]
+fn what_an_api_server_encrypted_is_opened() {
+    for (kind, length) in [("aescbc", 32), ("aesgcm", 24), ("secretbox", 32)] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored");
+        let stored = std::fs::read(format!("{folder}/{kind}-secret")).unwrap();
+        let providers = providers(&[("secrets", &[provider(kind, &[("one", length, 1)])])]);
+        let key = b"/registry/secrets/stored/mine";
+        let plain = providers.decrypt("secrets", key, &stored).unwrap();
+        let decoded = decode::object("x", plain.expose()).unwrap();
+        assert_eq!(decoded.object["metadata"]["name"], "mine");
+    }
+}
