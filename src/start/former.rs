@@ -2,13 +2,14 @@
 //!
 //! Etcd's data may be older than this machine. Pods of the control plane that it names run nowhere then, yet as long as
 //! they are there no controller makes others; so they are removed by force, which is what one does for pods of a
-//! node that is gone (they would wait for its kubelet's word for ever). Everything else is left to the controllers, which
+//! node that is gone (they would wait for its kubelet's word for ever). Their leaders' Leases are released. Everything else is left to the controllers, which
 //! have rules for nodes that are away; a Node goes only if a person says so.
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
+use super::lease;
 use super::nodes::{LEASES, revision};
 use super::{CHECKPOINTER, Launch, REQUIRED, refuse};
 use crate::kube::{self, Client};
@@ -54,6 +55,7 @@ impl Launch<'_> {
             self.reporter.line(format!(
                 "{removed} pods of the former control plane removed, which run nowhere"
             ));
+            release_leases(&self.loopback)?;
         }
         self.enter(CLEARED, &json!({ "recovery": recovery.id }))
     }
@@ -97,6 +99,16 @@ fn remove_pods(client: &Client) -> Result<usize> {
         removed += usize::from(remove(client, &path)?);
     }
     Ok(removed)
+}
+
+/// Whoever held these wrote to another etcd: nobody renews them here, and whoever comes next would wait for a minute.
+fn release_leases(client: &Client) -> Result<(), kube::Error> {
+    for name in lease::LEASES {
+        if let Some(found) = client.find(&lease::path(name))? {
+            lease::release(client, name, lease::holder(&found))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether there was anything to remove.
