@@ -177,8 +177,11 @@ fn write(bundle: &Bundle) -> Result<Secret> {
     Ok(Secret::new(bytes))
 }
 
-/// What it says is not quoted: it is secret.
-fn read(bytes: &[u8]) -> Result<Bundle> {
+/// Understands what was sealed. What it says is not quoted: it is secret.
+///
+/// # Errors
+/// If it is no bundle that this slipway understands.
+pub fn read(bytes: &[u8]) -> Result<Bundle> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     #[derive(Default)]

@@ -1,5 +1,7 @@
 //! The targets: a parser each.
 
+use slipway::age;
+use slipway::backup::bundle;
 use slipway::config;
 use slipway::metadata::cmdline;
 use slipway::metadata::envelope::{
@@ -59,6 +61,11 @@ pub const ALL: &[Target] = &[
         drop(csr::parse(bytes));
         drop(csr::parse_der(bytes));
     }),
+    target("age", |bytes| {
+        drop(age::recipients_of(bytes));
+        drop(age::identities(bytes));
+    }),
+    target("bundle", |bytes| drop(bundle::read(bytes))),
     target("seed", |bytes| {
         drop(seed::user_data(&String::from_utf8_lossy(bytes)))
     }),
