@@ -124,11 +124,12 @@ struct WrittenEtcd {
 
 /// With its id as etcdctl prints it.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct WrittenMember {
     id: String,
     name: String,
+    #[serde(rename = "peerURLs")]
     peer_urls: Vec<String>,
+    #[serde(rename = "clientURLs")]
     client_urls: Vec<String>,
     learner: bool,
 }

@@ -13,7 +13,7 @@ use slipway::backup::bundle;
 use slipway::backup::{BUNDLE, SNAPSHOT};
 use slipway::exit::Exit;
 
-use crate::api::{Cluster, free_ports};
+use crate::api::{Cluster, User, free_ports};
 use crate::scenario::Context;
 use crate::{prereq, process};
 
@@ -38,7 +38,8 @@ pub fn take(context: &Context) -> Result<()> {
         .try_into()
         .ok()
         .context("not one etcd")?;
-    node.etcd_is_at("assets", &url)?;
+    node.flag("assets", "--etcd-servers=", &url)?;
+    node.api_is(&cluster)?;
     without_a_key(&node)?;
     let key = Key::new(&context.work.join("key.txt"))?;
     node.document(std::slice::from_ref(&key.public))?;
@@ -49,7 +50,8 @@ pub fn take(context: &Context) -> Result<()> {
         "{name} is still there"
     );
     what_breaks_leaves_the_others(&node)?;
-    a_flipped_bit_is_found(&node, &key)
+    a_flipped_bit_is_found(&node, &key)?;
+    secrets_that_nobody_could_read_are_noticed(&node, &key)
 }
 
 fn object(kind: &str, name: &str) -> Value {
@@ -81,20 +83,26 @@ impl Node {
         self.root.join("var/lib/slipway").join(name)
     }
 
-    /// Has the API server of an asset directory look for etcd there.
-    fn etcd_is_at(&self, assets: &str, url: &str) -> Result<()> {
+    /// Gives the API server of an asset directory another value of a flag.
+    fn flag(&self, assets: &str, flag: &str, value: &str) -> Result<()> {
         let path = self
             .assets(assets)
             .join("bootstrap-manifests/bootstrap-apiserver.yaml");
         let text = fs::read_to_string(&path)?;
         let (before, rest) = text
-            .split_once("--etcd-servers=")
-            .context("no --etcd-servers")?;
+            .split_once(flag)
+            .with_context(|| format!("no {flag}"))?;
         let (_, after) = rest.split_once('\n').context("nothing follows")?;
-        Ok(fs::write(
-            &path,
-            format!("{before}--etcd-servers={url}\n{after}"),
-        )?)
+        Ok(fs::write(&path, format!("{before}{flag}{value}\n{after}"))?)
+    }
+
+    /// Has the node's administrator talk to the tier's API server.
+    fn api_is(&self, cluster: &Cluster) -> Result<()> {
+        let port = cluster.address().port().to_string();
+        self.flag("assets", "--secure-port=", &port)?;
+        let kubeconfig = self.assets("assets").join("auth/kubeconfig");
+        fs::copy(cluster.kubeconfig(User::Admin), kubeconfig)?;
+        Ok(())
     }
 
     /// Keeps a document that names these keys.
@@ -249,6 +257,8 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
         "{opened:?}"
     );
     ensure!(opened.etcd.members.len() == 1, "{:?}", opened.etcd);
+    let kubernetes = opened.kubernetes.as_deref().unwrap_or_default();
+    ensure!(kubernetes.starts_with("v1."), "Kubernetes {kubernetes:?}");
     let document = opened.machine.as_ref().context("no machine document")?;
     ensure!(
         document.expose() == fs::read(node.kept())?,
@@ -280,9 +290,9 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
     let mut encrypt = Command::new("age");
     encrypt.args(["--encrypt", "--recipient", &key.public, "--output"]);
     process::output(encrypt.arg(&theirs).arg(node.kept()))?;
-    let opened = age::open(&fs::read(&theirs)?, &key.identities)?;
+    let by_us = age::open(&fs::read(&theirs)?, &key.identities)?;
     ensure!(
-        opened.expose() == fs::read(node.kept())?,
+        by_us.expose() == fs::read(node.kept())?,
         "slipway opens something else"
     );
 
@@ -299,7 +309,7 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
         "sealed to somebody else",
     )?;
     context.keep_result(&json!({
-        "snapshot": status, "bundle": sealed.len(), "files": opened.expose().len(),
+        "snapshot": status, "bundle": sealed.len(), "files": opened.assets.len(),
     }))?;
     Ok(name)
 }
@@ -372,7 +382,8 @@ fn what_breaks_leaves_the_others(node: &Node) -> Result<()> {
     let mut copy = Command::new("cp");
     copy.arg("--archive").arg(node.assets("assets"));
     process::output(copy.arg(&elsewhere))?;
-    node.etcd_is_at("assets-elsewhere", &format!("https://127.0.0.1:{port}"))?;
+    let nobody = format!("https://127.0.0.1:{port}");
+    node.flag("assets-elsewhere", "--etcd-servers=", &nobody)?;
     let folder = elsewhere.display().to_string();
     let mut take = node.backup(&["take", "--asset-dir", &folder]);
     ends(&mut take, Exit::NotFound, "is etcd running there?")?;
@@ -417,4 +428,19 @@ fn a_flipped_bit_is_found(node: &Node, key: &Key) -> Result<()> {
         "bundle.age is not what was written",
     )?;
     Ok(())
+}
+
+/// The asset directory has lost what the API server encrypts with.
+fn secrets_that_nobody_could_read_are_noticed(node: &Node, key: &Key) -> Result<()> {
+    fs::remove_file(node.assets("assets").join("tls/encryption.yaml"))?;
+    ends(&mut node.backup(&["take"]), Exit::Done, "is there")?;
+    let names = node.names()?;
+    let file = key.file.display().to_string();
+    let words = ["verify", names.last().context("none")?, "--identity", &file];
+    ends(
+        &mut node.backup(&words),
+        Exit::Failed,
+        "is without tls/encryption.yaml",
+    )
+    .map(drop)
 }
