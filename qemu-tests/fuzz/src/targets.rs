@@ -2,6 +2,8 @@
 
 use std::sync::LazyLock;
 
+use slipway::age;
+use slipway::backup::bundle;
 use slipway::config;
 use slipway::metadata::cmdline;
 use slipway::metadata::envelope::{
@@ -73,6 +75,11 @@ pub const ALL: &[Target] = &[
             drop(decode::object("x", plain.expose()));
         }
     }),
+    target("age", |bytes| {
+        drop(age::recipients_of(bytes));
+        drop(age::identities(bytes));
+    }),
+    target("bundle", |bytes| drop(bundle::read(bytes))),
     target("seed", |bytes| {
         drop(seed::user_data(&String::from_utf8_lossy(bytes)))
     }),

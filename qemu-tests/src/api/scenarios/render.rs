@@ -45,6 +45,7 @@ fn accepted_by(context: &Context, apiserver: &Path) -> Result<()> {
             bin: context.payload.join("bin"),
             restricts_nodes: false,
             flags: Vec::new(),
+            rendered: None,
         })?;
         refuses(context, &cluster)?;
         for document in documents {
