@@ -6,7 +6,9 @@
 //! Decisions are pure functions; the disk, the clock and the network are touched at the edges only.
 //! The library exists for the tests and the harness; the product is the binary.
 
+pub mod age;
 pub mod assets;
+pub mod backup;
 pub mod certs;
 pub mod checkpoint;
 pub mod cli;

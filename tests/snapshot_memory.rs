@@ -149,6 +149,16 @@ fn one(overflow: u32, len: u32, begin: &[u8]) -> Vec<u8> {
     page
 }
 
+/// A leaf whose second element lies in the value of the first.
+fn overlapping() -> Vec<u8> {
+    let (first, second) = (revision(1), revision(2));
+    let value = [&record("k", 1, second.len())[..], &second].concat();
+    let mut page = leaf(3, 0, &[(0, &first, &value), (0, &second, b"")]);
+    let position = u32::from(page[36]) - second.len() as u32;
+    page[36..40].copy_from_slice(&position.to_le_bytes());
+    page
+}
+
 /// Pages that lie, and what is said of them.
 fn lies() -> Vec<(&'static str, Made)> {
     let key = revision(1);
@@ -188,9 +198,10 @@ fn lies() -> Vec<(&'static str, Made)> {
         ("it says that it is page 9", pages(leaf(9, 0, &[]))),
         ("neither branch nor leaf", pages(vec![0; 16])),
         ("have no room in it", pages(counted)),
-        ("lies outside of it", pages(patched(20, u32::MAX))),
-        ("lies outside of it", pages(patched(20, 3))),
-        ("lies outside of it", pages(patched(28, 4097))),
+        ("is not where it may be", pages(patched(20, u32::MAX))),
+        ("is not where it may be", pages(patched(20, 3))),
+        ("is not where it may be", pages(patched(28, 4097))),
+        ("is not where it may be", pages(overlapping())),
         ("its key has 0 bytes", pages(patched(24, 0))),
         ("it is no revision", pages(patched(24, 16))),
         ("a bucket in a bucket", pages(entry(1, &[0; 16]))),
@@ -233,7 +244,7 @@ fn large() -> Vec<(&'static str, File)> {
             made(one(overflow, huge, b"\x0a\x80\x80\x80\x80\x7f")),
         ),
         (
-            "lies outside of it",
+            "is not where it may be",
             made(header(3, LEAF, u16::MAX, overflow)),
         ),
         ("neither branch nor leaf", made(branch(3, 4..60_000))),
@@ -251,29 +262,29 @@ fn large() -> Vec<(&'static str, File)> {
 
 /// More keys than are counted: of each its name has four bytes.
 fn crowd() -> File {
-    const LEAVES: u64 = 30;
-    const EACH: u64 = u16::MAX as u64;
-    let span = 1 + EACH * 40 / PAGE as u64;
-    let at = |number| 5 + number * span;
-    let made = Made::new(at(LEAVES)).with(3, branch(3, (0..LEAVES).map(at)));
-    (0..LEAVES)
-        .fold(made, |made, number| {
-            let records = (0..EACH).map(|n| {
-                let n = number * EACH + n;
-                let name = (n as u32).to_be_bytes();
-                (revision(n), [&[0x0A, 4][..], &name].concat())
-            });
-            let records: Vec<_> = records.collect();
-            let entries: Vec<_> = records
-                .iter()
-                .map(|(key, value)| (0, &**key, &**value))
-                .collect();
-            made.with(
-                at(number) as usize,
-                leaf(at(number), span as u32 - 1, &entries),
-            )
-        })
-        .file(at(LEAVES) * PAGE as u64)
+    const LEAVES: u32 = 30;
+    const EACH: u32 = u16::MAX as u32;
+    let span = 1 + EACH * 40 / PAGE as u32;
+    let at = |number: u32| 5 + u64::from(number * span);
+    let mut made = Made::new(at(LEAVES)).with(3, branch(3, (0..LEAVES).map(at)));
+    made.bytes.reserve(at(LEAVES) as usize * PAGE);
+    for number in 0..LEAVES {
+        let mut page = header(at(number), LEAF, u16::MAX, span - 1);
+        for n in 0..EACH {
+            // Every key has 17 bytes, every value 6.
+            let position = (EACH - n) * 16 + n * 23;
+            for number in [0, position, 17, 6] {
+                page.extend_from_slice(&number.to_le_bytes());
+            }
+        }
+        for n in number * EACH..(number + 1) * EACH {
+            page.extend_from_slice(&u64::from(n).to_be_bytes());
+            page.extend_from_slice(b"_\0\0\0\0\0\0\0\0\x0a\x04");
+            page.extend_from_slice(&n.to_be_bytes());
+        }
+        made.put(at(number) as usize, &page);
+    }
+    made.file(at(LEAVES) * PAGE as u64)
 }
 
 #[test]
@@ -282,7 +293,7 @@ fn hostile_snapshots_are_answered_within_bounds() {
         let bytes = made.finish();
         refused(expected, || Snapshot::of(bytes));
     }
-    for (version, expected) in [(1, "its format is bbolt 1"), (3, "use a newer slipway")] {
+    for (version, expected) in [(1, "use another snapshot"), (3, "use a newer slipway")] {
         let bytes = meta(version, PAGE as u32, 5, 1);
         refused(expected, || Snapshot::of(bytes));
     }
@@ -295,6 +306,19 @@ fn hostile_snapshots_are_answered_within_bounds() {
     for (expected, file) in large() {
         refused(expected, || open(&file));
     }
+    let len = 15 * 1024 * 1024;
+    let begin = record("k", 1, len);
+    let page = one(
+        len as u32 / PAGE as u32 + 1,
+        (begin.len() + len) as u32,
+        &begin,
+    );
+    let file = Made::new(PAGE as u64)
+        .with(3, page)
+        .file((PAGE * PAGE) as u64);
+    let (found, peak) = heap::peak(|| open(&file).unwrap().read(&mut |_| true).unwrap());
+    assert_eq!(found[0].value.expose().len(), len);
+    assert!(peak < MAX_HEAP, "took {} KiB", peak / 1024);
     let file = crowd();
     let (facts, peak) = heap::peak(|| open(&file).unwrap().facts().unwrap());
     assert_eq!((facts.revision, facts.keys), (30 * 65_535 - 1, None));

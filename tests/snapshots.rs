@@ -200,7 +200,17 @@ fn errors_name_the_file_and_carry_a_code() {
     holder.lock().unwrap();
     assert!(format!("{:#}", open()).contains("a running etcd has it open"));
     drop(holder);
-    Snapshot::open(&path).unwrap();
+    let snapshot = Snapshot::open(&path).unwrap();
+    fs::File::options()
+        .write(true)
+        .open(&path)
+        .unwrap()
+        .set_len(8192)
+        .unwrap();
+    let error = snapshot.facts().unwrap_err();
+    assert_eq!(exit_of(&error), Exit::Failed);
+    let expected = format!("cannot use {}: cannot read its hash: ", path.display());
+    assert!(format!("{error:#}").starts_with(&expected), "{error:#}");
 }
 
 #[test]
@@ -220,4 +230,31 @@ fn pages_may_be_of_another_size() {
     bytes[..1024].fill(0);
     let again = Snapshot::of(bytes).unwrap();
     assert_eq!(again.read(&mut |_| true).unwrap(), found);
+}
+
+#[test]
+fn a_newer_etcds_snapshot_is_read_with_a_warning() {
+    let mut bytes = database();
+    let expected = Snapshot::of(bytes.clone())
+        .unwrap()
+        .read(&mut |_| true)
+        .unwrap();
+    let version = b"storageVersion3.7.0";
+    let places = bytes.windows(version.len()).enumerate();
+    let places: Vec<_> = places
+        .filter(|(_, part)| part == version)
+        .map(|(at, _)| at)
+        .collect();
+    assert!(!places.is_empty());
+    for at in places {
+        bytes[at..][..version.len()].copy_from_slice(b"storageVersion3.8.0");
+    }
+    let (facts, found) = Snapshot::of(bytes).unwrap().examine(&mut |_| true).unwrap();
+    assert_eq!(facts.storage_version.as_deref(), Some("3.8.0"));
+    assert_eq!(facts.warnings.len(), 1);
+    assert!(
+        facts.warnings[0].starts_with("its storage version is 3.8.0"),
+        "{facts:?}"
+    );
+    assert_eq!(found, expected);
 }

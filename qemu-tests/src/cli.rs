@@ -18,7 +18,7 @@ Builds, launches and tests slipway. Everything is built from pinned sources and 
   ./x test [--tier unit|api|node|vm] [NAME]
                        run every test, those of one tier, or those whose name contains NAME
   ./x soak [ROUNDS]    run every scenario ROUNDS times (10)
-  ./x bench [launch|reboot|recover|idle|render|fetch|boot|size]
+  ./x bench [launch|reboot|recover|idle|render|snapshot|fetch|boot|size]
                        what all that costs, or one part: JSON, median and worst of five
   ./x build [--arch x86_64|aarch64]
                        the static binary: target/slipway

@@ -104,7 +104,7 @@ pub fn bench(repo: &Path, part: Option<&str>) -> Result<()> {
     let work = repo.join("target/test/bench");
     cache::empty(&work)?;
     let tier = match part {
-        Some("fetch" | "render") => Tier::Api,
+        Some("fetch" | "render" | "snapshot") => Tier::Api,
         Some("reboot" | "recover" | "idle") => Tier::Node,
         _ => Tier::Vm,
     };

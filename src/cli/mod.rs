@@ -4,6 +4,7 @@
 //! the man page are read from it, so none of them can be forgotten. lexopt splits the arguments; a
 //! derive-style parser would cost more bytes than the API client.
 
+mod backup;
 mod certs;
 mod checkpoint;
 mod complete;
@@ -237,7 +238,17 @@ pub const COMMANDS: &[Command] = &[
             Flag {
                 name: "snapshot",
                 value: "FILE",
-                help: "read from an etcd snapshot and restore it",
+                help: "read from an etcd snapshot, or a backup's folder, and restore it",
+            },
+            Flag {
+                name: "bundle",
+                value: "FILE",
+                help: "the backup's sealed keys; default what lies beside the snapshot",
+            },
+            Flag {
+                name: "identity",
+                value: "FILE",
+                help: "the age identity that opens it",
             },
             Flag {
                 name: "etcd-servers",
@@ -362,6 +373,35 @@ pub const COMMANDS: &[Command] = &[
                 name: "force-conflicts",
                 value: "",
                 help: "take back fields of Secrets that others changed",
+            },
+            ASSET_DIR,
+            ROOT,
+            OUTPUT,
+        ],
+    },
+    Command {
+        name: "backup",
+        argument: "[list | take | verify [NAME…]]",
+        summary: "take a backup of this node's etcd, list backups, or verify them",
+        details: "take writes a snapshot of etcd, reads it back, and seals what a restore needs beside it (authorities, \
+                  keys, encryption configuration, the machine document) to the public keys of backup.recipients; then \
+                  it removes what is more than backup.keep. verify reads the named ones, or all; with --identity it \
+                  opens the bundle too and compares it with the snapshot. A run that was killed leaves no half backup.",
+        options: &[
+            Flag {
+                name: "folder",
+                value: "DIR",
+                help: "where backups lie; default backup.folder of the machine document",
+            },
+            Flag {
+                name: "recipients",
+                value: "LIST",
+                help: "age1…,… in place of backup.recipients",
+            },
+            Flag {
+                name: "identity",
+                value: "FILE",
+                help: "the secret key, as age-keygen writes it, that opens bundles",
             },
             ASSET_DIR,
             ROOT,

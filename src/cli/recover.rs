@@ -8,6 +8,9 @@ use anyhow::{Context, Result, anyhow};
 
 use super::parse::Words;
 use super::run::{asset_dir, below_root, machine, output, print, root, secrets};
+use crate::age;
+use crate::backup::bundle::{self, Bundle};
+use crate::backup::{BUNDLE, SNAPSHOT};
 use crate::certs::metrics;
 use crate::config::Machine;
 use crate::config::machine::{Etcd, Role};
@@ -38,6 +41,9 @@ const MEMBER: [&str; 3] = [
     "/etc/kubernetes/etcd/peer.crt",
     "/etc/kubernetes/etcd/peer.key",
 ];
+
+/// Where an asset directory has the API server's encryption configuration.
+const ENCRYPTION: &str = "tls/encryption.yaml";
 
 /// Plans a recovery, or does it.
 pub fn run(words: &Words) -> Result<()> {
@@ -131,10 +137,13 @@ fn incomplete(prepared: &Prepared, is_shown: bool) -> anyhow::Error {
 
 fn options(words: &Words, machine: &Machine) -> Result<Options> {
     let folder = words.path("recovery-dir");
-    let providers = encryption(words)?;
+    let source = source(words, machine)?;
+    let bundle = bundle(words, &source)?;
+    let providers = encryption(words, bundle.as_ref())?;
     Ok(Options {
         root: root(words),
-        source: source(words, machine)?,
+        source,
+        bundle,
         is_here: folder.is_none(),
         folder: folder.unwrap_or_else(|| asset_dir(words)),
         pod_manifest_path: words
@@ -187,7 +196,7 @@ fn source(words: &Words, machine: &Machine) -> Result<Source> {
         words.path("snapshot"),
     ) {
         (Some(kubeconfig), None, None) => Ok(Source::Api(kubeconfig)),
-        (None, None, Some(snapshot)) => Ok(Source::Snapshot(snapshot, prefix)),
+        (None, None, Some(snapshot)) => Ok(Source::Snapshot(in_backup(snapshot, SNAPSHOT), prefix)),
         (None, servers, None) => {
             let urls = match (servers, &machine.etcd) {
                 (Some(servers), _) => servers.split(',').map(str::to_owned).collect(),
@@ -245,16 +254,57 @@ fn read(path: &Path) -> Result<Vec<u8>> {
         .exit(Exit::NotFound)
 }
 
-/// The API server's encryption configuration: the one that is named, else that of the asset directory.
-fn encryption(words: &Words) -> Result<Option<(Vec<u8>, Providers)>> {
-    let own = asset_dir(words).join("tls/encryption.yaml");
-    let (path, bytes): (PathBuf, _) = match words.path("encryption-config") {
-        Some(path) => (path.clone(), Some(read(&path)?)),
-        None => (own.clone(), read_if_there(&own)?),
+/// The file of a backup, if it is the backup's folder that was named.
+fn in_backup(path: PathBuf, file: &str) -> PathBuf {
+    match path.is_dir() {
+        true => path.join(file),
+        false => path,
+    }
+}
+
+/// The bundle that is named, else the one that lies beside the snapshot, if it can be opened.
+fn bundle(words: &Words, source: &Source) -> Result<Option<Bundle>> {
+    let beside = match source {
+        Source::Snapshot(path, _) => Some(path.with_file_name(BUNDLE)).filter(|path| path.exists()),
+        _ => None,
+    };
+    let named = words.path("bundle").map(|path| in_backup(path, BUNDLE));
+    let (path, identity) = match (named, beside, words.path("identity")) {
+        (Some(path), _, Some(identity)) | (None, Some(path), Some(identity)) => (path, identity),
+        (None, _, None) => return Ok(None),
+        (Some(_), _, None) => {
+            let error = anyhow!("--bundle needs --identity FILE, the key that it is sealed to");
+            return Err(fail(Exit::Usage, error));
+        }
+        (None, None, Some(_)) => {
+            let error = anyhow!("--identity opens a bundle; name it with --bundle FILE");
+            return Err(fail(Exit::Usage, error));
+        }
+    };
+    let identities = age::identities(&read(&identity)?)
+        .with_context(|| format!("cannot use {}", identity.display()))
+        .exit(Exit::Refused)?;
+    bundle::open(&read(&path)?, &identities)
+        .with_context(|| format!("cannot open {}", path.display()))
+        .exit(Exit::Refused)
+        .map(Some)
+}
+
+/// The API server's encryption configuration: the one that is named, else the bundle's, else that of the asset directory.
+fn encryption(words: &Words, bundle: Option<&Bundle>) -> Result<Option<(Vec<u8>, Providers)>> {
+    let own = asset_dir(words).join(ENCRYPTION);
+    let kept = bundle.and_then(|bundle| bundle.assets.get(ENCRYPTION));
+    let (path, bytes) = match (words.path("encryption-config"), kept) {
+        (Some(path), _) => (path.display().to_string(), Some(read(&path)?)),
+        (None, Some(kept)) => (
+            format!("{ENCRYPTION} of the bundle"),
+            Some(kept.bytes.expose().to_vec()),
+        ),
+        (None, None) => (own.display().to_string(), read_if_there(&own)?),
     };
     let Some(bytes) = bytes else { return Ok(None) };
     let providers = Providers::parse(&bytes)
-        .with_context(|| format!("cannot use {}", path.display()))
+        .with_context(|| format!("cannot use {path}"))
         .exit(Exit::Refused)?;
     Ok(Some((bytes, providers)))
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{certs, checkpoint, complete, document, help, plan, recover};
+use super::{backup, certs, checkpoint, complete, document, help, plan, recover};
 use crate::certs::metrics;
 use crate::config::machine::{Encryption, Etcd, Launch, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
@@ -44,6 +44,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
             output(&words)?,
             words.has("watch"),
         ),
+        "backup" => backup::run(&words),
         "certs" => certs::run(&words),
         "checkpoint" => checkpoint::run(&words),
         "completions" => completions(&words),

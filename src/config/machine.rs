@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use serde_json::{Map, Value};
 
 use super::sensitive::Sensitive;
+use crate::age::Recipient;
 
 /// What this node is. Made only by [`super::parse`], so every invariant below holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub struct Machine {
     pub network: Network,
     /// What is kept on the node to bring a self-hosted control plane back.
     pub checkpoints: Checkpoints,
+    /// What is kept apart from the node's etcd, to make the cluster anew.
+    pub backup: Backup,
     /// What the kubelet's configuration says beside slipway's own.
     pub kubelet: Kubelet,
     /// Who else proves people to the API server: JWTAuthenticators of apiserver.config.k8s.io/v1.
@@ -335,6 +338,27 @@ pub enum AddOn {
     KubeProxy,
     /// The pod network.
     Flannel,
+}
+
+/// `backup:`
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Backup {
+    /// How many are kept, from 1 to 1000; default 5.
+    pub keep: usize,
+    /// An absolute path; default `/var/lib/slipway/backups`.
+    pub folder: String,
+    /// Who can open the bundles; without any there are none, and backups hold etcd's data alone.
+    pub recipients: Vec<Recipient>,
+}
+
+impl Default for Backup {
+    fn default() -> Self {
+        Self {
+            keep: 5,
+            folder: "/var/lib/slipway/backups".to_owned(),
+            recipients: Vec::new(),
+        }
+    }
 }
 
 /// `kubelet:`

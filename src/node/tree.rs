@@ -109,7 +109,7 @@ pub fn replace(folder: &Path, assets: &Assets) -> Result<()> {
 }
 
 /// What a person can do about a failed write.
-fn advice(error: &anyhow::Error) -> &'static str {
+pub fn advice(error: &anyhow::Error) -> &'static str {
     let cause = error.chain().find_map(|cause| {
         let kind = cause.downcast_ref::<io::Error>().map(io::Error::kind);
         kind.or_else(|| {

@@ -48,6 +48,18 @@ pub fn choose(
             ));
         }
     }
+    if let Some(bundle) = look.bundle {
+        if keys::signer(look).is_some_and(|wanted| Some(wanted) != signer(bundle)) {
+            return Err(fail(
+                Exit::Refused,
+                anyhow!(
+                    "the bundle is of another cluster than the one that was read: their authorities differ\nnext step: \
+                     name the bundle that lies beside the snapshot"
+                ),
+            ));
+        }
+        return Ok(Ok(Base::Saved(bundle.clone())));
+    }
     match keys::save(look) {
         Ok(saved) => Ok(Ok(Base::Saved(pki::adopt(&saved)?))),
         Err(missing) => Ok(Err(missing)),

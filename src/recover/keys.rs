@@ -12,6 +12,7 @@ use serde_json::Value;
 use super::component;
 use super::missing::Missing;
 use super::objects::Objects;
+use crate::assets::Assets;
 use crate::checkpoint::workload::text;
 use crate::config::yaml;
 use crate::pki::{Pair, Saved};
@@ -39,6 +40,8 @@ pub struct Look<'a> {
     pub objects: &'a Objects,
     /// What was supplied.
     pub supplied: &'a Supplied,
+    /// What a backup's bundle holds of an asset directory.
+    pub bundle: Option<&'a Assets>,
     /// Whether the machine document gives the authority.
     pub is_given: bool,
 }
@@ -310,6 +313,7 @@ mod tests {
         save(&Look {
             objects,
             supplied,
+            bundle: None,
             is_given,
         })
     }

@@ -24,6 +24,7 @@ pub mod snapshot;
 pub mod source;
 pub mod stored;
 mod template;
+mod trust;
 
 pub use prepare::{Options, Prepared, Task, Writing, prepare};
 pub use put::put;

@@ -14,6 +14,7 @@ use super::nodes::{self, Node};
 use super::source::{Found, Source};
 use super::template::Here;
 use crate::assets::Assets;
+use crate::backup::bundle::Bundle;
 use crate::config::Machine;
 use crate::config::machine::Etcd;
 use crate::exit::{Exit, fail};
@@ -39,6 +40,8 @@ pub struct Options {
     pub pod_manifest_path: PathBuf,
     /// Keys that do not come from the source.
     pub supplied: Supplied,
+    /// What a backup has beside the snapshot.
+    pub bundle: Option<Bundle>,
     /// How stored objects are decrypted.
     pub providers: Option<Providers>,
     /// Components to recover; all if it is empty.
@@ -95,6 +98,7 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
     let look = Look {
         objects: &found.understood.objects,
         supplied: &options.supplied,
+        bundle: options.bundle.as_ref().map(|bundle| &bundle.assets),
         is_given: task.machine.certificates.authority.is_some(),
     };
     let base = base::choose(&options.folder, earlier.clone(), launched, &look)?;
@@ -182,7 +186,8 @@ fn write(
 /// Whether a new authority of etcd would end an API server that works.
 fn breaks_etcd(options: &Options, task: &Task<'_>) -> bool {
     let is_in_use = matches!(options.source, Source::Api(_)) && options.is_here;
-    is_in_use && is_local(task.machine) && options.supplied.etcd_ca.is_none()
+    let has_key = options.supplied.etcd_ca.is_some() || options.bundle.is_some();
+    is_in_use && is_local(task.machine) && !has_key
 }
 
 /// Whether etcd is this machine's own.

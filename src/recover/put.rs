@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::Result;
 
 use super::prepare::{Options, Prepared, Task, Writing, is_local};
-use super::restore;
 use super::source::Source;
+use super::{restore, trust};
 use crate::assets::Assets;
-use crate::node::cri::{CONTAINERD, Runtime};
+use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
 use crate::node::files::{self, below};
 use crate::node::{lock, tree, units};
 use crate::render::install;
@@ -20,13 +20,6 @@ use crate::start::MARKER;
 use crate::start::wait::{Look, Wait, until};
 
 const ETCD: &str = "etcd/etcd.yaml";
-/// How long the kubelet may take to begin to end a pod.
-const KUBELETS_TURN: Duration = Duration::from_secs(5);
-/// What a pod's processes have to end by themselves.
-const GRACE: Duration = Duration::from_secs(30);
-/// Etcd's own authority; whoever trusts another one is cut off.
-const ETCD_AUTHORITY: &str = "tls/etcd-client-ca";
-
 /// Does what was prepared.
 ///
 /// # Errors
@@ -53,18 +46,14 @@ pub fn put(
         return Ok(());
     }
     files::remove(&below(&options.root, MARKER))?;
-    let new_authority = is_local(task.machine)
-        && writing
-            .issued
-            .iter()
-            .any(|issued| issued.name == ETCD_AUTHORITY);
     if let (true, Source::Snapshot(path, _)) = (restores, &options.source) {
         install(options, &without_etcd(assets), reporter)?;
         restore::run(options, task, prepared, assets, path, reporter)?;
-    } else if new_authority {
-        stop_etcd(options, task, reporter)?;
     }
     install(options, assets, reporter)?;
+    if is_local(task.machine) {
+        trust::renew(options, assets, reporter)?;
+    }
     if options.root == Path::new("/") {
         units::systemctl("start", units::CHECKPOINT)?;
     }
@@ -107,50 +96,31 @@ fn is_kubelets(path: &str) -> bool {
     path.starts_with("/etc/kubernetes/kube") || path == "/etc/kubernetes/ca.crt"
 }
 
-/// Ends this node's etcd, whose authority is replaced: it reads who may talk to it only when it starts.
-fn stop_etcd(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> Result<()> {
-    files::remove(&options.pod_manifest_path.join("etcd.yaml"))?;
-    await_end(
-        options,
-        &format!("etcd-{}", task.machine.node.name),
-        task,
-        reporter,
-    )
-}
-
-/// Waits until no container of a static pod runs, whose manifest is gone. A kubelet that has not read the API since it
-/// started, as after a power cut, ends no static pod (docs/checkpoints.md, the kubelet's trap): then the runtime does.
+/// Waits until no container runs of static pods whose names begin so.
 pub(super) fn await_end(
     options: &Options,
-    pod: &str,
+    pods: &str,
     task: &Task<'_>,
     reporter: &mut Reporter,
 ) -> Result<()> {
     let mut runtime = Runtime::new(&below(&options.root, CONTAINERD));
-    let what = format!("the pod {pod} has ended");
-    let begun = Instant::now();
+    let what = format!("no pod {pods}… runs");
     let wait = Wait {
         what: &what,
-        deadline: begun + task.machine.timeouts.handover,
+        deadline: Instant::now() + task.machine.timeouts.handover,
         every: Duration::from_millis(200),
         changes: None,
         next_step: "see whether the kubelet runs (journalctl -u kubelet), then run this again",
     };
-    let mut look = || -> Result<Option<&str>> {
-        let sandboxes = runtime.sandboxes()?;
-        let mut own = sandboxes.iter().filter(|one| one.name == pod);
-        let Some(sandbox) = own.find(|one| one.runs()) else {
-            return Ok(None);
+    until(reporter, wait, |_| {
+        let sandboxes = match runtime.sandboxes() {
+            Ok(sandboxes) => sandboxes,
+            Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
         };
-        if begun.elapsed() < KUBELETS_TURN {
-            return Ok(Some("a container of it runs"));
-        }
-        runtime.end(&sandbox.id, GRACE)?;
-        Ok(Some("the kubelet did not end it, so the runtime does"))
-    };
-    until(reporter, wait, |_| match look() {
-        Ok(None) => Ok(Look::There(())),
-        Ok(Some(why)) => Ok(Look::NotYet(why.to_owned())),
-        Err(error) => Ok(Look::NotYet(format!("{error:#}"))),
+        let mut own = sandboxes.iter().filter(|one| one.name.starts_with(pods));
+        Ok(match own.any(Sandbox::runs) {
+            true => Look::NotYet("a container of it runs".to_owned()),
+            false => Look::There(()),
+        })
     })
 }

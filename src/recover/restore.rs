@@ -33,7 +33,9 @@ const BESIDE: &str = ".slipway-restore";
 const STAMP: &str = ".slipway-restored";
 /// What makes data of etcd's.
 const MEMBER: &str = "member";
-const POD: &str = "etcd-restore";
+/// What the pod's name begins with. Each try has another: to a kubelet that has not read the API since it started, a
+/// static pod of the same name is the old one.
+const POD: &str = "etcd-restore-";
 const FILE: &str = "etcd-restore.yaml";
 /// More revisions than a cluster writes between two snapshots (k3s and Talos add as many).
 const BUMP: u64 = 1_000_000_000;
@@ -102,10 +104,9 @@ pub fn run(
         return Ok(());
     }
     let manifest = options.pod_manifest_path.join(FILE);
-    let name = format!("{POD}-{}", task.machine.node.name);
     // What a run that was killed has left.
     files::remove(&manifest)?;
-    await_end(options, &name, task, reporter)?;
+    await_end(options, POD, task, reporter)?;
     remove_folder(&places.beside)?;
     files::make_folder(&places.data, 0o700)?;
     let uid = new_uid()?;
@@ -182,11 +183,11 @@ fn pod(etcd: &Value, snapshot: &Path, uid: &str) -> Result<Value> {
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": POD, "namespace": etcd["metadata"]["namespace"], "uid": uid },
+        "metadata": { "name": name(uid), "namespace": etcd["metadata"]["namespace"], "uid": uid },
         "spec": {
             "automountServiceAccountToken": false,
             "containers": [{
-                "name": POD,
+                "name": "etcd-restore",
                 "image": container["image"],
                 "imagePullPolicy": container["imagePullPolicy"],
                 "command": [tool],
@@ -234,7 +235,7 @@ fn await_success(
     let root = &options.root;
     until(reporter, wait, |_| match end() {
         Ok(Some(0)) => Ok(Look::There(())),
-        Ok(Some(code)) => bail!("etcdutl ended with {code}: {}", words(root)),
+        Ok(Some(code)) => bail!("etcdutl ended with {code}: {}", words(root, uid)),
         Ok(None) => Ok(Look::NotYet("it has not ended".to_owned())),
         Err(error) => Ok(Look::NotYet(format!("{error:#}"))),
     })
@@ -247,8 +248,12 @@ fn last(sandbox: &Sandbox) -> Option<String> {
         .map(|container| container.id.clone())
 }
 
-fn words(root: &Path) -> String {
-    let folder = podlog::folder(root, super::objects::NAMESPACE, POD);
+fn name(uid: &str) -> String {
+    format!("{POD}{}", uid.get(..8).unwrap_or(uid))
+}
+
+fn words(root: &Path, uid: &str) -> String {
+    let folder = podlog::folder(root, super::objects::NAMESPACE, &name(uid));
     let words = folder.and_then(|folder| podlog::last_words(&folder));
     words.unwrap_or_else(|| "it said nothing".to_owned())
 }

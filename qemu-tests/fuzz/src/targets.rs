@@ -8,6 +8,7 @@ use slipway::metadata::envelope::{
 use slipway::metadata::settings::Settings;
 use slipway::metadata::source::{hyperv::pool, ovf, seed, smbios};
 use slipway::pki::csr;
+use slipway::recover::snapshot::Snapshot;
 
 /// A parser that takes whatever comes.
 pub struct Target {
@@ -61,6 +62,12 @@ pub const ALL: &[Target] = &[
     }),
     target("seed", |bytes| {
         drop(seed::user_data(&String::from_utf8_lossy(bytes)))
+    }),
+    target("snapshot", |bytes| {
+        if let Ok(snapshot) = Snapshot::of(bytes.to_vec()) {
+            drop(snapshot.verify(&mut |_, _| ()));
+            drop(snapshot.examine(&mut |_| true));
+        }
     }),
 ];
 

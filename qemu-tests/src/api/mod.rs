@@ -2,6 +2,7 @@
 
 mod child;
 mod cluster;
+pub mod etcd;
 mod pki;
 mod rendered;
 mod scenarios;

@@ -2,6 +2,7 @@
 
 mod apply;
 mod approve;
+mod backup;
 mod client;
 mod credentials;
 mod doors;
@@ -12,6 +13,7 @@ mod plan;
 mod recover;
 mod render;
 mod seeded;
+mod snapshot;
 mod watch;
 
 use crate::scenario::{Scenario, Tier};
@@ -73,16 +75,22 @@ pub const SCENARIOS: &[Scenario] = &[
         run: endpoints::kept,
     },
     Scenario {
+        name: "etcd-gateway",
+        tier: Tier::Api,
+        in_company: false,
+        run: etcd::gateway,
+    },
+    Scenario {
         name: "recover-seeded",
         tier: Tier::Api,
         in_company: false,
         run: seeded::seeded,
     },
     Scenario {
-        name: "etcd-gateway",
+        name: "backup-take",
         tier: Tier::Api,
         in_company: false,
-        run: etcd::gateway,
+        run: backup::take,
     },
     Scenario {
         name: "render-accepted",
@@ -101,6 +109,12 @@ pub const SCENARIOS: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: recover::schema::current,
+    },
+    Scenario {
+        name: "recover-snapshot-reader",
+        tier: Tier::Api,
+        in_company: false,
+        run: snapshot::reader,
     },
 ];
 

@@ -1,4 +1,4 @@
-//! `./x bench`: what a launch, a reboot, a recovery, a fetch and a render cost, the median and the worst of five.
+//! `./x bench`: what a launch, a reboot, a recovery, a fetch, a render and a look into a snapshot cost, the median and the worst of five.
 //!
 //! Tests never judge milliseconds, because they would fail on a slow day; this prints them, so that
 //! a person can compare two days. Standard output holds one JSON object and nothing else.
@@ -11,6 +11,7 @@ mod reboot;
 mod recover;
 mod render;
 mod size;
+mod snapshot;
 
 use crate::node::reexec;
 use crate::node::wire::Ended;
@@ -35,12 +36,13 @@ type Results = Map<String, Value>;
 type Part = (&'static str, fn(&Context) -> Result<Results>);
 
 /// What can be measured apart from the rest, and how.
-const PARTS: [Part; 8] = [
+const PARTS: [Part; 9] = [
     ("launch", launches),
     ("reboot", reboot::reboots),
     ("recover", recover::recoveries),
     ("idle", idle::run),
     ("render", render::run),
+    ("snapshot", snapshot::run),
     ("fetch", |context| {
         Ok(summary(&repeated("fetch", |_| fetch::natively(context))?))
     }),
@@ -104,9 +106,14 @@ fn measured(
     for (option, path) in options {
         line.extend([(*option).to_owned(), path.display().to_string()]);
     }
+    measured_line(name, &line)
+}
+
+/// The same of any command line.
+fn measured_line(name: &str, line: &[String]) -> Result<Figures> {
     let said = process::output(&mut reexec::command(reexec::MEASURE, &line)?)?;
     let ended: Ended = serde_json::from_str(&said).context("no figures came back")?;
-    ensure!(ended.status == 0, "{command} failed: {}", ended.status);
+    ensure!(ended.status == 0, "{line:?} failed: {}", ended.status);
     let figures = [
         ("cpu_ms", ended.cpu_ms),
         ("wall_ms", ended.wall_ms),

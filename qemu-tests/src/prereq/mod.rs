@@ -70,3 +70,8 @@ pub fn image() -> Result<()> {
 pub fn emulator() -> Result<()> {
     apt::emulator()
 }
+
+/// The age that others use: slipway opens what it seals, and the other way round.
+pub fn age() -> Result<()> {
+    apt::ensure(&["age"])
+}

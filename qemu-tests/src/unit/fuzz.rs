@@ -15,11 +15,12 @@ use std::thread;
 use std::time::Duration;
 
 /// Folders whose files are read by one parser or another.
-const SEEDS: [&str; 5] = [
+const SEEDS: [&str; 6] = [
     "examples",
     "tests/documents",
     "tests/envelopes",
     "tests/requests",
+    "tests/snapshots",
     "tests/sources",
 ];
 /// What the parsers are given at most, in bytes, in a short run; a longer input leaves less tries.

@@ -205,12 +205,17 @@ fn content(text: &str) -> Result<Content, String> {
 }
 
 fn file(text: &str) -> Result<Content, String> {
+    absolute(text).map(|path| Content::File(path.to_owned()))
+}
+
+/// A path of the node that leads where it says.
+pub fn absolute(text: &str) -> Result<&str, String> {
     let plain = |part: &str| !matches!(part, "" | "." | "..");
     match text
         .strip_prefix('/')
         .is_some_and(|rest| rest.split('/').all(plain))
     {
-        true => Ok(Content::File(text.to_owned())),
+        true => Ok(text),
         false => Err(format!("{} is not a plain absolute path", quote(text))),
     }
 }

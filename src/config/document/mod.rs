@@ -5,6 +5,7 @@
 
 mod api;
 mod arguments;
+mod backup;
 mod certificates;
 mod checkpoints;
 mod cluster;
@@ -120,6 +121,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
     let images = images::images(reader);
     let network = network(reader);
     let checkpoints = checkpoints::checkpoints(reader, control_plane, network);
+    let backup = backup::backup(reader);
     let kubelet = kubelet::kubelet(reader, place.api.as_ref());
     let jwt = jwt::authenticators(reader);
     let encryption = policy::encryption(reader);
@@ -148,6 +150,7 @@ fn read(reader: &mut Reader) -> Option<Machine> {
         images,
         network: network?,
         checkpoints: checkpoints?,
+        backup: backup?,
         kubelet,
         jwt,
         encryption: encryption?,

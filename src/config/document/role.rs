@@ -6,7 +6,7 @@ use crate::config::machine::{Network, Role};
 use crate::config::reader::{Reader, choice};
 
 /// What only a node with a control plane heeds.
-const OF_CONTROL_PLANES: [&str; 18] = [
+const OF_CONTROL_PLANES: [&str; 19] = [
     "controlPlane",
     "launch",
     "nodes",
@@ -16,6 +16,7 @@ const OF_CONTROL_PLANES: [&str; 18] = [
     "images",
     "network",
     "checkpoints",
+    "backup",
     "encryption",
     "audit",
     "podSecurity",

@@ -35,6 +35,8 @@ pub enum Shape {
     /// A text that matches, or a list of two.
     OneOrTwo(&'static str),
     Port,
+    /// A whole number from the first to the second.
+    Count(i64, i64),
     Sensitive,
     /// A mapping whose fields are somebody else's.
     Mapping,
@@ -57,7 +59,7 @@ pub enum Need {
 
 use Need::{Default, Optional, Required};
 use Shape::{
-    Arguments, Authenticators, Choice, Const, Images, Mapping, OneOrTwo, Operations, Port,
+    Arguments, Authenticators, Choice, Const, Count, Images, Mapping, OneOrTwo, Operations, Port,
     Sensitive, Text, Texts,
 };
 
@@ -72,7 +74,7 @@ const fn field(path: &'static str, shape: Shape, need: Need, about: &'static str
 
 /// What a field is on its first line, what it is for on its second.
 #[rustfmt::skip]
-pub const FIELDS: [Field; 58] = [
+pub const FIELDS: [Field; 61] = [
     field("apiVersion", Const(API_VERSION), Required,
         "The version of this format."),
     field("kind", Const(KIND), Required,
@@ -145,6 +147,12 @@ pub const FIELDS: [Field; 58] = [
         "What is checkpointed beside the control plane: kube-proxy, flannel."),
     field("checkpoints.gracePeriod", Text(DURATION, 32), Default("1m"),
         "How long the API must say that a workload is gone before its checkpoint is removed."),
+    field("backup.keep", Count(1, 1000), Default("5"),
+        "How many backups are kept."),
+    field("backup.folder", Text("^/", 4096), Default("/var/lib/slipway/backups"),
+        "Where they lie: an absolute path."),
+    field("backup.recipients", Texts("^age1[02-9a-z]{58}$"), Optional,
+        "Public keys of age that the bundle beside each snapshot is sealed to; without any there is no bundle."),
     field("kubelet.config", Mapping, Optional,
         "Fields of KubeletConfiguration (kubelet.config.k8s.io/v1beta1), e.g. maxPods."),
     field("authentication.jwt", Authenticators, Optional,
@@ -192,7 +200,7 @@ pub const FIELDS: [Field; 58] = [
 ];
 
 /// What the sections of the document are about.
-pub const SECTIONS: [(&str, &str); 19] = [
+pub const SECTIONS: [(&str, &str); 20] = [
     ("node", "This machine."),
     ("cluster", "The cluster that it belongs to."),
     ("nodes", "Which nodes may be part of the cluster."),
@@ -215,6 +223,7 @@ pub const SECTIONS: [(&str, &str); 19] = [
         "checkpoints",
         "Copies of a self-hosted control plane's pods, which a node starts when no API answers.",
     ),
+    ("backup", "Backups of this node's etcd."),
     ("kubelet", "What the kubelet is told."),
     (
         "authentication",

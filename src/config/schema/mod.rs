@@ -10,7 +10,7 @@ use super::sensitive::{KINDS, REF};
 use super::{COMPONENTS, IMAGES, KUBERNETES_MINORS};
 use Need::{Default, Required};
 use Shape::{
-    Arguments, Authenticators, Choice, Const, Images, Mapping, OneOrTwo, Operations, Port,
+    Arguments, Authenticators, Choice, Const, Count, Images, Mapping, OneOrTwo, Operations, Port,
     Sensitive, Text, Texts,
 };
 use fields::{FIELDS, Field, LISTS, Need, SECTIONS, Shape};
@@ -125,6 +125,7 @@ fn shape(shape: &Shape) -> Value {
             text(pattern),
             {"type": "array", "minItems": 1, "maxItems": 2, "items": text(pattern)},
         ]}),
+        Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Port => json!({"type": "integer", "minimum": 1, "maximum": 65535}),
         Sensitive => sensitive(),
         Mapping => json!({"type": "object"}),

@@ -7,6 +7,7 @@
 use std::str;
 
 use anyhow::{Context, Result, ensure};
+use prost::Message;
 use serde::Deserialize;
 
 use super::mvcc;
@@ -65,6 +66,20 @@ pub struct Member {
     pub is_learner: bool,
 }
 
+/// etcdserverpb.AlarmMember: what a member raised.
+#[derive(Clone, PartialEq, Message)]
+struct Alarm {
+    #[prost(uint64, tag = "1")]
+    member: u64,
+    #[prost(int32, tag = "2")]
+    kind: i32,
+}
+
+/// Its quota is used up.
+const NOSPACE: i32 = 1;
+/// It holds something else than the others do.
+const CORRUPT: i32 = 2;
+
 impl Facts {
     /// Takes one entry of the bucket `meta`.
     pub(super) fn meta(&mut self, entry: &Entry, window: &mut Window) -> Result<()> {
@@ -95,6 +110,23 @@ impl Facts {
         let member = serde_json::from_slice(value(entry, window)?);
         self.members
             .push(member.context("its member is no JSON object")?);
+        Ok(())
+    }
+
+    /// Takes one entry of the bucket `alarm`, whose key is all there is.
+    pub(super) fn alarm(&mut self, entry: &Entry) -> Result<()> {
+        ensure!(self.warnings.len() < MAX_MEMBERS, "too many alarms");
+        let alarm = Alarm::decode(entry.key).context("its alarm is none of etcd's")?;
+        let what = match alarm.kind {
+            NOSPACE => "NOSPACE: its quota was used up, so changes since then were refused",
+            CORRUPT => {
+                "CORRUPT: it held something else than another member; compare with that one's"
+            }
+            _ => "an alarm that this slipway does not know",
+        };
+        let member = alarm.member;
+        self.warnings
+            .push(format!("member {member:x} had raised {what}"));
         Ok(())
     }
 

@@ -130,9 +130,15 @@ fn described(fault: Fault, begin: &[u8]) -> anyhow::Error {
         Fault::ByteOrder => anyhow!(
             "it was written by a big-endian machine; have an etcd there restore it and copy the keys"
         ),
-        Fault::Version(version) => anyhow!(
-            "its format is bbolt {version}, and this slipway reads bbolt {VERSION}: use a newer slipway"
-        ),
+        Fault::Version(version) => {
+            let next = match version > VERSION {
+                true => "a newer slipway",
+                false => "another snapshot",
+            };
+            anyhow!(
+                "its format is bbolt {version}, and this slipway reads bbolt {VERSION}: use {next}"
+            )
+        }
         Fault::Checksum => anyhow!(
             "both of its meta pages are damaged (checksum): copy it again, or use another snapshot"
         ),

@@ -21,6 +21,7 @@ pub use facts::{Facts, Member};
 pub use integrity::Integrity;
 pub use live::Wanted;
 
+use std::io;
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
@@ -30,7 +31,7 @@ use self::meta::Meta;
 use self::source::{Source, Window};
 use self::tree::{Entry, Pages, Root, Visit, damaged};
 use crate::etcd::Stored;
-use crate::exit::{Exit, WithExit};
+use crate::exit::{Exit, caused_by, fail};
 use crate::hash;
 
 /// An open snapshot.
@@ -49,15 +50,16 @@ struct Buckets {
     meta: Option<Root>,
     cluster: Option<Root>,
     members: Option<Root>,
+    alarm: Option<Root>,
 }
 
 impl Snapshot {
     /// Opens a file and looks whether it is an etcd's database with all its pages; its hash is not looked at.
     pub fn open(path: &Path) -> Result<Snapshot> {
         let name = path.display().to_string();
-        let opened = source::open(path).and_then(|source| Self::new(source, name.clone()));
-        opened
-            .exit(Exit::Refused)
+        source::open(path)
+            .and_then(|source| Self::new(source, name.clone()))
+            .map_err(coded)
             .with_context(|| format!("cannot read {name} as an etcd snapshot"))
     }
 
@@ -100,7 +102,7 @@ impl Snapshot {
 
     /// Both at once: one walk.
     pub fn examine(&self, wanted: &mut Wanted) -> Result<(Facts, Vec<Stored>)> {
-        self.told(self.examined(wanted).map_err(|error| damaged(&error)))
+        self.told(self.examined(wanted).map_err(damaged))
     }
 
     fn examined(&self, wanted: &mut Wanted) -> Result<(Facts, Vec<Stored>)> {
@@ -122,6 +124,7 @@ impl Snapshot {
         self.walk("members", buckets.members, &mut |entry, window| {
             facts.member(entry, window)
         })?;
+        self.walk("alarm", buckets.alarm, &mut |entry, _| facts.alarm(entry))?;
         let mut live = Live::new(wanted);
         self.walk("key", buckets.key, &mut |entry, window| {
             live.record(entry, window)
@@ -144,8 +147,16 @@ impl Snapshot {
 
     fn told<T>(&self, result: Result<T>) -> Result<T> {
         result
-            .exit(Exit::Refused)
+            .map_err(coded)
             .with_context(|| format!("cannot use {}", self.name))
+    }
+}
+
+/// A file that is wrong is refused, because going on could lose data; a disk that cannot be read is a failure.
+fn coded(error: anyhow::Error) -> anyhow::Error {
+    match caused_by::<io::Error>(&error) {
+        true => fail(Exit::Failed, error),
+        false => fail(Exit::Refused, error),
     }
 }
 
@@ -162,12 +173,13 @@ impl Buckets {
                 b"meta" => &mut buckets.meta,
                 b"cluster" => &mut buckets.cluster,
                 b"members" => &mut buckets.members,
+                b"alarm" => &mut buckets.alarm,
                 _ => return Ok(()),
             };
             *bucket = Some(pages.bucket(entry, window)?);
             Ok(())
         });
-        walked.map_err(|error| damaged(&error.context("the list of buckets")))?;
+        walked.map_err(|error| damaged(error.context("the list of buckets")))?;
         match (count, &buckets.key, &buckets.meta) {
             (_, Some(_), Some(_)) => Ok(buckets),
             (0, ..) => {

@@ -77,7 +77,9 @@ pub fn open(path: &Path) -> Result<Box<dyn Source>> {
 pub struct Window<'a> {
     source: &'a dyn Source,
     start: u64,
-    bytes: Vec<u8>,
+    filled: usize,
+    /// Reused as it is: to clear it before every read would take longer than to read.
+    buffer: Vec<u8>,
 }
 
 impl<'a> Window<'a> {
@@ -86,7 +88,8 @@ impl<'a> Window<'a> {
         Self {
             source,
             start: 0,
-            bytes: Vec::new(),
+            filled: 0,
+            buffer: Vec::new(),
         }
     }
 
@@ -96,24 +99,34 @@ impl<'a> Window<'a> {
             return Ok(&[]);
         }
         if self.held(offset, len).is_none() {
-            let rest = self.source.size().saturating_sub(offset);
-            let ahead = AHEAD.min(usize::try_from(rest).unwrap_or(AHEAD));
-            self.bytes.clear();
-            self.bytes.shrink_to(AHEAD);
-            self.bytes.resize(len.max(ahead), 0);
-            self.start = offset;
-            let read = self.source.read_at(offset, &mut self.bytes);
-            if read.is_err() {
-                self.bytes.clear();
-            }
-            read.with_context(|| format!("cannot read {len} bytes at byte {offset}"))?;
+            self.fill(offset, len)
+                .with_context(|| format!("cannot read {len} bytes at byte {offset}"))?;
         }
         self.held(offset, len)
             .with_context(|| format!("there are no {len} bytes at byte {offset}"))
     }
 
+    fn fill(&mut self, offset: u64, len: usize) -> io::Result<()> {
+        let rest = self.source.size().saturating_sub(offset);
+        let wanted = len.max(usize::try_from(rest).unwrap_or(AHEAD).min(AHEAD));
+        let size = wanted.max(AHEAD);
+        if self.buffer.len() != size {
+            // The old one first: a large one must not be there twice.
+            self.buffer = Vec::new();
+            self.buffer = vec![0; size];
+        }
+        self.filled = 0;
+        if let Some(into) = self.buffer.get_mut(..wanted) {
+            self.source.read_at(offset, into)?;
+            self.start = offset;
+            self.filled = wanted;
+        }
+        Ok(())
+    }
+
     fn held(&self, offset: u64, len: usize) -> Option<&[u8]> {
         let from = usize::try_from(offset.checked_sub(self.start)?).ok()?;
-        self.bytes.get(from..)?.get(..len)
+        let filled = self.buffer.get(..self.filled)?;
+        filled.get(from..)?.get(..len)
     }
 }

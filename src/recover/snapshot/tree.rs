@@ -7,11 +7,14 @@
 //! the number by which it was asked for; the pages of one walk are no more than the file has; and the keys
 //! ascend. The original's cursor checks none of them.
 
+use std::io;
+
 use anyhow::{Context, Result, anyhow, bail, ensure};
 
 use super::meta::Meta;
 use super::page::{self, ELEMENT, HEADER, Kind};
 use super::source::{Source, Window};
+use crate::exit::caused_by;
 
 /// The longest key that bbolt takes.
 const MAX_KEY: u32 = 32 * 1024;
@@ -193,18 +196,22 @@ impl Walk<'_, '_> {
         self.window.get(range.start + HEADER as u64, len)
     }
 
+    /// bbolt writes keys and values one behind the other. That is asked for, because whoever could have them overlap
+    /// would get more out of a file than is in it.
     fn leaf(&mut self, range: Range, count: u16) -> Result<()> {
         let leaves: Vec<_> = page::leaves(self.table(range, count)?).collect();
-        let begin = range.start + (HEADER + leaves.len() * ELEMENT) as u64;
+        let table = range.start + HEADER as u64;
+        let mut free = table + (leaves.len() * ELEMENT) as u64;
         for (number, leaf) in leaves.into_iter().enumerate() {
-            let element = range.start + (HEADER + number * ELEMENT) as u64;
-            let key = element + u64::from(leaf.position);
+            let key = table + (number * ELEMENT) as u64 + u64::from(leaf.position);
             let value = Span {
                 start: key + u64::from(leaf.key_len),
                 len: leaf.value_len,
             };
-            let is_inside = begin <= key && value.start + u64::from(value.len) <= range.end;
-            ensure!(is_inside, "element {number} lies outside of it");
+            let end = value.start + u64::from(value.len);
+            let is_in_place = free <= key && end <= range.end;
+            ensure!(is_in_place, "element {number} is not where it may be");
+            free = end;
             self.entry(key, &leaf, value)
                 .with_context(|| format!("element {number}"))?;
         }
@@ -229,7 +236,10 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The error of a file that breaks its own rules.
-pub fn damaged(error: &anyhow::Error) -> anyhow::Error {
-    anyhow!("it is damaged ({error:#}): copy it again, or use another snapshot")
+/// The error of a file that breaks its own rules; one of the disk stays what it is.
+pub fn damaged(error: anyhow::Error) -> anyhow::Error {
+    match caused_by::<io::Error>(&error) {
+        true => error,
+        false => anyhow!("it is damaged ({error:#}): copy it again, or use another snapshot"),
+    }
 }
