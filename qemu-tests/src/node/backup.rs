@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use slipway::backup::{BUNDLE, SNAPSHOT};
 
 use super::launch;
 use super::native::{Node, NodeSpec};
@@ -13,6 +14,7 @@ use super::services;
 use crate::scenario::Context;
 use crate::scenarios::cluster;
 use crate::scenarios::reboot::Host as _;
+use crate::scenarios::seeded::backup::{IDENTITY, sealed_to};
 use crate::scenarios::seeded::{self, Before, Size};
 
 /// The name of the machine that is lost.
@@ -21,8 +23,6 @@ pub const OLD: &str = "node-a";
 const NEW: (&str, &str) = ("node-b", "10.77.0.3");
 const ENCRYPTED: &str = "encryption: {provider: secretbox}\n";
 const WAITS: &str = "launch: wait\n";
-/// Where the old machine puts it.
-const SNAPSHOT: &str = "/root/snapshot.db";
 /// Where the new machine has what is carried there.
 const HANDED_IN: &str = "/root/backup";
 
@@ -39,30 +39,30 @@ pub struct Lost {
 pub fn lost(context: &Context) -> Result<Lost> {
     let mut node = Node::create(context, NodeSpec::default())?;
     node.boot()?;
-    launch::up_to_start(&node, &launch::document(node.spec(), ENCRYPTED))?;
+    let document = format!("{ENCRYPTED}{}", sealed_to()?);
+    launch::up_to_start(&node, &launch::document(node.spec(), &document))?;
     launch::start_to_the_end(&node)?;
     cluster::wait_until_ready(&node)?;
     let mut before = seeded::furnish(&mut node, Size::FULL)?;
-    let files = back_up(context, &node)?;
+    let files = back_up(context, &mut node)?;
     before.goes_on(&node)?;
     Ok(Lost { before, files })
 }
 
-/// Takes a snapshot, and carries it away with what it lacks.
-fn back_up(context: &Context, node: &Node) -> Result<Vec<(&'static str, PathBuf)>> {
-    let save = Program::new(["etcdctl", "snapshot", "save", SNAPSHOT]);
-    node.run(&etcdctl(save))?.success()?;
-    let encryption = format!("{}/tls/encryption.yaml", launch::ASSETS);
+/// Takes a backup as slipway-backup.service does, and carries it away, with what opens it.
+fn back_up(context: &Context, node: &mut Node) -> Result<Vec<(&'static str, PathBuf)>> {
+    let take = Program::new(["slipway", "backup", "take"]);
+    node.run(&take)?.success()?;
+    let folder = node.shell("ls -d /var/lib/slipway/backups/*")?;
     let mut files = Vec::new();
-    for (option, inside) in [
-        ("--snapshot", SNAPSHOT),
-        ("--encryption-config", &encryption),
-    ] {
-        let name = Path::new(inside).file_name().unwrap_or_default();
-        let outside = context.work.join(name);
-        fs::copy(node.path(inside), &outside).with_context(|| inside.to_owned())?;
+    for (option, name) in [("--snapshot", SNAPSHOT), ("--bundle", BUNDLE)] {
+        let (inside, outside) = (Path::new(folder.trim()).join(name), context.work.join(name));
+        fs::copy(node.path(&inside), &outside).with_context(|| inside.display().to_string())?;
         files.push((option, outside));
     }
+    let identity = context.work.join("identity");
+    fs::write(&identity, IDENTITY)?;
+    files.push(("--identity", identity));
     Ok(files)
 }
 

@@ -3,6 +3,7 @@
 //! A client of our own seeds it, several requests at a time: kubectl takes minutes for 5,000 objects. What is
 //! noted is not only what was seeded, but every object that discovery leads to, because a recovery may lose any.
 
+pub mod backup;
 mod noted;
 mod objects;
 mod people;

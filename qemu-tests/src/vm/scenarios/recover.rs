@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
+use slipway::backup::{BUNDLE, SNAPSHOT};
 
 use super::reboot;
 use crate::cache;
@@ -13,6 +14,7 @@ use crate::scenario::Context;
 use crate::scenarios::cluster;
 use crate::scenarios::destroy::{self, Assets};
 use crate::scenarios::reboot::{Host as _, no_checkpoint_is_active};
+use crate::scenarios::seeded::backup::IDENTITY;
 use crate::scenarios::seeded::{self, After, Before, Size};
 use crate::vm::launch::{self, COMMAND, Launched};
 use crate::vm::left::{self, How};
@@ -29,10 +31,11 @@ const OTHER: [(&str, &str); 2] = [("node-a", "node-b"), ("10.0.2.15", "10.0.2.16
 const WAITS: &str = "launch: wait\n";
 const NOTES: &str = "before.json";
 /// What is carried from the old machine to the new one, by the option that names it.
-const CARRIED: [(&str, &str); 1] = [("--snapshot", "snapshot.db")];
-/// Asks the guest's etcd as etcd itself would.
-const ETCDCTL: &str = "/run/tools/etcdctl --endpoints=https://127.0.0.1:2379 --cacert=/etc/kubernetes/etcd/server-ca.crt \
-    --cert=/etc/kubernetes/etcd/peer.crt --key=/etc/kubernetes/etcd/peer.key";
+const CARRIED: [(&str, &str); 3] = [
+    ("--snapshot", SNAPSHOT),
+    ("--bundle", BUNDLE),
+    ("--identity", "identity"),
+];
 
 /// On a copy of what an earlier scenario left. In the end it leaves a backup, and what has to be true of whoever comes
 /// back from it.
@@ -72,7 +75,6 @@ fn back(context: &Context) -> Result<(Machine, Launched)> {
         Some(left) => left,
         None => reboot::off(context, reboot::cut)?,
     };
-    machine.add_files(&[&context.payload.join("bin/etcdctl")])?;
     let vm = machine.boot()?;
     let mut launched = launch::reached(&machine, vm, Duration::ZERO)?;
     cluster::wait_until_ready(&launched)?;
@@ -109,17 +111,17 @@ fn folder(context: &Context) -> PathBuf {
     context.left.join("backup")
 }
 
-/// Takes a snapshot, and carries it away.
+/// Takes a backup as the image's timer does, and carries it away, with what opens it.
 fn back_up(launched: &mut Launched, folder: &Path) -> Result<()> {
     let limit = launched.accel.scale(COMMAND);
-    let [(_, name)] = CARRIED;
-    let save = format!("{ETCDCTL} snapshot save /var/{name}");
-    launched.vm.channel.expect(&save, limit)?;
-    let snapshot = launched
-        .vm
-        .channel
-        .expect(&format!("cat /var/{name}"), limit)?;
-    fs::write(folder.join(name), snapshot.bytes).context("cannot keep the snapshot")
+    let channel = &mut launched.vm.channel;
+    channel.expect("systemctl start slipway-backup.service", limit * 2)?;
+    for name in [SNAPSHOT, BUNDLE] {
+        let show = format!("cat /var/lib/slipway/backups/*/{name}");
+        let bytes = channel.expect(&show, limit)?.bytes;
+        fs::write(folder.join(name), bytes).with_context(|| format!("cannot keep {name}"))?;
+    }
+    fs::write(folder.join("identity"), IDENTITY).context("cannot keep the identity")
 }
 
 fn new_machine(context: &Context) -> Result<Machine> {

@@ -1,6 +1,7 @@
 //! The image's timer renews certificates by itself: the guest's clock is set to when they are due.
 
 use crate::scenario;
+use crate::scenarios::seeded::backup::sealed_to;
 use crate::scenarios::{Kubectl, cluster, pods, until};
 use crate::vm::launch::Launched;
 use crate::wait;
@@ -29,9 +30,10 @@ const LIST: &str = "slipway certs list --output=json";
 const METRIC: &str = "grep 'name=\"tls/apiserver\"' /var/lib/slipway/metrics.prom";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
-/// The example that README.md starts with, but for certificates of two days.
+/// The example that README.md starts with, but for certificates of two days and backups that can be opened.
 pub fn document(context: &scenario::Context) -> Result<Vec<u8>> {
-    Ok([&context.example()?, LIFETIMES.as_bytes()].concat())
+    let (example, backup) = (context.example()?, sealed_to()?);
+    Ok([&example, LIFETIMES.as_bytes(), backup.as_bytes()].concat())
 }
 
 /// Nobody orders the renewal: the clock passes the timer's next turn, and everybody has a new certificate.
