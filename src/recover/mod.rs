@@ -20,6 +20,7 @@ mod prepare;
 mod put;
 mod rbac;
 mod restore;
+mod settle;
 pub mod snapshot;
 pub mod source;
 pub mod stored;
@@ -28,3 +29,5 @@ mod trust;
 
 pub use prepare::{Options, Prepared, Task, Writing, prepare};
 pub use put::put;
+pub use settle::settle;
+pub use trust::resume;
