@@ -213,7 +213,7 @@ fn what_cannot_be_opened_says_why() {
         (
             &none,
             b"k8s:enc:secretbox:v1:k\n\x1b:x",
-            "the key \"k\\n\\u{1b}\", and",
+            "the key \"k\\n\\u{1b}\", and no encryption configuration is given",
         ),
         (&one, PLAIN, "stored in plain text"),
         (
