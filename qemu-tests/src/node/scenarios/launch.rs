@@ -54,11 +54,12 @@ pub fn in_pod(context: &Context) -> Result<()> {
 }
 
 /// The launch's steps, as its journal names them, but the last.
-pub const STEPS: [&str; 14] = [
+pub const STEPS: [&str; 15] = [
     "start",
     "seed-etcd",
     "seed-apiserver",
     "api",
+    "heard",
     "seed-controllers",
     "apply",
     "wait",

@@ -30,14 +30,14 @@ pub const SCENARIOS: &[Scenario] = &[
     boot("metadata-clock", surroundings::clock),
     vm("launch-single-node", launch::single_node),
     vm("reboot-clean", reboot::clean),
-    vm("recover-from-etcd", recover::from_etcd),
-    vm("recover-on-new-vm", recover::on_new_vm),
     vm("reboot-power-cut", reboot::power_cut),
 ];
 
 /// What `./x soak` runs, and `./x test` by name.
 pub const LONG: &[Scenario] = &[
     vm("launch-power-cut", power_cut::run),
+    vm("recover-from-etcd", recover::from_etcd),
+    vm("recover-on-new-vm", recover::on_new_vm),
     vm("reboot-ten-clean", reboot::ten_clean),
     vm("reboot-ten-power-cuts", reboot::ten_power_cuts),
     vm("reboot-months-later", reboot::months_later),
