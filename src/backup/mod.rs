@@ -12,6 +12,7 @@
 
 pub mod bundle;
 mod list;
+pub mod metrics;
 mod record;
 mod shelf;
 mod take;
@@ -58,6 +59,8 @@ pub struct Options {
     pub document: Option<Secret>,
     /// This node's name.
     pub node: String,
+    /// Where the newest backup's figures go, if anywhere.
+    pub metrics: Option<PathBuf>,
 }
 
 /// A snapshot, as a record and a bundle name it.

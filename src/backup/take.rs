@@ -15,7 +15,7 @@ use time::format_description::well_known::Rfc3339;
 use super::bundle::{self, Bundle, Etcd};
 use super::record::{Record, Sealed};
 use super::shelf::{self, Shelf};
-use super::{BUNDLE, Options, RECORD, SNAPSHOT, Taken, sum};
+use super::{BUNDLE, Options, RECORD, SNAPSHOT, Taken, metrics, sum};
 use crate::assets::Assets;
 use crate::etcd::{Client, Endpoints, Saved};
 use crate::kube;
@@ -177,6 +177,9 @@ impl Making<'_> {
         let text = record.write()?;
         files::write(&self.new.join(RECORD), &text, PUBLIC)?;
         self.shelf.put(&name)?;
+        if let Some(path) = &self.options.metrics {
+            metrics::write(&record, path)?;
+        }
         reporter.line(format!("{} is there", self.shelf.path(&name).display()));
         Ok(name)
     }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, anyhow};
 use super::parse::Words;
 use super::run::{asset_dir, below_root, output, print, root};
 use crate::age::{self, Identity, Recipient};
-use crate::backup::{self, Options};
+use crate::backup::{self, Options, metrics};
 use crate::config::machine::{Backup, Machine, Role};
 use crate::exit::{Exit, WithExit, fail};
 use crate::metadata;
@@ -79,6 +79,8 @@ fn take(words: &Words) -> Result<()> {
         recipients: recipients(words, &settings)?,
         document: kept.map(|(text, _)| text),
         node,
+        // What goes elsewhere, for once, is not what somebody watches.
+        metrics: (words.path("folder").is_none()).then(|| below_root(words, metrics::FILE)),
     };
     backup::take(&options, &mut reporter)
 }

@@ -249,6 +249,11 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
         "{newest}, but etcdutl says {status}"
     );
 
+    let metrics = fs::read_to_string(node.root.join("var/lib/slipway/backup.prom"))?;
+    let revision = format!("\nslipway_backup_revision {}\n", status["revision"]);
+    contains(&metrics, &revision)?;
+    contains(&metrics, "\nslipway_backup_recipients 1\n")?;
+
     let sealed = fs::read(folder.join(BUNDLE))?;
     let opened = bundle::open(&sealed, &key.identities)?;
     let revision = Some(opened.snapshot.revision);
