@@ -79,6 +79,9 @@ pub fn run(words: &Words) -> Result<()> {
         true => None,
         false => Some(turn::take(&options.root, "slipway recover")?),
     };
+    if !is_plan && machine.etcd == Etcd::Local && options.reads_etcd() {
+        recover::finish(&options, &mut reporter)?;
+    }
     let prepared = recover::prepare(&options, &task, &mut reporter)?;
     if is_plan {
         show(&options, &prepared, output)?;
@@ -223,8 +226,14 @@ fn endpoints(words: &Words, urls: Vec<String>) -> Result<Endpoints> {
     let folder = asset_dir(words);
     let clients = CLIENTS.map(|path| folder.join(path)).to_vec();
     let member = MEMBER.map(|path| below_root(words, path)).to_vec();
+    let authority = |paths: &[PathBuf]| paths.first().and_then(|path| fs::read(path).ok());
+    // A run that was killed may have left an asset directory whose authority this etcd does not know yet.
+    let all = match authority(&member).is_some() && authority(&member) != authority(&clients) {
+        true => [member, clients],
+        false => [clients, member],
+    };
     let paths = match named.len() {
-        0 => [clients, member]
+        0 => all
             .into_iter()
             .find(|paths| paths.iter().all(|path| path.exists()))
             .unwrap_or_default(),

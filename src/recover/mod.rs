@@ -26,5 +26,5 @@ pub mod stored;
 mod template;
 mod trust;
 
-pub use prepare::{Options, Prepared, Task, Writing, prepare};
+pub use prepare::{Options, Prepared, Task, Writing, finish, prepare};
 pub use put::put;

@@ -13,6 +13,7 @@ use super::missing::Missing;
 use super::nodes::{self, Node};
 use super::source::{Found, Source};
 use super::template::Here;
+use super::trust;
 use crate::assets::Assets;
 use crate::backup::bundle::Bundle;
 use crate::config::Machine;
@@ -48,6 +49,21 @@ pub struct Options {
     pub components: Vec<String>,
     /// Nodes that are gone for good.
     pub forget_nodes: Vec<String>,
+}
+
+impl Options {
+    /// Whether this machine's own etcd may be what is read.
+    pub fn reads_etcd(&self) -> bool {
+        self.is_here && matches!(self.source, Source::Etcd(..))
+    }
+}
+
+/// Does what a run that was killed has left, and without which nothing can be read.
+///
+/// # Errors
+/// If etcd does not start again.
+pub fn finish(options: &Options, reporter: &mut Reporter) -> Result<()> {
+    trust::finish(options, &directory::load(&options.folder)?, reporter)
 }
 
 /// This machine, as its document says.
