@@ -11,6 +11,9 @@ use crate::assets::Assets;
 /// Where it lies in an asset directory.
 pub const FILE: &str = "recovery.json";
 
+/// In etcd's data that was restored, until the launch after it is done: the hash of the snapshot. Below the root.
+pub const STAMP: &str = "/var/lib/etcd/member/.slipway-restored";
+
 /// What is to be minded when a recovered cluster is started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
@@ -24,9 +27,10 @@ pub struct Recovery {
     /// The components that are recovered, e.g. `kube-scheduler`; all of the control plane if it is empty.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<String>,
-    /// Whether etcd's data was restored: no pod of the control plane that the API knows runs anywhere.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub restored: bool,
+    /// The hash of the snapshot that etcd's data on this machine was restored from, if it was: no pod of the control plane
+    /// that the API knows runs anywhere then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot: Option<String>,
     /// Nodes that are gone for good.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forget_nodes: Vec<String>,
@@ -47,7 +51,7 @@ impl Recovery {
     /// As a file.
     ///
     /// # Errors
-    /// None that anybody has seen.
+    /// If it cannot be serialised.
     pub fn to_json(&self) -> Result<Vec<u8>> {
         let mut bytes = serde_json::to_vec_pretty(self).context("cannot write the record")?;
         bytes.push(b'\n');
@@ -71,7 +75,7 @@ mod tests {
             source: "a snapshot".into(),
             revision: 7,
             components: vec!["kube-scheduler".into()],
-            restored: true,
+            snapshot: Some("ab".into()),
             forget_nodes: vec!["node-a".into()],
         };
         let mut assets = Assets::default();

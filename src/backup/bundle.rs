@@ -124,11 +124,12 @@ struct WrittenEtcd {
 
 /// With its id as etcdctl prints it.
 #[derive(Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
 struct WrittenMember {
     id: String,
     name: String,
+    #[serde(rename = "peerURLs")]
     peer_urls: Vec<String>,
+    #[serde(rename = "clientURLs")]
     client_urls: Vec<String>,
     learner: bool,
 }
@@ -177,8 +178,11 @@ fn write(bundle: &Bundle) -> Result<Secret> {
     Ok(Secret::new(bytes))
 }
 
-/// What it says is not quoted: it is secret.
-fn read(bytes: &[u8]) -> Result<Bundle> {
+/// Understands what was sealed. What it says is not quoted: it is secret.
+///
+/// # Errors
+/// If it is no bundle that this slipway understands.
+pub fn read(bytes: &[u8]) -> Result<Bundle> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase", default)]
     #[derive(Default)]

@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
@@ -33,6 +34,10 @@ const API_LIMIT: Duration = Duration::from_secs(5);
 const RESERVE: u64 = 64 << 20;
 /// What a bundle and a record take at most.
 const SMALL: u64 = 2 << 20;
+/// How often the asset directory is read again.
+const READS: usize = 5;
+/// Between two looks at the clock.
+const SHORTLY: Duration = Duration::from_millis(100);
 /// Why there is no bundle, for the record and for people.
 const NOBODY: &str = "backup.recipients of the machine document names no key to seal it to";
 
@@ -42,7 +47,7 @@ const NOBODY: &str = "backup.recipients of the machine document names no key to 
 /// If etcd does not answer, if there is no room, if what was written does not read back as it should: then
 /// there is no new backup, and none is removed.
 pub fn take(options: &Options, reporter: &mut Reporter) -> Result<()> {
-    let assets = directory::load(&options.asset_dir)?;
+    let assets = steady(&options.asset_dir)?;
     let plane = Plane::new(&assets)
         .with_context(|| format!("no control plane in {}", options.asset_dir.display()))?;
     let _lock = lock::take(&options.folder)?;
@@ -72,6 +77,20 @@ pub fn take(options: &Options, reporter: &mut Reporter) -> Result<()> {
         reporter.line(format!("{old} removed: {} are kept", options.keep));
     }
     Ok(())
+}
+
+/// The asset directory, read until it is twice the same: a renewal may exchange it meanwhile, and a
+/// certificate from before it with a key from after it would be of no use.
+fn steady(folder: &Path) -> Result<Assets> {
+    let mut before = directory::load(folder);
+    for _ in 0..READS {
+        let now = directory::load(folder);
+        match (before, now) {
+            (Ok(before), Ok(now)) if before == now => return Ok(now),
+            (_, now) => before = now,
+        }
+    }
+    before.and_then(|_| Err(anyhow!("{} changes all the time", folder.display())))
 }
 
 /// An etcd as it answered.
@@ -147,8 +166,7 @@ impl Making<'_> {
     ) -> Result<String> {
         let path = self.new.join(SNAPSHOT);
         let saved = save(client, &path)?;
-        let time = OffsetDateTime::now_utc().replace_nanosecond(0)?;
-        let (taken, snapshot) = self.verified(&path, &saved, time)?;
+        let (taken, snapshot) = self.verified(&path, &saved)?;
         reporter.line(summary(&snapshot));
         let name = snapshot.name.clone();
         let record = Record::new(&self.options.node, &taken, &self.etcd.version, snapshot);
@@ -163,13 +181,8 @@ impl Making<'_> {
         Ok(name)
     }
 
-    /// What was written, read back: the digest, every page of keys, the revision.
-    fn verified(
-        &self,
-        path: &Path,
-        saved: &Saved,
-        mut time: OffsetDateTime,
-    ) -> Result<(String, Taken)> {
+    /// What was written, read back: the digest, every page of keys, the revision. And when that was.
+    fn verified(&self, path: &Path, saved: &Saved) -> Result<(String, Taken)> {
         let snapshot = Snapshot::open(path)?;
         let integrity = snapshot.verify(&mut |_, _| {})?;
         ensure!(
@@ -181,21 +194,27 @@ impl Making<'_> {
         for warning in &facts.warnings {
             log::warn!("the snapshot: {warning}");
         }
-        // Two in one second, of one revision, would have one name.
+        let (taken, name) = self.named(facts.revision)?;
+        let snapshot = Taken {
+            name,
+            sha256: saved.sha256.clone(),
+            bytes: saved.bytes,
+            revision: facts.revision,
+            keys: facts.keys,
+        };
+        Ok((taken, snapshot))
+    }
+
+    /// The time, and a name that nobody has: two of one revision take a second to have different ones.
+    fn named(&self, revision: i64) -> Result<(String, String)> {
         loop {
+            let time = OffsetDateTime::now_utc().replace_nanosecond(0)?;
             let taken = time.format(&Rfc3339).context("cannot write a date")?;
-            let name = shelf::name(&taken, facts.revision);
+            let name = shelf::name(&taken, revision);
             if !self.shelf.path(&name).exists() {
-                let snapshot = Taken {
-                    name,
-                    sha256: saved.sha256.clone(),
-                    bytes: saved.bytes,
-                    revision: facts.revision,
-                    keys: facts.keys,
-                };
-                return Ok((taken, snapshot));
+                return Ok((taken, name));
             }
-            time += Duration::from_secs(1);
+            thread::sleep(SHORTLY);
         }
     }
 

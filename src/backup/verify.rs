@@ -124,14 +124,18 @@ fn one(shelf: &Shelf, name: &str, identities: &[Identity]) -> Result<String> {
 /// The snapshot is what was written, and its pages hang together.
 fn examined(path: &Path, snapshot: &Snapshot, record: &Record) -> Result<Facts> {
     let (sha256, bytes) = sum(path)?;
-    if bytes != record.snapshot.bytes || sha256 != record.snapshot.sha256 {
-        bail!(
-            "{SNAPSHOT} is not what was written: {bytes} bytes of SHA-256 {sha256}, and the record says \
-             {} bytes of {}",
-            record.snapshot.bytes,
-            record.snapshot.sha256
-        );
-    }
+    let told = &record.snapshot;
+    ensure!(
+        bytes == told.bytes,
+        "{SNAPSHOT} is not what was written: {bytes} bytes, and the record says {}",
+        told.bytes
+    );
+    ensure!(
+        sha256 == told.sha256,
+        "{SNAPSHOT} is not what was written: its SHA-256 is {}…, and the record says {}…",
+        start(&sha256),
+        start(&told.sha256)
+    );
     let integrity = snapshot.verify(&mut |_, _| {})?;
     ensure!(
         matches!(integrity, Integrity::Verified { .. }),
@@ -145,6 +149,11 @@ fn examined(path: &Path, snapshot: &Snapshot, record: &Record) -> Result<Facts> 
         record.snapshot.revision
     );
     Ok(facts)
+}
+
+/// Enough of a hash to tell two apart.
+fn start(hash: &str) -> &str {
+    hash.get(..12).unwrap_or(hash)
 }
 
 /// A bundle as it was written.

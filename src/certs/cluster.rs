@@ -66,6 +66,7 @@ impl<'a> Cluster<'a> {
                 address: node.address,
                 since: Boot::read(Path::new("/"))?.started,
                 heard: None,
+                recovers: false,
             },
             left: Vec::new(),
         };

@@ -249,6 +249,7 @@ mod tests {
             address: "10.0.0.1".parse().unwrap(),
             since: SystemTime::UNIX_EPOCH,
             heard: None,
+            recovers: false,
         };
         is_rolled(&"kube-system/a".parse().unwrap(), &lists, here)
     }

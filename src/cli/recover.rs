@@ -22,6 +22,7 @@ use crate::recover::encryption::Providers;
 use crate::recover::keys::{self, Supplied};
 use crate::recover::source::Source;
 use crate::recover::{self, Options, Prepared, Task, component, plan, stored};
+use crate::render::directory;
 use crate::report::{Output, Reporter};
 use crate::secret::Secret;
 use crate::start::turn;
@@ -79,8 +80,9 @@ pub fn run(words: &Words) -> Result<()> {
         true => None,
         false => Some(turn::take(&options.root, "slipway recover")?),
     };
-    if !is_plan && machine.etcd == Etcd::Local && options.reads_etcd() {
-        recover::finish(&options, &mut reporter)?;
+    if !is_plan && options.is_here && matches!(options.source, Source::Etcd(..)) {
+        let earlier = directory::load(&options.folder)?;
+        recover::resume(&options, &machine, &earlier, &mut reporter)?;
     }
     let prepared = recover::prepare(&options, &task, &mut reporter)?;
     if is_plan {
@@ -158,6 +160,7 @@ fn options(words: &Words, machine: &Machine) -> Result<Options> {
                 .and_then(|(bytes, _)| keys::secretbox(bytes)),
             ..supplied(words)?
         },
+        encryption: providers.as_ref().map(|(bytes, _)| bytes.clone()),
         providers: providers.map(|(_, providers)| providers),
         components: components(words)?,
         forget_nodes: list(words, "forget-node")?,
@@ -201,12 +204,12 @@ fn source(words: &Words, machine: &Machine) -> Result<Source> {
         (Some(kubeconfig), None, None) => Ok(Source::Api(kubeconfig)),
         (None, None, Some(snapshot)) => Ok(Source::Snapshot(in_backup(snapshot, SNAPSHOT), prefix)),
         (None, servers, None) => {
-            let urls = match (servers, &machine.etcd) {
+            let urls: Vec<String> = match (servers, &machine.etcd) {
                 (Some(servers), _) => servers.split(',').map(str::to_owned).collect(),
                 (None, Etcd::External(etcd)) => etcd.endpoints.clone(),
                 (None, Etcd::Local) => vec![LOCAL.to_owned()],
             };
-            Ok(Source::Etcd(endpoints(words, urls)?, prefix))
+            Ok(Source::Etcd(endpoints(words, machine, &urls)?, prefix))
         }
         _ => {
             let error = anyhow!("give one source: --kubeconfig, --etcd-servers or --snapshot");
@@ -215,8 +218,8 @@ fn source(words: &Words, machine: &Machine) -> Result<Source> {
     }
 }
 
-/// Etcd's TLS: what is named, else what this machine has.
-fn endpoints(words: &Words, urls: Vec<String>) -> Result<Endpoints> {
+/// The ways to be let in to etcd: what is named, else what this machine has, else what the document says.
+fn endpoints(words: &Words, machine: &Machine, urls: &[String]) -> Result<Vec<Endpoints>> {
     let flags = [
         "etcd-ca-path",
         "etcd-certificate-path",
@@ -226,35 +229,44 @@ fn endpoints(words: &Words, urls: Vec<String>) -> Result<Endpoints> {
     let folder = asset_dir(words);
     let clients = CLIENTS.map(|path| folder.join(path)).to_vec();
     let member = MEMBER.map(|path| below_root(words, path)).to_vec();
-    let authority = |paths: &[PathBuf]| paths.first().and_then(|path| fs::read(path).ok());
-    // A run that was killed may have left an asset directory whose authority this etcd does not know yet.
-    let all = match authority(&member).is_some() && authority(&member) != authority(&clients) {
-        true => [member, clients],
-        false => [clients, member],
+    let with = |ca_pem, certificate| Endpoints {
+        urls: urls.to_vec(),
+        ca_pem,
+        certificate,
+        timeout: TIMEOUT,
     };
     let paths = match named.len() {
-        0 => all
-            .into_iter()
-            .find(|paths| paths.iter().all(|path| path.exists()))
-            .unwrap_or_default(),
-        3 => named,
+        0 => vec![clients, member],
+        3 => vec![named],
         _ => {
             let error = anyhow!("give all three or none of --{}", flags.join(", --"));
             return Err(fail(Exit::Usage, error));
         }
     };
-    let mut files = paths
-        .iter()
-        .map(|path| read(path))
-        .collect::<Result<Vec<_>>>()?
-        .into_iter();
-    let ca_pem = files.next().unwrap_or_default();
-    Ok(Endpoints {
-        urls,
-        ca_pem,
-        certificate: files.next().zip(files.next().map(Secret::new)),
-        timeout: TIMEOUT,
-    })
+    let mut all = Vec::new();
+    let is_there =
+        |paths: &&Vec<PathBuf>| paths.len() == 3 && paths.iter().all(|path| path.exists());
+    for paths in paths.iter().filter(is_there) {
+        let [ca, certificate, key] = &paths[..] else {
+            continue;
+        };
+        all.push(with(
+            read(ca)?,
+            Some((read(certificate)?, Secret::new(read(key)?))),
+        ));
+    }
+    if let (Etcd::External(etcd), Some(key)) =
+        (&machine.etcd, secrets(machine, &root(words))?.etcd_key)
+    {
+        all.push(with(
+            etcd.authority.clone().into(),
+            Some((etcd.certificate.clone().into(), key)),
+        ));
+    }
+    if all.is_empty() && urls.iter().all(|url| url.starts_with("http:")) {
+        all.push(with(Vec::new(), None));
+    }
+    Ok(all)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 
 use super::parse::{Invocation, Words};
-use super::{backup, certs, checkpoint, complete, document, help, plan, recover};
+use super::{backup, certs, checkpoint, complete, document, help, plan};
 use crate::certs::metrics;
 use crate::config::machine::{Encryption, Etcd, Launch, Role, Timeouts};
 use crate::config::sensitive::Sensitive;
@@ -17,7 +17,7 @@ use crate::pki::Given;
 use crate::render::directory::{self, What};
 use crate::render::{extra, install};
 use crate::report::{Outcome, Output, Reporter};
-use crate::{metadata, report, start};
+use crate::{metadata, recover, report, start};
 
 /// Where the launch's record lies, below the root.
 const STATE: &str = "/var/lib/slipway";
@@ -38,7 +38,7 @@ pub fn run(invocation: Invocation) -> Result<()> {
         "render" => render(&words),
         "plan" => plan::plan(&words),
         "start" => launch(&words),
-        "recover" => recover::run(&words),
+        "recover" => super::recover::run(&words),
         "status" => report::status::show(
             &below_root(&words, STATE),
             output(&words)?,
@@ -217,13 +217,15 @@ fn launch(words: &Words) -> Result<()> {
             .as_ref()
             .map_or_else(Timeouts::default, |machine| machine.timeouts),
     };
-    let name = machine.map(|m| format!(" · {} · cluster {}", m.node.name, m.cluster.name));
+    let name = machine
+        .as_ref()
+        .map(|m| format!(" · {} · cluster {}", m.node.name, m.cluster.name));
     reporter.title(&format!(
         "slipway {}{}",
         env!("CARGO_PKG_VERSION"),
         name.unwrap_or_default()
     ));
-    let outcome = start_alone(&options, &mut reporter);
+    let outcome = start_alone(&options, &mut reporter, machine.as_ref());
     if let Err(error) = &outcome {
         reporter.finish(Outcome::Failed, &format!("failed: {error:#}"));
     }
@@ -231,11 +233,33 @@ fn launch(words: &Words) -> Result<()> {
 }
 
 /// Launches once nobody else is at work on the cluster, from the asset directory as it is then.
-fn start_alone(options: &start::Options, reporter: &mut Reporter) -> Result<()> {
+fn start_alone(
+    options: &start::Options,
+    reporter: &mut Reporter,
+    machine: Option<&Machine>,
+) -> Result<()> {
     let limit = options.timeouts.api;
     let _turn = start::turn::wait(&options.root, "slipway start", limit, reporter)?;
     let assets = directory::load(&options.asset_dir)?;
-    start::run(options, &assets, reporter)
+    start::run(options, &assets, reporter)?;
+    machine.map_or(Ok(()), |machine| settle(options, machine))
+}
+
+/// A recovery that is over leaves nothing in the asset directory.
+fn settle(options: &start::Options, machine: &Machine) -> Result<()> {
+    let mut machine = machine.clone();
+    extra::read(&mut machine, &options.root)?;
+    let limit = machine.timeouts.clock;
+    let task = recover::Task {
+        machine: &machine,
+        given: &secrets(&machine, &options.root)?,
+        dated: &|| {
+            clock::settled(&options.root, machine.clock, limit, |text| {
+                log::info!("{text}")
+            })
+        },
+    };
+    recover::settle(&options.asset_dir, &task)
 }
 
 fn completions(words: &Words) -> Result<()> {

@@ -1,17 +1,19 @@
 //! The asset directory of a recovered cluster: what is rendered for this machine with the kept keys, and in place of the
 //! rendered temporary control plane the cluster's own, as people changed it.
 
-use anyhow::{Context, Result};
-use serde_json::Value;
+use anyhow::Result;
 
-use super::component::{self, Extracted};
+use super::component::{self, Extracted, Needs};
+use super::missing::Missing;
 use super::objects::Objects;
 use super::rbac;
 use super::template::Here;
-use crate::assets::Assets;
+use crate::assets::{Assets, CONTROL_PLANE_UID};
+use crate::config::yaml;
 use crate::recovery::{FILE, Recovery};
 use crate::render::emit;
 use crate::start::manifests;
+use crate::start::plane::argument;
 
 /// What is to be assembled.
 pub struct Parts<'a> {
@@ -25,6 +27,8 @@ pub struct Parts<'a> {
     pub port: u16,
     /// What `start` is to mind.
     pub recovery: &'a Recovery,
+    /// Whether this machine is to carry the cluster, and not only the folder.
+    pub is_here: bool,
 }
 
 /// What came of it.
@@ -34,6 +38,8 @@ pub struct Assembled {
     pub assets: Assets,
     /// The components that were found.
     pub components: Vec<(&'static str, Extracted)>,
+    /// Components that cannot run without the API as they are.
+    pub missing: Vec<Missing>,
     /// What a person should know.
     pub notes: Vec<String>,
 }
@@ -41,61 +47,80 @@ pub struct Assembled {
 /// Puts it together.
 ///
 /// # Errors
-/// If a component cannot run without the API.
+/// If the rendered manifests cannot be read.
 pub fn assemble(parts: &Parts<'_>) -> Result<Assembled> {
-    let mut assets = parts.rendered.clone();
-    let (mut components, mut notes) = (Vec::new(), Vec::new());
-    if !assets.is_static() {
-        for name in component::names().filter(|name| parts.recovery.covers(name)) {
-            match extract(parts, name)? {
-                Some(found) => {
-                    take(&mut assets, &found);
-                    notes.extend(found.notes.iter().map(|note| format!("{name}: {note}")));
-                    components.push((name, found));
-                }
-                None => notes.push(format!(
-                    "no DaemonSet or Deployment of kube-system has the label k8s-app={name}: it is as the document renders it"
-                )),
-            }
-        }
-    }
+    let mut all = Assembled {
+        assets: parts.rendered.clone(),
+        components: Vec::new(),
+        missing: Vec::new(),
+        notes: Vec::new(),
+    };
     let rendered = manifests(parts.rendered)?;
-    let bound = rbac::beside(parts.objects, &rendered);
+    if !all.assets.is_static() {
+        let newer = rendered.iter().map(|manifest| &manifest.object);
+        let objects = parts.objects.with_data_of(newer);
+        let names = component::names().filter(|name| parts.recovery.covers(name));
+        names.for_each(|name| all.take(parts, &objects, name));
+    }
+    // In the store they are there already.
+    let bound = match parts.is_here {
+        true => Vec::new(),
+        false => rbac::beside(parts.objects, &rendered),
+    };
     if !bound.is_empty() {
         let texts: Vec<_> = bound
             .iter()
             .map(|object| emit::text(rbac::COMMENT, object))
             .collect();
-        assets.add(rbac::FILE, texts.join(&b"---\n"[..]));
+        all.assets.add(rbac::FILE, texts.join(&b"---\n"[..]));
     }
-    assets.add(FILE, parts.recovery.to_json()?);
-    Ok(Assembled {
-        assets,
-        components,
-        notes,
-    })
+    all.assets.add(FILE, parts.recovery.to_json()?);
+    Ok(all)
 }
 
-fn extract(parts: &Parts<'_>, name: &str) -> Result<Option<Extracted>> {
-    let Some(workload) = component::find(parts.objects, name) else {
-        return Ok(None);
-    };
-    let manifests = manifests(parts.rendered)?;
-    let newer: Vec<&Value> = manifests.iter().map(|manifest| &manifest.object).collect();
-    let objects = parts.objects.with_data_of(newer.into_iter());
-    let (keys, here) = (parts.rendered, parts.here);
-    component::extract(name, workload, &objects, keys, here, parts.port)
-        .context("next step: correct the workload on a living cluster, or supply what is missing")
-        .map(Some)
+impl Assembled {
+    fn take(&mut self, parts: &Parts<'_>, objects: &Objects, name: &'static str) {
+        let Some(workload) = component::find(objects, name) else {
+            self.notes.push(format!(
+                "no DaemonSet or Deployment of kube-system has the label k8s-app={name}: the asset directory's own is used"
+            ));
+            return;
+        };
+        let needs = Needs {
+            objects,
+            keys: parts.rendered,
+            here: parts.here,
+            port: parts.port,
+            etcd: etcd_servers(parts.rendered),
+        };
+        match component::extract(name, workload, &needs) {
+            Ok(found) => {
+                self.add(&found);
+                let notes = found.notes.iter().map(|note| format!("{name}: {note}"));
+                self.notes.extend(notes);
+                self.components.push((name, found));
+            }
+            Err(error) => self.missing.push(Missing::new(
+                format!("a {name} that runs without the API"),
+                format!("{error:#}"),
+                "--component LIST without it, or what it names",
+            )),
+        }
+    }
+
+    fn add(&mut self, found: &Extracted) {
+        self.assets.add(found.file.clone(), found.manifest.clone());
+        for (path, bytes) in &found.files {
+            self.assets
+                .add_secret(path.clone(), CONTROL_PLANE_UID, bytes.expose());
+        }
+    }
 }
 
-fn take(assets: &mut Assets, found: &Extracted) {
-    assets.add(found.file.clone(), found.manifest.clone());
-    for (path, bytes) in &found.files {
-        assets.add_secret(
-            path.clone(),
-            crate::assets::CONTROL_PLANE_UID,
-            bytes.expose(),
-        );
-    }
+/// Where etcd is, as the document says: it may have moved.
+fn etcd_servers(rendered: &Assets) -> Option<String> {
+    let asset = rendered.get("bootstrap-manifests/bootstrap-apiserver.yaml")?;
+    let text = std::str::from_utf8(asset.bytes.expose()).ok()?;
+    let pod = yaml::documents(text).ok()?.pop()?;
+    argument(&pod, "--etcd-servers").map(str::to_owned)
 }

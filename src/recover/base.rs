@@ -8,7 +8,7 @@ use super::keys::{self, Look};
 use super::missing::Missing;
 use crate::assets::Assets;
 use crate::exit::{Exit, fail};
-use crate::pki::{self, INVENTORY, SIGNER};
+use crate::pki::{self, INVENTORY};
 use crate::render::directory;
 
 /// Where keys come from.
@@ -33,8 +33,7 @@ pub fn choose(
 ) -> Result<Result<Base, Vec<Missing>>> {
     directory::refuse_foreign(folder, &earlier)?;
     if earlier.get(INVENTORY).is_some() {
-        let own = signer(&earlier);
-        if keys::signer(look).is_none_or(|wanted| Some(wanted) == own) {
+        if keys::is_same_cluster(look, &earlier) {
             return Ok(Ok(Base::Directory(earlier)));
         }
         if launched {
@@ -49,7 +48,7 @@ pub fn choose(
         }
     }
     if let Some(bundle) = look.bundle {
-        if keys::signer(look).is_some_and(|wanted| Some(wanted) != signer(bundle)) {
+        if !keys::is_same_cluster(look, bundle) {
             return Err(fail(
                 Exit::Refused,
                 anyhow!(
@@ -64,11 +63,4 @@ pub fn choose(
         Ok(saved) => Ok(Ok(Base::Saved(pki::adopt(&saved)?))),
         Err(missing) => Ok(Err(missing)),
     }
-}
-
-/// The certificate that signs, of an asset directory.
-fn signer(assets: &Assets) -> Option<String> {
-    let asset = assets.get(&format!("{SIGNER}.crt"))?;
-    let text = String::from_utf8(asset.bytes.expose().to_vec()).ok()?;
-    keys::first(&text)
 }

@@ -81,21 +81,33 @@ pub struct Extracted {
     pub notes: Vec<String>,
 }
 
-/// Makes the temporary pod of a component. `objects` are as they will be when it runs, `keys` an asset directory with
-/// this node's certificates.
+/// What a temporary pod is made with.
+pub struct Needs<'a> {
+    /// The objects as they will be when it runs.
+    pub objects: &'a Objects,
+    /// An asset directory with this node's certificates.
+    pub keys: &'a Assets,
+    /// This node.
+    pub here: &'a Here,
+    /// The port of the API.
+    pub port: u16,
+    /// Where etcd is, as `--etcd-servers` takes it, if that is known.
+    pub etcd: Option<String>,
+}
+
+/// Makes the temporary pod of a component.
 ///
 /// # Errors
 /// If it cannot run without the API, or needs what is not there.
-pub fn extract(
-    name: &str,
-    workload: &Value,
-    objects: &Objects,
-    keys: &Assets,
-    here: &Here,
-    port: u16,
-) -> Result<Extracted> {
+pub fn extract(name: &str, workload: &Value, needs: &Needs<'_>) -> Result<Extracted> {
+    let Needs {
+        objects,
+        keys,
+        here,
+        ..
+    } = *needs;
     let mut pod = template::pod(workload, name, objects, here);
-    set_arguments(&mut pod, name, here)?;
+    set_arguments(&mut pod, name, needs)?;
     let account = text(&pod["spec"]["serviceAccountName"]).to_owned();
     let (account, named) = (certificate(keys, &account), named(&pod, objects));
     let given = Given {
@@ -108,21 +120,30 @@ pub fn extract(
         account: account.as_ref(),
         authority: file(keys, "tls/ca.crt")?,
         node: &here.name,
-        loopback: &format!("https://127.0.0.1:{port}"),
+        loopback: &format!("https://127.0.0.1:{}", needs.port),
         pod: &pod,
     };
-    let copied = copy(&given).with_context(|| format!("{name} cannot be recovered"))?;
-    finish(name, copied)
+    finish(name, copy(&given)?)
 }
 
 /// On top of what its checkpoint would run with.
-fn set_arguments(pod: &mut Value, name: &str, here: &Here) -> Result<()> {
+fn set_arguments(pod: &mut Value, name: &str, needs: &Needs<'_>) -> Result<()> {
     let own = COMPONENTS.iter().find(|(known, _)| *known == name);
     let (_, own) = own.with_context(|| format!("{name} is no component of a control plane"))?;
     let mut all: Vec<String> = own.iter().map(|&argument| argument.to_owned()).collect();
     if name == "kube-apiserver" {
-        let address = here.addresses.first().context("this node has no address")?;
+        let address = needs
+            .here
+            .addresses
+            .first()
+            .context("this node has no address")?;
         all.push(format!("--advertise-address={address}"));
+        all.extend(
+            needs
+                .etcd
+                .iter()
+                .map(|etcd| format!("--etcd-servers={etcd}")),
+        );
     }
     let annotations = pod["metadata"]["annotations"].take();
     let before: Vec<String> = match annotations[ARGUMENTS].as_str() {

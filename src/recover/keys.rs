@@ -7,7 +7,7 @@
 use anyhow::{Context, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::component;
 use super::missing::Missing;
@@ -18,6 +18,9 @@ use crate::config::yaml;
 use crate::pki::{Pair, Saved};
 use crate::secret::Secret;
 use crate::start::plane::argument;
+
+/// The API server's flag.
+const ENCRYPTION: &str = "--encryption-provider-config";
 
 /// Keys that do not come from the cluster's Secrets.
 #[derive(Clone, Debug, Default)]
@@ -59,6 +62,15 @@ pub fn save(look: &Look<'_>) -> Result<Saved, Vec<Missing>> {
         ));
     }
     let supplied = look.supplied;
+    let encrypts = component::find(look.objects, "kube-apiserver")
+        .is_some_and(|one| argument(&one["spec"]["template"], ENCRYPTION).is_some());
+    if encrypts && supplied.encryption_key.is_none() && own_key(look.objects).is_none() {
+        missing.push(Missing::new(
+            "the key that Secrets are encrypted with",
+            format!("no readable Secret of kube-apiserver holds what its {ENCRYPTION} names"),
+            "--encryption-config FILE, or --bundle FILE",
+        ));
+    }
     match (authority, service_account_key) {
         (Some(authority), Some(service_account_key)) if missing.is_empty() => Ok(Saved {
             trusted: authority.trusted,
@@ -67,7 +79,10 @@ pub fn save(look: &Look<'_>) -> Result<Saved, Vec<Missing>> {
             etcd: supplied.etcd_ca.clone(),
             front_proxy: supplied.front_proxy_ca.clone(),
             service_account_key,
-            encryption_key: supplied.encryption_key.clone(),
+            encryption_key: supplied
+                .encryption_key
+                .clone()
+                .or_else(|| own_key(look.objects)),
         }),
         _ => Err(missing),
     }
@@ -117,12 +132,21 @@ fn from_secrets(objects: &Objects) -> (Option<String>, Option<String>, Option<Se
     let apiserver = |flag| read(objects, "kube-apiserver", flag);
     let manager = |flag| read(objects, "kube-controller-manager", flag);
     let trusted = apiserver("--client-ca-file").or_else(|| manager("--root-ca-file"));
-    let trusted = trusted.as_ref().and_then(utf8);
+    let trusted = trusted
+        .as_ref()
+        .and_then(utf8)
+        .or_else(|| published(objects));
     let signer = manager("--cluster-signing-cert-file")
         .as_ref()
         .and_then(utf8);
     let signer = signer.as_deref().or(trusted.as_deref()).and_then(first);
     (trusted, signer, manager("--cluster-signing-key-file"))
+}
+
+/// What every API server publishes of those who sign its clients' certificates.
+fn published(objects: &Objects) -> Option<String> {
+    let map = objects.get("ConfigMap", "extension-apiserver-authentication")?;
+    map["data"]["client-ca-file"].as_str().map(str::to_owned)
 }
 
 fn service_account_key(look: &Look<'_>) -> Option<Secret> {
@@ -138,15 +162,60 @@ fn service_account_key(look: &Look<'_>) -> Option<Secret> {
         })
 }
 
-/// The certificate that signs in the cluster, if it is known.
-pub fn signer(look: &Look<'_>) -> Option<String> {
-    let supplied = look.supplied.ca.as_ref();
-    let supplied = supplied.and_then(|pair| first(&pair.cert));
-    supplied.or_else(|| from_secrets(look.objects).1)
+/// The API server's encryption configuration, from its Secret.
+pub fn encryption(objects: &Objects) -> Option<Secret> {
+    read(objects, "kube-apiserver", ENCRYPTION)
+}
+
+fn own_key(objects: &Objects) -> Option<Secret> {
+    secretbox(encryption(objects)?.expose())
+}
+
+/// Whether an encryption configuration is one that a machine document can say.
+pub fn is_rendered(config: &[u8]) -> bool {
+    let Some(config) = parsed(config) else {
+        return false;
+    };
+    let list = |path: &str| {
+        config
+            .pointer(path)
+            .and_then(Value::as_array)
+            .map_or(0, Vec::len)
+    };
+    let first = "/resources/0/providers/0/secretbox/keys";
+    let has_identity = config
+        .pointer("/resources/0/providers/1/identity")
+        .is_some();
+    list("/resources") == 1
+        && list("/resources/0/providers") == 2
+        && list(first) == 1
+        && has_identity
+        && config.pointer("/resources/0/resources") == Some(&json!(["secrets"]))
+}
+
+/// Whether the cluster that was read and an asset directory trust each other's authority: in a rotation one may be ahead.
+pub fn is_same_cluster(look: &Look<'_>, assets: &Assets) -> bool {
+    let supplied = look.supplied.ca.as_ref().map(|pair| pair.cert.clone());
+    let (trusted, signer, _) = from_secrets(look.objects);
+    let theirs = supplied.or(trusted).unwrap_or_default() + &signer.unwrap_or_default();
+    let files = ["tls/ca.crt", "tls/ca-next.crt", "tls/ca-previous.crt"];
+    let ours = files.iter().filter_map(|path| assets.get(path));
+    let ours: String = ours.filter_map(|asset| utf8(&asset.bytes)).collect();
+    let theirs = certificates(&theirs);
+    theirs.is_empty() || certificates(&ours).iter().any(|own| theirs.contains(own))
+}
+
+/// The bodies of a text's certificates, whatever the length of their lines.
+fn certificates(text: &str) -> Vec<String> {
+    let parts = text.split("-----BEGIN CERTIFICATE-----").skip(1);
+    let bodies = parts.filter_map(|part| part.split("-----END").next());
+    bodies
+        .map(|body| body.split_whitespace().collect())
+        .collect()
 }
 
 /// The first certificate of a text.
-pub fn first(text: &str) -> Option<String> {
+fn first(text: &str) -> Option<String> {
     const END: &str = "-----END CERTIFICATE-----";
     let begin = text.find("-----BEGIN CERTIFICATE-----")?;
     let end = text[begin..].find(END)? + begin + END.len();
@@ -243,19 +312,19 @@ pub fn pair(bytes: &[u8]) -> Result<Pair, anyhow::Error> {
 
 /// The key of an encryption configuration that slipway can have rendered: the first of secretbox, in base64.
 pub fn secretbox(config: &[u8]) -> Option<Secret> {
-    let text = std::str::from_utf8(config).ok()?;
-    let config = yaml::documents(text)
-        .ok()?
-        .into_iter()
-        .find(|one| !one.is_null())?;
+    let config = parsed(config)?;
     let key = config.pointer("/resources/0/providers/0/secretbox/keys/0/secret")?;
     key.as_str().map(Secret::new)
 }
 
+fn parsed(config: &[u8]) -> Option<Value> {
+    let text = std::str::from_utf8(config).ok()?;
+    let mut documents = yaml::documents(text).ok()?.into_iter();
+    documents.find(|one| !one.is_null())
+}
+
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
-
     use super::*;
 
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";

@@ -20,11 +20,14 @@ mod prepare;
 mod put;
 mod rbac;
 mod restore;
+mod settle;
 pub mod snapshot;
 pub mod source;
 pub mod stored;
 mod template;
 mod trust;
 
-pub use prepare::{Options, Prepared, Task, Writing, finish, prepare};
+pub use prepare::{Options, Prepared, Task, Writing, prepare};
 pub use put::put;
+pub use settle::settle;
+pub use trust::resume;

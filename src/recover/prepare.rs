@@ -3,21 +3,22 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::assemble::{Assembled, Parts, assemble};
 use super::base::{self, Base};
+use super::component;
 use super::encryption::Providers;
-use super::keys::{Look, Supplied};
+use super::keys::{self, Look, Supplied};
 use super::missing::Missing;
 use super::nodes::{self, Node};
+use super::objects::Objects;
 use super::source::{Found, Source};
 use super::template::Here;
-use super::trust;
 use crate::assets::Assets;
 use crate::backup::bundle::Bundle;
 use crate::config::Machine;
-use crate::config::machine::Etcd;
+use crate::config::machine::{ControlPlane, Etcd};
 use crate::exit::{Exit, fail};
 use crate::hash::sha256;
 use crate::node::files::below;
@@ -25,7 +26,8 @@ use crate::pki::{Given, Issued, Order};
 use crate::recovery::Recovery;
 use crate::render::directory;
 use crate::report::Reporter;
-use crate::start::{JOURNAL, MARKER};
+use crate::secret::Secret;
+use crate::start::{self, JOURNAL, MARKER};
 
 /// What `slipway recover` was asked to do.
 pub struct Options {
@@ -45,25 +47,12 @@ pub struct Options {
     pub bundle: Option<Bundle>,
     /// How stored objects are decrypted.
     pub providers: Option<Providers>,
+    /// The configuration that says so, as it was read.
+    pub encryption: Option<Vec<u8>>,
     /// Components to recover; all if it is empty.
     pub components: Vec<String>,
     /// Nodes that are gone for good.
     pub forget_nodes: Vec<String>,
-}
-
-impl Options {
-    /// Whether this machine's own etcd may be what is read.
-    pub fn reads_etcd(&self) -> bool {
-        self.is_here && matches!(self.source, Source::Etcd(..))
-    }
-}
-
-/// Does what a run that was killed has left, and without which nothing can be read.
-///
-/// # Errors
-/// If etcd does not start again.
-pub fn finish(options: &Options, reporter: &mut Reporter) -> Result<()> {
-    trust::finish(options, &directory::load(&options.folder)?, reporter)
 }
 
 /// This machine, as its document says.
@@ -108,9 +97,8 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
     let mut found = options.source.read(options.providers.as_ref(), reporter)?;
     let mut missing = std::mem::take(&mut found.understood.missing);
     let earlier = directory::load(&options.folder)?;
-    let launched = [MARKER, JOURNAL]
-        .iter()
-        .any(|sign| below(&options.root, sign).exists());
+    let mut signs = [MARKER, JOURNAL].iter();
+    let launched = options.is_here && signs.any(|sign| below(&options.root, sign).exists());
     let look = Look {
         objects: &found.understood.objects,
         supplied: &options.supplied,
@@ -118,8 +106,11 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
         is_given: task.machine.certificates.authority.is_some(),
     };
     let base = base::choose(&options.folder, earlier.clone(), launched, &look)?;
+    refuse_conversion(task, &found.understood.objects)?;
     let nodes = nodes::nodes(&found.understood.objects, &task.machine.node.name);
-    refuse_to_forget(options, task, &nodes)?;
+    refuse_to_forget(options, task)?;
+    let more = notes(options, task, &nodes);
+    found.understood.notes.extend(more);
     if matches!(base, Ok(Base::Saved(_))) && breaks_etcd(options, task) {
         missing.push(Missing::new(
             "the key of etcd's authority",
@@ -128,7 +119,11 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
         ));
     }
     let writing = match base {
-        Ok(base) if missing.is_empty() => Some(write(options, task, &found, base, earlier)?),
+        Ok(base) if missing.is_empty() => {
+            let writing = write(options, task, &found, base, earlier)?;
+            missing.extend(writing.assembled.missing.iter().cloned());
+            Some(writing).filter(|_| missing.is_empty())
+        }
         Ok(_) => None,
         Err(more) => {
             missing.extend(more);
@@ -167,12 +162,13 @@ fn write(
     if let Some(secrets) = &planned.secrets {
         secrets.complete()?;
     }
+    refuse_other_encryption(options, found)?;
     let recovery = Recovery {
-        id: id(found),
+        id: id(options, found)?,
         source: found.source.clone(),
         revision: found.revision,
         components: options.components.clone(),
-        restored: options.source.is_snapshot() && is_local(task.machine),
+        snapshot: snapshot(options, task, found)?,
         forget_nodes: options.forget_nodes.clone(),
     };
     let here = Here {
@@ -190,6 +186,7 @@ fn write(
         here: &here,
         port: task.machine.api.port,
         recovery: &recovery,
+        is_here: options.is_here,
     })?;
     Ok(Writing {
         earlier,
@@ -211,27 +208,94 @@ pub fn is_local(machine: &Machine) -> bool {
     machine.etcd == Etcd::Local
 }
 
-/// The same state of the same store is the same recovery.
-fn id(found: &Found) -> String {
+/// The hash of the snapshot that etcd's data is to be restored from, if it is.
+fn snapshot(options: &Options, task: &Task<'_>, found: &Found) -> Result<Option<String>> {
+    let Some(facts) = found
+        .facts
+        .as_ref()
+        .filter(|_| options.is_here && is_local(task.machine))
+    else {
+        return Ok(None);
+    };
+    let hash = facts.sha256.clone().context("the snapshot has no hash")?;
+    Ok(Some(hash))
+}
+
+/// The same state of the same store is the same recovery, until one was done.
+fn id(options: &Options, found: &Found) -> Result<String> {
     let hash = found
         .facts
         .as_ref()
         .and_then(|facts| facts.sha256.as_deref());
-    let all = format!("{}\0{}", found.revision, hash.unwrap_or(&found.source));
-    sha256(all.as_bytes()).chars().take(16).collect()
+    let before = start::done_before(&options.root)?;
+    let all = format!(
+        "{before}\0{}\0{}",
+        found.revision,
+        hash.unwrap_or(&found.source)
+    );
+    Ok(sha256(all.as_bytes()).chars().take(16).collect())
 }
 
-fn refuse_to_forget(options: &Options, task: &Task<'_>, nodes: &[Node]) -> Result<()> {
-    let here = &task.machine.node.name;
-    for name in &options.forget_nodes {
-        let why = if name == here {
-            "this node is named so"
-        } else if !nodes.iter().any(|node| node.name == *name) {
-            "the cluster has no such node"
-        } else {
-            continue;
-        };
-        return Err(fail(Exit::Refused, anyhow!("--forget-node {name}: {why}")));
+/// What the document cannot say would be lost with the first Secret that the API server is given.
+fn refuse_other_encryption(options: &Options, found: &Found) -> Result<()> {
+    let own = keys::encryption(&found.understood.objects);
+    let own = own.as_ref().map(Secret::expose);
+    let config = options.encryption.as_deref().or(own);
+    match options.is_here && config.is_some_and(|config| !keys::is_rendered(config)) {
+        false => Ok(()),
+        true => Err(fail(
+            Exit::Refused,
+            anyhow!(
+                "the API server's encryption configuration is another than a document can say (one secretbox key for \
+                 Secrets, then identity), and without it they could not be read\nnext step: recover with --recovery-dir DIR, \
+                 put that configuration into DIR/tls/encryption.yaml and into the Secret of DIR/manifests, and start from there"
+            ),
+        )),
     }
-    Ok(())
+}
+
+/// A control plane is recovered as what it was.
+fn refuse_conversion(task: &Task<'_>, objects: &Objects) -> Result<()> {
+    let is_static = task.machine.control_plane == ControlPlane::Static;
+    match is_static && component::find(objects, "kube-apiserver").is_some() {
+        false => Ok(()),
+        true => Err(fail(
+            Exit::Refused,
+            anyhow!(
+                "the document says controlPlane: static, and the cluster's control plane is self-hosted\nnext step: write \
+                 controlPlane: self-hosted in the document"
+            ),
+        )),
+    }
+}
+
+fn refuse_to_forget(options: &Options, task: &Task<'_>) -> Result<()> {
+    let here = &task.machine.node.name;
+    match options.forget_nodes.iter().any(|name| name == here) {
+        false => Ok(()),
+        true => Err(fail(
+            Exit::Refused,
+            anyhow!("--forget-node {here}: this node is named so; leave it out"),
+        )),
+    }
+}
+
+/// What a person should know of what was asked for.
+fn notes(options: &Options, task: &Task<'_>, nodes: &[Node]) -> Vec<String> {
+    let mut notes = Vec::new();
+    let unknown = |name: &&String| !nodes.iter().any(|node| node.name == **name);
+    for name in options.forget_nodes.iter().filter(unknown) {
+        notes.push(format!(
+            "--forget-node {name}: the cluster has no such node"
+        ));
+    }
+    if options.source.is_snapshot() && !options.is_here {
+        notes.push("etcd's data is not restored: --recovery-dir writes an asset directory and nothing else".to_owned());
+    } else if options.source.is_snapshot() && !is_local(task.machine) {
+        notes.push(
+            "etcd's data is not restored: the document's etcd is somebody else's; restore it there"
+                .to_owned(),
+        );
+    }
+    notes
 }

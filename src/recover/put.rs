@@ -1,25 +1,28 @@
-//! Writing: the asset directory at once, then this machine's files, then etcd's data; `start` does the rest.
+//! Writing: from a snapshot etcd's data first, then the asset directory at once, then this machine's files; `start` does the
+//! rest.
 //!
 //! Each step looks whether it is done, so a run that was killed is simply run again.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::Result;
 
 use super::prepare::{Options, Prepared, Task, Writing, is_local};
+use super::restore::Restore;
 use super::source::Source;
-use super::{restore, trust};
-use crate::assets::Assets;
-use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
+use super::trust;
+use crate::assets::{Assets, STATIC_MANIFESTS};
 use crate::node::files::{self, below};
 use crate::node::{lock, tree, units};
 use crate::render::install;
 use crate::report::Reporter;
 use crate::start::MARKER;
-use crate::start::wait::{Look, Wait, until};
 
-const ETCD: &str = "etcd/etcd.yaml";
+/// What the kubelet is not given before etcd has its data.
+const PODS: [&str; 2] = ["etcd/", STATIC_MANIFESTS];
+/// Says that the kubelet has to begin anew, until it has.
+const STALE: &str = "/run/slipway/kubelet-is-stale";
+
 /// Does what was prepared.
 ///
 /// # Errors
@@ -32,9 +35,12 @@ pub fn put(
     reporter: &mut Reporter,
 ) -> Result<()> {
     let assets = &writing.assembled.assets;
-    let restores = options.is_here && writing.recovery.restored;
-    if restores {
-        restore::refuse_other_data(&options.root, prepared)?;
+    if let (Some(hash), Source::Snapshot(path, _)) = (&writing.recovery.snapshot, &options.source) {
+        // The asset directory comes after the data: whoever finds one launches from it, at the next boot at the latest.
+        let restore = Restore::new(options, task, assets, hash);
+        restore.refuse_other_data()?;
+        install(options, &without_pods(assets), reporter)?;
+        restore.run(path, prepared.found.revision, reporter)?;
     }
     replace(options, writing)?;
     reporter.line(format!(
@@ -46,13 +52,9 @@ pub fn put(
         return Ok(());
     }
     files::remove(&below(&options.root, MARKER))?;
-    if let (true, Source::Snapshot(path, _)) = (restores, &options.source) {
-        install(options, &without_etcd(assets), reporter)?;
-        restore::run(options, task, prepared, assets, path, reporter)?;
-    }
     install(options, assets, reporter)?;
     if is_local(task.machine) {
-        trust::renew(options, assets, reporter)?;
+        trust::renew(options, task.machine, assets, reporter)?;
     }
     if options.root == Path::new("/") {
         units::systemctl("start", units::CHECKPOINT)?;
@@ -68,59 +70,32 @@ fn replace(options: &Options, writing: &Writing) -> Result<()> {
     }
 }
 
-fn without_etcd(assets: &Assets) -> Assets {
+fn without_pods(assets: &Assets) -> Assets {
     let mut rest = Assets::default();
-    let kept = assets.iter().filter(|(path, _)| *path != ETCD);
+    let is_pod = |path: &str| PODS.iter().any(|folder| path.starts_with(folder));
+    let kept = assets.iter().filter(|(path, _)| !is_pod(path));
     kept.for_each(|(path, asset)| rest.insert(path, asset.clone()));
     rest
 }
 
-/// Installs this machine's files; a kubelet that they change begins anew.
+/// Installs this machine's files; a kubelet that they change begins anew. A mark says so before they do: whether this
+/// run changed anything is not what counts, if the one before it was killed.
 fn install(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Result<()> {
+    let mark = below(&options.root, STALE);
+    let was_stale = mark.exists();
+    files::write(&mark, b"", files::PUBLIC)?;
     let changed = install::install(assets, &options.root)?;
-    let changed: Vec<_> = changed.iter().filter(|path| is_kubelets(path)).collect();
-    if options.root != Path::new("/") {
-        return Ok(());
+    if options.root == Path::new("/") {
+        let is_stale = was_stale || changed.iter().any(|path| is_kubelets(path));
+        if is_stale {
+            reporter.line("the kubelet restarts: some of its files are new");
+        }
+        let verb = if is_stale { "restart" } else { "start" };
+        units::systemctl(verb, units::KUBELET)?;
     }
-    if changed.is_empty() {
-        return units::systemctl("start", units::KUBELET);
-    }
-    reporter.line(format!(
-        "the kubelet restarts: {} of its files are new",
-        changed.len()
-    ));
-    units::systemctl("restart", units::KUBELET)
+    files::remove(&mark).map(drop)
 }
 
 fn is_kubelets(path: &str) -> bool {
     path.starts_with("/etc/kubernetes/kube") || path == "/etc/kubernetes/ca.crt"
-}
-
-/// Waits until no container runs of static pods whose names begin so.
-pub(super) fn await_end(
-    options: &Options,
-    pods: &str,
-    task: &Task<'_>,
-    reporter: &mut Reporter,
-) -> Result<()> {
-    let mut runtime = Runtime::new(&below(&options.root, CONTAINERD));
-    let what = format!("no pod {pods}… runs");
-    let wait = Wait {
-        what: &what,
-        deadline: Instant::now() + task.machine.timeouts.handover,
-        every: Duration::from_millis(200),
-        changes: None,
-        next_step: "see whether the kubelet runs (journalctl -u kubelet), then run this again",
-    };
-    until(reporter, wait, |_| {
-        let sandboxes = match runtime.sandboxes() {
-            Ok(sandboxes) => sandboxes,
-            Err(error) => return Ok(Look::NotYet(format!("{error:#}"))),
-        };
-        let mut own = sandboxes.iter().filter(|one| one.name.starts_with(pods));
-        Ok(match own.any(Sandbox::runs) {
-            true => Look::NotYet("a container of it runs".to_owned()),
-            false => Look::There(()),
-        })
-    })
 }

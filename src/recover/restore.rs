@@ -13,130 +13,168 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, anyhow, bail};
 use serde_json::{Value, json};
 
-use super::prepare::{Options, Prepared, Task};
-use super::put::await_end;
+use super::prepare::{Options, Task};
+use super::trust;
 use crate::assets::Assets;
 use crate::config::yaml;
 use crate::exit::{Exit, fail};
 use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
 use crate::node::files::{self, below};
 use crate::node::podlog;
+use crate::recovery::STAMP;
 use crate::report::Reporter;
 use crate::start::new_uid;
 use crate::start::wait::{Look, Wait, until};
 
 /// Etcd's data, below the root.
 const DATA: &str = "/var/lib/etcd";
-/// In it: where the tool writes.
-const BESIDE: &str = ".slipway-restore";
-/// In it: which snapshot `member` was made of.
-const STAMP: &str = ".slipway-restored";
 /// What makes data of etcd's.
 const MEMBER: &str = "member";
+/// In it: where the tool writes, a folder a try.
+const BESIDE: &str = ".slipway-restore-";
 /// What the pod's name begins with. Each try has another: to a kubelet that has not read the API since it started, a
 /// static pod of the same name is the old one.
 const POD: &str = "etcd-restore-";
 const FILE: &str = "etcd-restore.yaml";
 /// More revisions than a cluster writes between two snapshots (k3s and Talos add as many).
 const BUMP: u64 = 1_000_000_000;
+/// Longer than any restore takes: while the tool works, nobody ends it.
+const LONG: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Where its parts lie.
-struct Places {
+/// A restore of one snapshot.
+pub struct Restore<'a> {
+    options: &'a Options,
+    task: &'a Task<'a>,
+    assets: &'a Assets,
+    hash: &'a str,
     data: PathBuf,
-    beside: PathBuf,
-    stamp: PathBuf,
-    member: PathBuf,
 }
 
-impl Places {
-    fn new(root: &Path) -> Self {
-        let data = below(root, DATA);
+impl<'a> Restore<'a> {
+    /// Of the snapshot with this hash, for the etcd of `assets`.
+    pub fn new(
+        options: &'a Options,
+        task: &'a Task<'a>,
+        assets: &'a Assets,
+        hash: &'a str,
+    ) -> Self {
         Self {
-            beside: data.join(BESIDE),
-            stamp: data.join(STAMP),
-            member: data.join(MEMBER),
-            data,
+            options,
+            task,
+            assets,
+            hash,
+            data: below(&options.root, DATA),
         }
     }
 
-    /// Whether etcd's data was made of this snapshot.
-    fn is_done(&self, snapshot: &str) -> Result<bool> {
-        let stamp = files::read_if_there(&self.stamp)?;
-        Ok(self.member.exists() && stamp.is_some_and(|stamp| stamp == snapshot.as_bytes()))
+    /// Whether etcd's data is this snapshot's, and no launch has ended since.
+    fn is_done(&self) -> Result<bool> {
+        let stamp = files::read_if_there(&below(&self.options.root, STAMP))?;
+        Ok(stamp.is_some_and(|stamp| stamp == self.hash.as_bytes()))
     }
-}
 
-/// Refuses to write over data that is not what this recovery restored.
-pub fn refuse_other_data(root: &Path, prepared: &Prepared) -> Result<()> {
-    let places = Places::new(root);
-    if !places.member.exists() || places.is_done(hash(prepared)?)? {
-        return Ok(());
+    /// Refuses to write over data that is not what this recovery restored.
+    pub fn refuse_other_data(&self) -> Result<()> {
+        let member = self.data.join(MEMBER);
+        if !member.exists() || self.is_done()? {
+            return Ok(());
+        }
+        let (member, pods) = (member.display(), self.options.pod_manifest_path.display());
+        Err(fail(
+            Exit::Refused,
+            anyhow!(
+                "{member} holds the data of an etcd, which a restore would replace\nnext step: if it is good, recover without \
+                 --snapshot; if it is lost or of no use: rm -f {pods}/etcd.yaml; systemctl restart kubelet; \
+                 mv {member} {member}.before"
+            ),
+        ))
     }
-    let member = places.member.display();
-    Err(fail(
-        Exit::Refused,
-        anyhow!(
-            "{member} holds the data of an etcd, which a restore would replace\nnext step: if it is lost or of no \
-             use, end the etcd and move {member} away; if it is good, recover without --snapshot"
-        ),
-    ))
-}
 
-fn hash(prepared: &Prepared) -> Result<&str> {
-    let facts = prepared.found.facts.as_ref();
-    let hash = facts.and_then(|facts| facts.sha256.as_deref());
-    hash.context("the snapshot has no hash")
-}
-
-/// Restores the snapshot at `path`, unless that is done.
-pub fn run(
-    options: &Options,
-    task: &Task<'_>,
-    prepared: &Prepared,
-    assets: &Assets,
-    path: &Path,
-    reporter: &mut Reporter,
-) -> Result<()> {
-    let places = Places::new(&options.root);
-    let hash = hash(prepared)?;
-    if places.is_done(hash)? {
-        reporter.line("etcd's data is restored already");
-        return Ok(());
+    /// Restores the snapshot at `path`, unless that is done.
+    pub fn run(&self, path: &Path, revision: u64, reporter: &mut Reporter) -> Result<()> {
+        if self.is_done()? {
+            reporter.line("etcd's data is restored already");
+            return Ok(());
+        }
+        let folder = &self.options.pod_manifest_path;
+        // An etcd that comes and goes would make data of its own meanwhile.
+        files::remove(&folder.join("etcd.yaml"))?;
+        trust::end(&self.options.root, &self.task.machine.node.name)?;
+        files::make_folder(&self.data, 0o700)?;
+        self.sweep()?;
+        let (uid, begun) = (new_uid()?, Instant::now());
+        let pod = pod(&etcd(self.assets)?, path, &uid)?;
+        let manifest = folder.join(FILE);
+        files::write(&manifest, &serde_json::to_vec_pretty(&pod)?, files::PRIVATE)?;
+        self.await_success(&uid, reporter)?;
+        files::remove(&manifest)?;
+        self.place(&uid)?;
+        reporter.line(format!(
+            "etcd's data restored in {:.1} s: revision {revision}, and {BUMP} above it for what comes",
+            begun.elapsed().as_secs_f64(),
+        ));
+        Ok(())
     }
-    let manifest = options.pod_manifest_path.join(FILE);
-    // What a run that was killed has left.
-    files::remove(&manifest)?;
-    await_end(options, POD, task, reporter)?;
-    remove_folder(&places.beside)?;
-    files::make_folder(&places.data, 0o700)?;
-    let uid = new_uid()?;
-    let pod = pod(&etcd(assets)?, path, &uid)?;
-    files::write(&manifest, &serde_json::to_vec_pretty(&pod)?, files::PRIVATE)?;
-    let begun = Instant::now();
-    await_success(options, task, &uid, reporter)?;
-    files::remove(&manifest)?;
-    files::write(&places.stamp, hash.as_bytes(), files::PRIVATE)?;
-    place(&places)?;
-    reporter.line(format!(
-        "etcd's data restored in {:.1} s: revision {}, and {BUMP} above it for what comes",
-        begun.elapsed().as_secs_f64(),
-        prepared.found.revision
-    ));
-    Ok(())
-}
 
-fn place(places: &Places) -> Result<()> {
-    let from = places.beside.join(MEMBER);
-    fs::rename(&from, &places.member)
-        .and_then(|()| fs::remove_dir_all(&places.beside))
-        .with_context(|| format!("cannot put {} in its place", from.display()))?;
-    files::sync_folder(&places.data)
-}
+    /// Removes what earlier tries have left.
+    fn sweep(&self) -> Result<()> {
+        let cannot = || format!("cannot look into {}", self.data.display());
+        for entry in fs::read_dir(&self.data).with_context(cannot)? {
+            let path = entry.with_context(cannot)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            if name.starts_with(BESIDE) {
+                fs::remove_dir_all(&path)
+                    .with_context(|| format!("cannot remove {}", path.display()))?;
+            }
+        }
+        Ok(())
+    }
 
-fn remove_folder(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        done => done.with_context(|| format!("cannot remove {}", folder.display())),
+    /// Puts the data in its place, with its stamp, by one rename.
+    fn place(&self, uid: &str) -> Result<()> {
+        let beside = self.data.join(format!("{BESIDE}{}", short(uid)));
+        let (from, to) = (beside.join(MEMBER), self.data.join(MEMBER));
+        let stamp = Path::new(STAMP).file_name().unwrap_or_default();
+        files::write(&from.join(stamp), self.hash.as_bytes(), files::PRIVATE)?;
+        fs::rename(&from, &to)
+            .with_context(|| format!("cannot put {} in its place", from.display()))?;
+        files::sync_folder(&self.data)?;
+        fs::remove_dir_all(&beside).with_context(|| format!("cannot remove {}", beside.display()))
+    }
+
+    fn await_success(&self, uid: &str, reporter: &mut Reporter) -> Result<()> {
+        let root = &self.options.root;
+        let mut runtime = Runtime::new(&below(root, CONTAINERD));
+        reporter.line("etcdutl restores the snapshot");
+        let next_step = "see whether the kubelet runs (journalctl -u kubelet) and what the pod writes to /var/log/pods; \
+                         then run this again";
+        let begins = Wait {
+            what: "etcdutl begins to restore the snapshot",
+            deadline: Instant::now() + self.task.machine.timeouts.api,
+            every: Duration::from_millis(200),
+            changes: None,
+            next_step,
+        };
+        let container = until(reporter, begins, |_| {
+            Ok(match runtime.sandboxes() {
+                Err(error) => Look::NotYet(format!("{error:#}")),
+                Ok(all) => match all.iter().filter(|one| one.uid == uid).find_map(last) {
+                    Some(container) => Look::There(container),
+                    None => Look::NotYet("the kubelet has not started it".to_owned()),
+                },
+            })
+        })?;
+        let ends = Wait {
+            what: "etcdutl has restored the snapshot",
+            deadline: Instant::now() + LONG,
+            ..begins
+        };
+        until(reporter, ends, |_| match runtime.exit_code(&container) {
+            Ok(Some(0)) => Ok(Look::There(())),
+            Ok(Some(code)) => bail!("etcdutl ended with {code}: {}", words(root, uid)),
+            Ok(None) => Ok(Look::NotYet("it works".to_owned())),
+            Err(error) => Ok(Look::NotYet(format!("{error:#}"))),
+        })
     }
 }
 
@@ -167,7 +205,7 @@ fn pod(etcd: &Value, snapshot: &Path, uid: &str) -> Result<Value> {
         "snapshot".to_owned(),
         "restore".to_owned(),
         "/snapshot".to_owned(),
-        format!("--data-dir={folder}/{BESIDE}"),
+        format!("--data-dir={folder}/{BESIDE}{}", short(uid)),
         format!("--bump-revision={BUMP}"),
         "--mark-compacted".to_owned(),
         format!("--initial-cluster-token={uid}"),
@@ -179,11 +217,14 @@ fn pod(etcd: &Value, snapshot: &Path, uid: &str) -> Result<Value> {
     ] {
         arguments.push(format!("{flag}={}", argument(flag)?));
     }
+    let mut security = container["securityContext"].clone();
+    // The snapshot may be somebody else's, and nobody's to read but theirs.
+    security["capabilities"]["add"] = json!(["DAC_READ_SEARCH"]);
     let host = |name: &str, path: &str, kind: &str| json!({ "name": name, "hostPath": { "path": path, "type": kind } });
     Ok(json!({
         "apiVersion": "v1",
         "kind": "Pod",
-        "metadata": { "name": name(uid), "namespace": etcd["metadata"]["namespace"], "uid": uid },
+        "metadata": { "name": format!("{POD}{}", short(uid)), "namespace": etcd["metadata"]["namespace"], "uid": uid },
         "spec": {
             "automountServiceAccountToken": false,
             "containers": [{
@@ -192,7 +233,7 @@ fn pod(etcd: &Value, snapshot: &Path, uid: &str) -> Result<Value> {
                 "imagePullPolicy": container["imagePullPolicy"],
                 "command": [tool],
                 "args": arguments,
-                "securityContext": container["securityContext"],
+                "securityContext": security,
                 "volumeMounts": [
                     { "name": "data", "mountPath": folder },
                     { "name": "snapshot", "mountPath": "/snapshot", "readOnly": true },
@@ -211,36 +252,6 @@ fn pod(etcd: &Value, snapshot: &Path, uid: &str) -> Result<Value> {
     }))
 }
 
-fn await_success(
-    options: &Options,
-    task: &Task<'_>,
-    uid: &str,
-    reporter: &mut Reporter,
-) -> Result<()> {
-    let mut runtime = Runtime::new(&below(&options.root, CONTAINERD));
-    reporter.line("etcdutl restores the snapshot");
-    let wait = Wait {
-        what: "etcdutl has restored the snapshot",
-        deadline: Instant::now() + task.machine.timeouts.api,
-        every: Duration::from_millis(200),
-        changes: None,
-        next_step: "see whether the kubelet runs (journalctl -u kubelet) and what the pod writes to /var/log/pods; \
-                    then run this again",
-    };
-    let mut end = || -> Result<Option<i32>> {
-        let sandboxes = runtime.sandboxes()?;
-        let container = sandboxes.iter().filter(|one| one.uid == uid).find_map(last);
-        container.map_or(Ok(None), |id| runtime.exit_code(&id))
-    };
-    let root = &options.root;
-    until(reporter, wait, |_| match end() {
-        Ok(Some(0)) => Ok(Look::There(())),
-        Ok(Some(code)) => bail!("etcdutl ended with {code}: {}", words(root, uid)),
-        Ok(None) => Ok(Look::NotYet("it has not ended".to_owned())),
-        Err(error) => Ok(Look::NotYet(format!("{error:#}"))),
-    })
-}
-
 fn last(sandbox: &Sandbox) -> Option<String> {
     sandbox
         .containers
@@ -248,12 +259,13 @@ fn last(sandbox: &Sandbox) -> Option<String> {
         .map(|container| container.id.clone())
 }
 
-fn name(uid: &str) -> String {
-    format!("{POD}{}", uid.get(..8).unwrap_or(uid))
+fn short(uid: &str) -> &str {
+    uid.get(..8).unwrap_or(uid)
 }
 
 fn words(root: &Path, uid: &str) -> String {
-    let folder = podlog::folder(root, super::objects::NAMESPACE, &name(uid));
+    let pod = format!("{POD}{}", short(uid));
+    let folder = podlog::folder(root, super::objects::NAMESPACE, &pod);
     let words = folder.and_then(|folder| podlog::last_words(&folder));
     words.unwrap_or_else(|| "it said nothing".to_owned())
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use serde_json::Value;
 
 use super::encryption::Providers;
@@ -21,8 +21,8 @@ use crate::report::Reporter;
 pub enum Source {
     /// An API server, by a kubeconfig.
     Api(PathBuf),
-    /// An etcd, and the prefix of the API server's keys.
-    Etcd(Endpoints, String),
+    /// An etcd, with every way to be let in that may work, and the prefix of the API server's keys.
+    Etcd(Vec<Endpoints>, String),
     /// A snapshot file, and the same prefix.
     Snapshot(PathBuf, String),
 }
@@ -85,8 +85,22 @@ fn verify(snapshot: &Snapshot, path: &std::path::Path, reporter: &mut Reporter) 
     }
 }
 
-fn live(endpoints: &Endpoints, prefix: &str, providers: Option<&Providers>) -> Result<Found> {
-    let client = etcd::Client::new(endpoints)?;
+/// The first way that etcd takes; of none, why not the last.
+fn let_in(all: &[Endpoints]) -> Result<(&Endpoints, etcd::Client)> {
+    let mut why =
+        anyhow!("nobody says how etcd lets us in; name --etcd-ca-path and the two beside it");
+    for endpoints in all {
+        let client = etcd::Client::new(endpoints)?;
+        match client.status() {
+            Ok(_) => return Ok((endpoints, client)),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
+}
+
+fn live(all: &[Endpoints], prefix: &str, providers: Option<&Providers>) -> Result<Found> {
+    let (endpoints, client) = let_in(all)?;
     let (mut all, mut revision) = (Vec::new(), 0);
     for below in stored::prefixes(prefix) {
         let seen = client.range(&below, Values::Kept, |one| {

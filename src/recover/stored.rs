@@ -76,7 +76,8 @@ pub fn understand(
                 match providers.decrypt(resource, &one.key, one.value.expose()) {
                     Ok(value) => value,
                     Err(error) => {
-                        sealed.push(format!("{name}: {error:#}"));
+                        // Whether it is needed, the components say.
+                        all.notes.push(format!("{name} cannot be read: {error:#}"));
                         continue;
                     }
                 }

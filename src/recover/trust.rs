@@ -6,72 +6,120 @@
 //! it started ends no static pod whose manifest goes (docs/checkpoints.md, The kubelet's trap), but it starts one again
 //! that has ended.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 
+use super::objects::NAMESPACE;
 use super::prepare::Options;
 use crate::assets::Assets;
+use crate::config::Machine;
 use crate::kube::{Client, Config, Error, Options as ClientOptions, kubeconfig};
 use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
-use crate::node::files::{below, read_if_there};
-use crate::recovery::FILE;
+use crate::node::files::{self, below};
+use crate::recovery;
+use crate::render::install;
 use crate::report::Reporter;
 use crate::start::wait::{Look, Wait, until};
+use crate::transport::How;
 
 const URL: &str = "https://127.0.0.1:2379";
-const POD: &str = "etcd-";
 const GRACE: Duration = Duration::from_secs(10);
 const TIMEOUT: Duration = Duration::from_secs(10);
-/// How long etcd may take to start again.
-const PATIENCE: Duration = Duration::from_secs(120);
-/// Whom etcd trusts when it starts.
-const INSTALLED: &str = "/etc/kubernetes/etcd/server-ca.crt";
+/// What etcd trusts, in the asset directory.
+const AUTHORITY: &str = "tls/etcd/server-ca.crt";
 
-/// Has the kubelet start this node's etcd again if it does not take the API server's certificate.
-pub fn renew(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Result<()> {
-    let Err(Error::Tls { cause, .. }) = ask(assets)? else {
-        return Ok(());
-    };
-    reporter.line(format!(
-        "etcd starts again: it does not know its new authority ({cause})"
-    ));
-    let mut runtime = Runtime::new(&below(&options.root, CONTAINERD));
-    let sandboxes = runtime.sandboxes()?;
-    let own = |one: &&Sandbox| one.name.starts_with(POD) && one.runs();
-    for sandbox in sandboxes.iter().filter(own) {
-        runtime.end(&sandbox.id, GRACE)?;
-    }
-    Ok(())
-}
-
-/// Does what a run that was killed between etcd's files and its new start has left: until then etcd takes nobody's
-/// certificate, because those that it trusts are gone. `earlier` is the asset directory that is there.
-pub fn finish(options: &Options, earlier: &Assets, reporter: &mut Reporter) -> Result<()> {
-    let installed = read_if_there(&below(&options.root, INSTALLED))?;
-    let own = earlier.get("tls/etcd-client-ca.crt");
-    let own = own.map(|asset| asset.bytes.expose().to_vec());
-    if earlier.get(FILE).is_none() || installed.is_none() || installed != own {
+/// Has the kubelet start this node's etcd again if it does not take the API server's certificate, and waits until it does.
+pub fn renew(
+    options: &Options,
+    machine: &Machine,
+    assets: &Assets,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let client = client(assets)?;
+    // A connection that breaks once says nothing.
+    if !is_refused(&client) || !is_refused(&client) {
         return Ok(());
     }
-    renew(options, earlier, reporter)?;
+    reporter.line("etcd starts again: it does not know its new authority");
+    end(&options.root, &machine.node.name)?;
     let wait = Wait {
-        what: "etcd takes the API server's certificate",
-        deadline: Instant::now() + PATIENCE,
+        what: "etcd knows its new authority",
+        deadline: Instant::now() + machine.timeouts.api,
         every: Duration::from_millis(200),
         changes: None,
-        next_step: "see whether the kubelet runs (journalctl -u kubelet), then run this again",
+        next_step: "see whether the kubelet runs (journalctl -u kubelet) and what etcd writes to /var/log/pods; then \
+                    run this again",
     };
     until(reporter, wait, |_| {
-        Ok(match ask(earlier)? {
-            Ok(()) => Look::There(()),
+        Ok(match client.status("/health") {
+            Ok((200, _)) => Look::There(()),
+            Ok((code, text)) => Look::NotYet(format!("/health says {code}: {text}")),
             Err(error) => Look::NotYet(error.to_string()),
         })
     })
 }
 
-/// What etcd says to the API server's certificate. Who does not answer has not started yet.
-fn ask(assets: &Assets) -> Result<std::result::Result<(), Error>> {
+/// Finishes what a run that was killed began: etcd's new files are in place, and etcd knows nothing of them. Without it
+/// nobody could read etcd any more.
+pub fn resume(
+    options: &Options,
+    machine: &Machine,
+    earlier: &Assets,
+    reporter: &mut Reporter,
+) -> Result<()> {
+    let is_recovered = earlier.get(recovery::FILE).is_some();
+    let (Some(asset), Some(place)) = (earlier.get(AUTHORITY), install::place(AUTHORITY)) else {
+        return Ok(());
+    };
+    let there = files::read_if_there(&below(&options.root, place))?;
+    match is_recovered && there.as_deref() == Some(asset.bytes.expose()) {
+        true => {
+            install::install_files(&without_pod(earlier), &options.root)?;
+            renew(options, machine, earlier, reporter)
+        }
+        false => Ok(()),
+    }
+}
+
+/// The files of etcd's certificates alone.
+fn without_pod(assets: &Assets) -> Assets {
+    let mut rest = Assets::default();
+    for (path, asset) in assets
+        .iter()
+        .filter(|(path, _)| path.starts_with("tls/etcd/"))
+    {
+        rest.insert(path, asset.clone());
+    }
+    rest
+}
+
+/// Ends this node's etcd, if it runs.
+pub fn end(root: &Path, node: &str) -> Result<()> {
+    let mut runtime = Runtime::new(&below(root, CONTAINERD));
+    let name = format!("etcd-{node}");
+    let is_ours = |one: &&Sandbox| one.namespace == NAMESPACE && one.name == name && one.ready;
+    for sandbox in runtime.sandboxes()?.iter().filter(is_ours) {
+        runtime.end(&sandbox.id, GRACE)?;
+    }
+    Ok(())
+}
+
+/// Whether etcd runs and does not take the API server's certificate. With TLS 1.3 the server's refusal may arrive as a
+/// connection that is closed.
+fn is_refused(client: &Client) -> bool {
+    matches!(
+        client.status("/health"),
+        Err(Error::Tls { .. }
+            | Error::Unreachable {
+                how: How::Closed,
+                ..
+            })
+    )
+}
+
+fn client(assets: &Assets) -> Result<Client> {
     let file = |path: &str| {
         let asset = assets
             .get(path)
@@ -90,8 +138,7 @@ fn ask(assets: &Assets) -> Result<std::result::Result<(), Error>> {
     };
     let options = ClientOptions {
         timeout: TIMEOUT,
-        ..ClientOptions::default()
+        ..ClientOptions::probe()
     };
-    let client = Client::new(&config, options)?;
-    Ok(client.status("/health").map(drop))
+    Ok(Client::new(&config, options)?)
 }

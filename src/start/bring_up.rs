@@ -20,6 +20,7 @@ use crate::node::{files, podlog};
 impl Launch<'_> {
     pub(super) fn seed_etcd(&mut self) -> Result<()> {
         self.reporter.stage("seed");
+        self.refuse_empty_etcd()?;
         self.enter("seed-etcd", &Value::Null)?;
         let folder = &self.options.pod_manifest_path;
         if let Some(etcd) = &self.plane.etcd_pod
@@ -99,7 +100,7 @@ impl Launch<'_> {
     /// The temporary controllers, less those that nobody asked to recover.
     fn recovered_controllers(&self) -> Vec<StaticPod> {
         let covers = |pod: &&StaticPod| {
-            let recovery = self.plane.recovery.as_ref();
+            let recovery = self.recovery();
             recovery.is_none_or(|recovery| recovery.covers(component(&pod.name)))
         };
         self.plane

@@ -95,21 +95,7 @@ impl Launch<'_> {
         )?;
         let elapsed = self.reporter.elapsed();
         self.reporter.fact("ready_s", elapsed);
-        self.name_silent_nodes();
         Ok(())
-    }
-
-    /// Whom nobody has heard of is named, and left alone: it may be slow, or cut off.
-    fn name_silent_nodes(&mut self) {
-        let Ok(nodes) = nodes::look(&self.loopback, self.here) else {
-            return;
-        };
-        for (name, since) in nodes.silent() {
-            self.reporter.line(format!(
-                "node {name} has not been heard of since {since}, and its pods do not count; if it is gone for good, \
-                 `kubectl delete node {name}`"
-            ));
-        }
     }
 
     fn await_workloads(

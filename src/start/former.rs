@@ -2,34 +2,65 @@
 //!
 //! Etcd's data may be older than this machine. Pods of the control plane that it names run nowhere then, yet as long as
 //! they are there no controller makes others; so they are removed by force, which is what one does for pods of a
-//! node that is gone (they would wait for its kubelet's word for ever). Everything else is left to the controllers, which
-//! have rules for nodes that are away; a Node goes only if a person says so.
+//! node that is gone (they would wait for its kubelet's word for ever). Their leaders' Leases are released. Everything else
+//! is left to the controllers, which have rules for nodes that are away; a Node goes only if a person says so.
+
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
-use super::nodes::{LEASES, revision};
-use super::{CHECKPOINTER, Launch, REQUIRED, refuse};
+use super::nodes::{self, LEASES};
+use super::wait::{Look, Wait, until};
+use super::{CHECKPOINTER, Launch, REQUIRED, lease, refuse};
 use crate::kube::{self, Client};
-use crate::recovery::Recovery;
+use crate::node::files;
+use crate::recovery::{Recovery, STAMP};
+
+/// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
+const SILENT: Duration = Duration::from_secs(40);
 
 /// The journal's step that notes the API's revision.
 const HEARD: &str = "heard";
 /// The journal's step after the former life's pods are gone.
 const CLEARED: &str = "former-cleared";
 
-/// The revision at which an API server that a launch put in place began to serve.
-pub(super) fn heard(journal: &Journal) -> Option<u64> {
-    journal.latest(HEARD)?["revision"].as_u64()
+/// The recovery that an asset directory is of, unless it is over.
+pub(super) fn pending<'a>(
+    journal: &Journal,
+    recovery: Option<&'a Recovery>,
+) -> Option<&'a Recovery> {
+    let done = journal.latest("done").map(|facts| &facts["recovery"]);
+    recovery.filter(|recovery| done != Some(&json!(recovery.id)))
+}
+
+/// The revision at which an API server began to serve that a launch put in place; in a recovery, at which this recovery
+/// saw it first.
+pub(super) fn heard(journal: &Journal, recovery: Option<&Recovery>) -> Option<u64> {
+    let facts = journal.latest(HEARD)?;
+    let is_ours = recovery.is_none_or(|recovery| facts["recovery"] == recovery.id.as_str());
+    facts["revision"].as_u64().filter(|_| is_ours)
+}
+
+/// Whether nothing is left to remove.
+pub(super) fn is_cleared(journal: &Journal, recovery: Option<&Recovery>) -> bool {
+    let cleared = journal.latest(CLEARED).map(|facts| &facts["recovery"]);
+    recovery.is_none_or(|recovery| cleared == Some(&json!(recovery.id)))
 }
 
 impl Launch<'_> {
+    /// The recovery that this launch is part of.
+    pub(super) fn recovery(&self) -> Option<&Recovery> {
+        pending(&self.journal, self.plane.recovery.as_ref())
+    }
+
     /// Notes what the API says now: whatever is not said again after it may be old.
     pub(super) fn note_what_was_before(&mut self) -> Result<()> {
         let leases = self.loopback.list(LEASES)?;
         let now = leases.resource_version.parse::<u64>().ok();
-        self.enter(HEARD, &json!({ "revision": now }))?;
+        let recovery = self.recovery().map(|recovery| recovery.id.clone());
+        self.enter(HEARD, &json!({ "revision": now, "recovery": recovery }))?;
         self.here.heard = now;
         Ok(())
     }
@@ -39,48 +70,95 @@ impl Launch<'_> {
         let Some(recovery) = self.recovery().cloned() else {
             return Ok(());
         };
-        let cleared = self.journal.latest(CLEARED);
-        if cleared.is_some_and(|facts| facts["recovery"] == recovery.id.as_str()) {
+        // The API server may be one that nobody here put in place.
+        if self.here.heard.is_none() {
+            self.note_what_was_before()?;
+        }
+        if is_cleared(&self.journal, Some(&recovery)) {
             return Ok(());
         }
-        self.refuse_to_forget(&recovery)?;
-        for name in &recovery.forget_nodes {
-            if remove(&self.loopback, &format!("/api/v1/nodes/{name}"))? {
-                self.reporter.line(format!("node {name} is forgotten"));
-            }
-        }
-        if recovery.restored {
+        if recovery.snapshot.is_some() {
             let removed = remove_pods(&self.loopback)?;
             self.reporter.line(format!(
                 "{removed} pods of the former control plane removed, which run nowhere"
             ));
+            release_leases(&self.loopback)?;
         }
         self.enter(CLEARED, &json!({ "recovery": recovery.id }))
     }
 
-    /// The recovery that this launch is part of; one that is over is none.
-    fn recovery(&self) -> Option<&Recovery> {
-        let done = self.journal.latest("done").map(|facts| &facts["recovery"]);
-        let recovery = self.plane.recovery.as_ref()?;
-        (done != Some(&json!(recovery.id))).then_some(recovery)
-    }
-
-    /// A node that lives is not forgotten: its kubelet would not join again by itself.
-    fn refuse_to_forget(&self, recovery: &Recovery) -> Result<()> {
-        let heard = self.here.heard.unwrap_or(u64::MAX);
-        for name in &recovery.forget_nodes {
-            let lease = self.loopback.find(&format!("{LEASES}/{name}"))?;
-            let lives = lease
-                .and_then(|lease| revision(&lease))
-                .is_some_and(|at| at > heard);
-            if lives || self.plane.name.as_ref() == Some(name) {
-                return Err(refuse(format!(
-                    "node {name} is to be forgotten, but it lives\nnext step: leave it out of `slipway recover \
-                     --forget-node`, or end its kubelet first"
-                )));
-            }
+    /// Removes the nodes that a person says are gone, if nobody hears of them for as long as a node that lives may be
+    /// silent: by now it can reach the API, and it would not join again by itself.
+    pub(super) fn forget_nodes(&mut self) -> Result<()> {
+        let names = self
+            .recovery()
+            .map(|recovery| recovery.forget_nodes.clone());
+        let names = names.filter(|names| !names.is_empty());
+        let Some(names) = names else { return Ok(()) };
+        self.reporter.stage("forget");
+        let begun = Instant::now();
+        let what = format!("nobody hears of {}", names.join(", "));
+        self.reporter
+            .line(format!("waiting for {} s whether {what}", SILENT.as_secs()));
+        let wait = Wait {
+            what: &what,
+            deadline: begun + 2 * SILENT,
+            every: Duration::from_secs(1),
+            changes: None,
+            next_step: "run `slipway start` again",
+        };
+        let (loopback, here) = (&self.loopback, self.here);
+        let silent = until(self.reporter, wait, |_| {
+            Ok(match nodes::look(loopback, here) {
+                Ok(nodes) if begun.elapsed() >= SILENT => Look::There(nodes),
+                Ok(_) => Look::NotYet("it is too early to say".to_owned()),
+                Err(error) => Look::NotYet(error.to_string()),
+            })
+        })?;
+        for name in &names {
+            let is_silent = silent.silent().any(|(silent, _)| silent == name);
+            let line = match is_silent {
+                true => {
+                    remove(&self.loopback, &format!("/api/v1/nodes/{name}"))?;
+                    format!("node {name} is forgotten")
+                }
+                false => format!("node {name} is not forgotten: it lives, or is gone already"),
+            };
+            self.reporter.line(line);
         }
         Ok(())
+    }
+
+    /// Names, in a recovery, whom nobody has heard of; they are left alone, because they may be slow or cut off.
+    pub(super) fn name_silent_nodes(&mut self) {
+        let looked = self
+            .recovery()
+            .map(|_| nodes::look(&self.loopback, self.here));
+        let Some(Ok(nodes)) = looked else { return };
+        for (name, since) in nodes.silent() {
+            self.reporter.line(format!(
+                "node {name} has not been heard of since {since}; if it is gone for good: kubectl delete node {name}"
+            ));
+        }
+    }
+
+    /// Refuses an etcd that would begin empty where one was to be restored.
+    pub(super) fn refuse_empty_etcd(&self) -> Result<()> {
+        let snapshot = self
+            .recovery()
+            .and_then(|recovery| recovery.snapshot.as_ref());
+        let Some(snapshot) = snapshot.filter(|_| self.plane.etcd_pod.is_some()) else {
+            return Ok(());
+        };
+        let stamp = files::read_if_there(&files::below(&self.options.root, STAMP))?;
+        if stamp.is_some_and(|stamp| stamp == snapshot.as_bytes()) {
+            return Ok(());
+        }
+        Err(refuse(
+            "etcd's data is not restored yet, and a start would begin an empty cluster\nnext step: run \
+             `slipway recover --snapshot` again"
+                .to_owned(),
+        ))
     }
 }
 
@@ -97,6 +175,16 @@ fn remove_pods(client: &Client) -> Result<usize> {
         removed += usize::from(remove(client, &path)?);
     }
     Ok(removed)
+}
+
+/// Whoever held these wrote to another etcd: nobody renews them here, and whoever comes next would wait for a minute.
+fn release_leases(client: &Client) -> Result<(), kube::Error> {
+    for name in lease::LEASES {
+        if let Some(found) = client.find(&lease::path(name))? {
+            lease::release(client, name, lease::holder(&found))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether there was anything to remove.

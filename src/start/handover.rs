@@ -12,11 +12,14 @@ use serde_json::{Map, Value, json};
 
 use super::converge::verdicts;
 use super::lease::{self, LEASES};
+use super::nodes::revision;
 use super::plane::StaticPod;
+use super::ready::Here;
 use super::wait::{Look, Wait, until};
 use super::{Launch, MARKER, is_serving, refuse, seed};
 use crate::kube::Client;
 use crate::node::{files, notify, processes};
+use crate::recovery::STAMP;
 use crate::report::Outcome;
 
 const NEXT_STEP: &str = "run `slipway start` again: it goes on where this run stopped";
@@ -34,6 +37,8 @@ impl Launch<'_> {
         seed::remove_secrets(&self.options.root)?;
         self.enter("secrets-removed", &Value::Null)?;
         self.apply_add_ons()?;
+        self.forget_nodes()?;
+        self.name_silent_nodes();
         self.done("handed over: the self-hosted control plane serves")
     }
 
@@ -46,6 +51,7 @@ impl Launch<'_> {
         )?;
         let recovery = self.plane.recovery.as_ref().map(|recovery| &recovery.id);
         self.enter("done", &json!({ "recovery": recovery }))?;
+        files::remove(&files::below(&self.options.root, STAMP))?;
         notify::ready();
         self.finish(what);
         Ok(())
@@ -162,9 +168,9 @@ impl Launch<'_> {
             changes: None,
             next_step: NEXT_STEP,
         };
-        let (loopback, address) = (&self.loopback, self.plane.node.ip().to_string());
+        let (loopback, here) = (&self.loopback, self.here);
         until(self.reporter, wait, |_| {
-            Ok(match unconfirmed(loopback, &address) {
+            Ok(match unconfirmed(loopback, here) {
                 Ok(()) => Look::There(()),
                 Err(error) => Look::NotYet(format!("{error:#}")),
             })
@@ -190,11 +196,14 @@ impl Launch<'_> {
 }
 
 /// What is still missing after the temporary apiserver has gone.
-fn unconfirmed(loopback: &Client, address: &str) -> Result<()> {
+fn unconfirmed(loopback: &Client, here: Here) -> Result<()> {
     is_serving(loopback).map_err(|why| anyhow!("loopback: {why}"))?;
-    is_announced(loopback, address)?;
+    is_announced(loopback, &here.address.to_string())?;
     for name in LEASES {
-        if lease::holder(&loopback.get(&lease::path(name))?).is_empty() {
+        let found = loopback.get(&lease::path(name))?;
+        // Who holds it since before the API was away may be dead.
+        let is_new = |heard| revision(&found).is_some_and(|at| at > heard);
+        if lease::holder(&found).is_empty() || !here.heard.is_none_or(is_new) {
             return Err(anyhow!("nobody holds the Lease {name} yet"));
         }
     }

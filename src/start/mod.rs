@@ -113,15 +113,18 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
     let loopback = client(&plane.admin, plane.loopback)?;
     let node = client(&plane.admin, plane.node)?;
     let journal = Journal::open(&files::below(&options.root, JOURNAL), &boot.id)?;
+    let recovery = former::pending(&journal, plane.recovery.as_ref());
     let here = Here {
         address: plane.node.ip(),
         since: boot.started,
-        heard: former::heard(&journal),
+        heard: former::heard(&journal, recovery),
+        recovers: recovery.is_some(),
     };
     let seen = Seen {
         serving: is_serving(&loopback).is_ok(),
         temporary: !plane.stays && seed::is_in_place(&options.pod_manifest_path, &plane.apiserver),
         ready: !plane.stays
+            && former::is_cleared(&journal, recovery)
             && is_serving(&node).is_ok()
             && all_ready(&loopback, &options.required_pods, here),
         marked: files::below(&options.root, MARKER).exists(),
@@ -151,6 +154,11 @@ pub fn run(options: &Options, assets: &Assets, reporter: &mut Reporter) -> Resul
     };
     launch.enter("start", &json!({ "seen": format!("{seen:?}") }))?;
     steps.iter().try_for_each(|step| launch.take(*step))
+}
+
+/// How many launches and recoveries were done on the machine below `root`.
+pub fn done_before(root: &Path) -> Result<usize> {
+    journal::count(&files::below(root, JOURNAL), "done")
 }
 
 fn client(admin: &kube::Config, door: std::net::SocketAddr) -> Result<Client> {

@@ -123,6 +123,7 @@ mod tests {
             address: "192.0.2.1".parse().unwrap(),
             since: SystemTime::UNIX_EPOCH,
             heard,
+            recovers: false,
         }
     }
 

@@ -33,13 +33,15 @@ impl Launch<'_> {
         if !static_pods::are_installed(self.assets, folder) {
             static_pods::install(self.assets, &self.options.root, folder)?;
         }
-        self.await_apiserver("the apiserver")
+        self.await_apiserver("the apiserver")?;
+        self.note_what_was_before()
     }
 
     /// Waits until the control plane works and all else that is required is Ready.
     pub(super) fn settle(&mut self) -> Result<()> {
         self.reporter.stage("wait");
         self.enter("wait", &Value::Null)?;
+        self.clear_former()?;
         let required = others(&self.options.required_pods);
         self.hopeless(&required)?;
         let changes = Changes::watch(&self.loopback, &pods_of(&required));
@@ -62,6 +64,8 @@ impl Launch<'_> {
                 Ok(all) => Look::NotYet(reason(&all, &Ok(()), root)),
             })
         })?;
+        self.forget_nodes()?;
+        self.name_silent_nodes();
         self.done("launched: the control plane serves from static pods")
     }
 }

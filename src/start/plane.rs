@@ -69,8 +69,6 @@ pub struct Plane {
     pub loopback: SocketAddr,
     /// This node's address and the API's port: the door of the apiserver that stays.
     pub node: SocketAddr,
-    /// This node's name, where the directory says it.
-    pub name: Option<String>,
     /// What `recover` says about the cluster, if the directory is one of its.
     pub recovery: Option<Recovery>,
 }
@@ -123,7 +121,6 @@ impl Plane {
             admin: admin(assets)?,
             loopback: (Ipv4Addr::LOCALHOST, port).into(),
             node: (node, port).into(),
-            name: node_name(assets),
             recovery: Recovery::of(assets)?,
             apiserver,
         })
@@ -196,12 +193,6 @@ fn etcd(apiserver: &Value, assets: &Assets) -> Result<Etcd> {
         _ => None,
     };
     Ok(Etcd { urls, tls })
-}
-
-fn node_name(assets: &Assets) -> Option<String> {
-    let bytes = assets.get("kubelet/hostname")?.bytes.expose();
-    let name = std::str::from_utf8(bytes).ok()?.trim();
-    (!name.is_empty()).then(|| name.to_owned())
 }
 
 /// The objects of `manifests/`, in the order of their files.

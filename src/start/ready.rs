@@ -85,6 +85,8 @@ pub struct Here {
     /// The revision of the API when it began to serve: who has written nothing since may be dead. `None` if it
     /// served all the time.
     pub heard: Option<u64>,
+    /// Whether the cluster is being recovered: no status of this node's is believed without its processes.
+    pub recovers: bool,
 }
 
 /// What became of a workload.
@@ -307,13 +309,14 @@ fn container_trouble(pod: &Value) -> Option<String> {
 }
 
 /// The IDs of the running containers of this node's pods that, by the clock, were started before this life of
-/// the machine.
+/// the machine; all of them in a recovery, where their end may not have been told.
 pub fn older(pod: &Value, here: Here) -> impl Iterator<Item = &str> {
     let host = pod["status"]["hostIP"].as_str();
     let is_here = host.and_then(|ip| ip.parse().ok()) == Some(here.address);
     // Container times are whole seconds, rounded down.
-    let is_older =
-        move |at: Option<i64>| is_here && at.is_some_and(|at| at + 1 < epoch(here.since));
+    let is_older = move |at: Option<i64>| {
+        is_here && at.is_some_and(|at| here.recovers || at + 1 < epoch(here.since))
+    };
     let old = statuses(pod).filter(move |status| is_older(begun(status)));
     // `containerd://ID`
     old.map(|status| {

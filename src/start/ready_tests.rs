@@ -14,6 +14,7 @@ const HERE: Here = Here {
     // SystemTime has no other constant; the tests' boot is at 2026-11-23T06:00:00Z.
     since: SystemTime::UNIX_EPOCH,
     heard: None,
+    recovers: false,
 };
 const BOOT: u64 = 1_795_413_600;
 

@@ -1,5 +1,9 @@
 //! The targets: a parser each.
 
+use std::sync::LazyLock;
+
+use slipway::age;
+use slipway::backup::bundle;
 use slipway::config;
 use slipway::metadata::cmdline;
 use slipway::metadata::envelope::{
@@ -8,6 +12,8 @@ use slipway::metadata::envelope::{
 use slipway::metadata::settings::Settings;
 use slipway::metadata::source::{hyperv::pool, ovf, seed, smbios};
 use slipway::pki::csr;
+use slipway::recover::decode;
+use slipway::recover::encryption::Providers;
 use slipway::recover::snapshot::Snapshot;
 
 /// A parser that takes whatever comes.
@@ -60,6 +66,20 @@ pub const ALL: &[Target] = &[
         drop(csr::parse(bytes));
         drop(csr::parse_der(bytes));
     }),
+    target("stored-object", |bytes| drop(decode::object("x", bytes))),
+    target("encrypted", |bytes| {
+        // The key under which the seeds were stored.
+        let key = b"/registry/secrets/stored/mine";
+        let opened = PROVIDERS.decrypt("secrets", key, bytes);
+        if let Ok(plain) = opened {
+            drop(decode::object("x", plain.expose()));
+        }
+    }),
+    target("age", |bytes| {
+        drop(age::recipients_of(bytes));
+        drop(age::identities(bytes));
+    }),
+    target("bundle", |bytes| drop(bundle::read(bytes))),
     target("seed", |bytes| {
         drop(seed::user_data(&String::from_utf8_lossy(bytes)))
     }),
@@ -70,6 +90,29 @@ pub const ALL: &[Target] = &[
         }
     }),
 ];
+
+/// Every provider, with the keys that the scenario `recover-decoder` stored the seeds with.
+static PROVIDERS: LazyLock<Providers> = LazyLock::new(|| {
+    let provider = |kind: &str, secret: &str| {
+        format!("  - {kind}: {{keys: [{{name: one, secret: {secret}}}]}}\n")
+    };
+    let (long, short) = (
+        "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQE=",
+        "AQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB",
+    );
+    let text = format!(
+        "apiVersion: apiserver.config.k8s.io/v1\nkind: EncryptionConfiguration\nresources:\n\
+         - resources: [secrets]\n  providers:\n  - identity: {{}}\n{}{}{}",
+        provider("aescbc", long),
+        provider("aesgcm", short),
+        provider("secretbox", long)
+    );
+    match Providers::parse(text.as_bytes()) {
+        Ok(providers) => providers,
+        // Without them nothing would be tried.
+        Err(_) => std::process::abort(),
+    }
+});
 
 const fn target(name: &'static str, run: fn(&[u8])) -> Target {
     Target { name, run }

@@ -12,7 +12,7 @@ use slipway::kube::{Client, Options, kubeconfig};
 use slipway::secret::Secret;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{self, Command};
 use std::time::Duration;
 
@@ -63,11 +63,16 @@ pub struct Setup {
     /// Whether nodes are authorized and restricted as rendered. Otherwise RBAC alone counts, so that what a test
     /// asks for in a node's name reaches the part that is to refuse it.
     pub restricts_nodes: bool,
+    /// Flags of the API server besides.
+    pub flags: Vec<String>,
+    /// The folder `tls` of an asset directory, whose certificates etcd and who asks it use, and whose encryption
+    /// configuration the API server.
+    pub rendered: Option<PathBuf>,
 }
 
 impl Setup {
     /// Of the payload's programs, in the scenario's folder.
-    fn of(context: &Context) -> Setup {
+    pub fn of(context: &Context) -> Setup {
         let bin = context.payload.join("bin");
         Setup {
             work: context.work.clone(),
@@ -75,6 +80,8 @@ impl Setup {
             bin,
             services: "10.3.0.0/24".to_owned(),
             restricts_nodes: false,
+            flags: Vec::new(),
+            rendered: None,
         }
     }
 }
@@ -104,12 +111,26 @@ impl Cluster {
         })
     }
 
+    /// The same with the certificates and the encryption of an asset directory's folder `tls`.
+    pub fn start_rendered(context: &Context, tls: PathBuf) -> Result<Cluster> {
+        Self::with(Setup {
+            rendered: Some(tls),
+            ..Setup::of(context)
+        })
+    }
+
     /// The same of other parts.
     pub fn with(setup: Setup) -> Result<Cluster> {
         let work = &setup.work;
         let pki = Pki::new(&work.join("pki"))?;
-        pki.issue("etcd", &[], &["127.0.0.1"])?;
-        pki.issue("etcd-client", &[], &[])?;
+        match &setup.rendered {
+            Some(tls) => place_rendered(tls, &pki)?,
+            None => {
+                pki.issue("etcd", &[], &["127.0.0.1"])?;
+                pki.issue("etcd-client", &[], &[])?;
+                fs::write(pki.file("etcd-ca.crt"), pki.ca())?;
+            }
+        }
         pki.issue(
             "apiserver",
             &[],
@@ -222,7 +243,7 @@ impl Cluster {
         let read = |name: &str| fs::read(self.pki.file(name));
         Ok(Endpoints {
             urls: vec![self.etcd_url()],
-            ca_pem: read("ca.crt")?,
+            ca_pem: read("etcd-ca.crt")?,
             certificate: Some((
                 read("etcd-client.crt")?,
                 Secret::new(read("etcd-client.key")?),
@@ -236,7 +257,7 @@ impl Cluster {
         let mut command = Command::new(self.setup.bin.join("etcdctl"));
         command.arg(format!("--endpoints={}", self.etcd_url()));
         for (flag, name) in [
-            ("cacert", "ca.crt"),
+            ("cacert", "etcd-ca.crt"),
             ("cert", "etcd-client.crt"),
             ("key", "etcd-client.key"),
         ] {
@@ -283,7 +304,7 @@ impl Cluster {
             "--advertise-address=192.0.2.1".to_owned(),
             "--endpoint-reconciler-type=none".to_owned(),
             format!("--etcd-servers={}", self.etcd_url()),
-            format!("--etcd-cafile={}", pki("ca.crt")),
+            format!("--etcd-cafile={}", pki("etcd-ca.crt")),
             format!("--etcd-certfile={}", pki("etcd-client.crt")),
             format!("--etcd-keyfile={}", pki("etcd-client.key")),
             format!("--tls-cert-file={}", pki("apiserver.crt")),
@@ -299,17 +320,36 @@ impl Cluster {
             ),
             format!("--cert-dir={}", self.setup.work.display()),
         ];
+        if let Some(tls) = &self.setup.rendered {
+            let file = tls.join("encryption.yaml");
+            arguments.push(format!("--encryption-provider-config={}", file.display()));
+        }
         if self.setup.restricts_nodes {
             arguments.push("--authorization-mode=Node,RBAC".to_owned());
             arguments.push("--enable-admission-plugins=NodeRestriction".to_owned());
         } else {
             arguments.push("--authorization-mode=RBAC".to_owned());
         }
+        arguments.extend_from_slice(&self.setup.flags);
         arguments
     }
 }
 
-fn etcd_arguments(work: &std::path::Path, pki: &Pki, port: u16, peer_port: u16) -> Vec<String> {
+/// etcd's certificates as an asset directory has them, by the names that this tier's own have.
+fn place_rendered(tls: &Path, pki: &Pki) -> Result<()> {
+    for (from, to) in [
+        ("etcd-client-ca.crt", "etcd-ca.crt"),
+        ("etcd/server.crt", "etcd.crt"),
+        ("etcd/server.key", "etcd.key"),
+        ("etcd-client.crt", "etcd-client.crt"),
+        ("etcd-client.key", "etcd-client.key"),
+    ] {
+        fs::copy(tls.join(from), pki.file(to)).with_context(|| format!("no {from}"))?;
+    }
+    Ok(())
+}
+
+fn etcd_arguments(work: &Path, pki: &Pki, port: u16, peer_port: u16) -> Vec<String> {
     let client = format!("https://127.0.0.1:{port}");
     let peer = format!("http://127.0.0.1:{peer_port}");
     vec![
@@ -322,7 +362,7 @@ fn etcd_arguments(work: &std::path::Path, pki: &Pki, port: u16, peer_port: u16) 
         format!("--initial-cluster=api-tier={peer}"),
         format!("--cert-file={}", pki.file("etcd.crt").display()),
         format!("--key-file={}", pki.file("etcd.key").display()),
-        format!("--trusted-ca-file={}", pki.file("ca.crt").display()),
+        format!("--trusted-ca-file={}", pki.file("etcd-ca.crt").display()),
         "--client-cert-auth".to_owned(),
         // The data of a test need not survive a power cut.
         "--unsafe-no-fsync".to_owned(),

@@ -116,6 +116,12 @@ pub const SCENARIOS: &[Scenario] = &[
         in_company: false,
         run: snapshot::reader,
     },
+    Scenario {
+        name: "recover-decoder",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::decoder::decoder,
+    },
 ];
 
 /// What `./x soak` runs besides: they need a program that takes minutes to build.
@@ -131,5 +137,11 @@ pub const LONG: &[Scenario] = &[
         tier: Tier::Api,
         in_company: false,
         run: flags::flags_of_previous,
+    },
+    Scenario {
+        name: "recover-decoder-by-previous",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::decoder::decoder_by_previous,
     },
 ];

@@ -15,13 +15,14 @@ use std::thread;
 use std::time::Duration;
 
 /// Folders whose files are read by one parser or another.
-const SEEDS: [&str; 6] = [
+const SEEDS: [&str; 7] = [
     "examples",
     "tests/documents",
     "tests/envelopes",
     "tests/requests",
     "tests/snapshots",
     "tests/sources",
+    "tests/stored",
 ];
 /// What the parsers are given at most, in bytes, in a short run; a longer input leaves less tries.
 const SHORT: usize = 8 * 1024;

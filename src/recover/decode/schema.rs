@@ -5,7 +5,7 @@
 //! left out too, a name of `.` that the message's fields stand among its neighbours. Before the type `*` means that
 //! absence differs from zero, `[]` a list, `{}` a map with text as keys.
 //!
-//! Text is half the size of what Rust's constants would be, and a person can read the diff of a new Kubernetes.
+//! Text is smaller than Rust's constants would be, and a person can read the diff of a new Kubernetes.
 
 use std::collections::HashMap;
 use std::sync::LazyLock;

@@ -217,3 +217,35 @@ fn depth(schema: &Schema, message: &schema::Message, above: usize) -> usize {
     assert_eq!(numbers.len(), message.fields.len());
     below.max().unwrap_or(above)
 }
+
+/// What API servers stored, and what they answered of it (the scenario `recover-decoder` keeps both).
+#[test]
+fn what_an_api_server_stored_is_what_it_answered() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored");
+    let mut seen = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let plain = ["identity-", "json-", "cbor-"];
+        if name.ends_with(".json") || !plain.iter().any(|way| name.starts_with(way)) {
+            continue;
+        }
+        let mut answer: Value =
+            serde_json::from_slice(&std::fs::read(path.with_extension("json")).unwrap()).unwrap();
+        answer["metadata"]
+            .as_object_mut()
+            .unwrap()
+            .remove("resourceVersion");
+        let decoded = object(&name, &std::fs::read(&path).unwrap()).unwrap();
+        assert_eq!(
+            decoded,
+            Decoded {
+                object: answer,
+                unknown: Vec::new()
+            },
+            "{name}"
+        );
+        seen += 1;
+    }
+    assert!(seen > 14, "{seen}");
+}

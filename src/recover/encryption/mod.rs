@@ -10,7 +10,7 @@
 mod cipher;
 mod config;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use crate::config::quote;
 use crate::recover::decode;
@@ -96,36 +96,27 @@ impl Providers {
     pub fn decrypt(&self, resource: &str, key: &[u8], stored: &[u8]) -> Result<Secret> {
         let providers = self.of(resource);
         if !stored.starts_with(PREFIX) {
-            let plain = providers
-                .iter()
-                .any(|provider| matches!(provider, Provider::Identity));
-            ensure!(
-                plain || providers.is_empty(),
-                "{resource} is stored in plain text, and the encryption configuration says that it is encrypted: \
-                 it has no identity provider for it, so an API server would not read this either"
-            );
-            return Ok(Secret::new(stored));
+            return plain(resource, &providers, stored);
         }
-        let Some((kind, rest)) = Kind::ALL
+        let kind = Kind::ALL
             .iter()
-            .find_map(|kind| Some((*kind, kind.strip(stored)?)))
-        else {
-            bail!("{}", not_by_a_key(resource, stored));
-        };
-        let keys = providers.iter().filter_map(|provider| match provider {
-            Provider::Keys(of, keys) if *of == kind => Some(keys),
-            _ => None,
-        });
-        let keys: Vec<&NamedKey> = keys.flatten().collect();
-        let named = |named: &&&NamedKey| named.behind_name(rest).is_some();
-        if !keys.iter().any(|key| named(&key)) {
-            bail!("{}", no_key(resource, kind, rest, &keys));
-        }
-        let opened = keys.iter().find_map(|named| {
-            let plain = kind.decrypt(&named.secret, key, named.behind_name(rest)?)?;
-            Some(Secret::new(plain))
-        });
-        opened.with_context(|| {
+            .find_map(|kind| Some((*kind, kind.strip(stored)?)));
+        let (kind, rest) = kind.with_context(|| not_by_a_key(resource, stored))?;
+        let keys: Vec<&NamedKey> = providers
+            .iter()
+            .filter_map(|provider| provider.keys(kind))
+            .flatten()
+            .collect();
+        let mut named = keys
+            .iter()
+            .filter_map(|named| Some((&named.secret, named.behind_name(rest)?)))
+            .peekable();
+        ensure!(
+            named.peek().is_some(),
+            self.no_key(resource, kind, rest, &keys)
+        );
+        let opened = named.find_map(|(secret, encrypted)| kind.decrypt(secret, key, encrypted));
+        opened.map(Secret::new).with_context(|| {
             let (kind, name) = (kind.name(), name(rest));
             format!(
                 "{resource} is encrypted by {kind} with the key {name}, and the key of that name in the encryption \
@@ -154,12 +145,52 @@ impl Providers {
         }
         Vec::new()
     }
+
+    fn no_key(&self, resource: &str, kind: Kind, rest: &[u8], keys: &[&NamedKey]) -> String {
+        let (kind, name) = (kind.name(), name(rest));
+        let given: Vec<_> = keys.iter().map(|key| quote(&key.name)).collect();
+        let has = match (self.0.is_empty(), given.is_empty()) {
+            (true, _) => "no encryption configuration is given".to_owned(),
+            (_, true) => format!("the encryption configuration has no key of {kind} for it"),
+            _ => format!(
+                "the encryption configuration has the keys {} of {kind} for it",
+                given.join(", ")
+            ),
+        };
+        format!(
+            "{resource} is encrypted by {kind} with the key {name}, and {has}; give the one that was in use when it \
+             was written (--encryption-config)"
+        )
+    }
+}
+
+impl Provider {
+    fn keys(&self, of: Kind) -> Option<&[NamedKey]> {
+        match self {
+            Provider::Keys(kind, keys) if *kind == of => Some(keys),
+            _ => None,
+        }
+    }
 }
 
 impl NamedKey {
     fn behind_name<'a>(&self, rest: &'a [u8]) -> Option<&'a [u8]> {
         rest.strip_prefix(self.name.as_bytes())?.strip_prefix(b":")
     }
+}
+
+/// A value that is not encrypted, where it may be so.
+fn plain(resource: &str, providers: &[&Provider], stored: &[u8]) -> Result<Secret> {
+    let may = providers.is_empty()
+        || providers
+            .iter()
+            .any(|provider| matches!(provider, Provider::Identity));
+    ensure!(
+        may,
+        "{resource} is stored in plain text, and the encryption configuration says that it is encrypted: it has no \
+         identity provider for it, so an API server would not read this either"
+    );
+    Ok(Secret::new(stored))
 }
 
 /// A resource and its group: empty for `secrets` and `secrets.`.
@@ -171,19 +202,6 @@ fn split(resource: &str) -> (&str, &str) {
 fn name(rest: &[u8]) -> String {
     let name = rest.split(|byte| *byte == b':').next().unwrap_or_default();
     quote(&String::from_utf8_lossy(name))
-}
-
-fn no_key(resource: &str, kind: Kind, rest: &[u8], keys: &[&NamedKey]) -> String {
-    let (kind, name) = (kind.name(), name(rest));
-    let given: Vec<_> = keys.iter().map(|key| quote(&key.name)).collect();
-    let given = match given.is_empty() {
-        true => format!("no key of {kind} for it"),
-        false => format!("the keys {} of {kind} for it", given.join(", ")),
-    };
-    format!(
-        "{resource} is encrypted by {kind} with the key {name}, and the encryption configuration has {given}; \
-         give the one that was in use when it was written (--encryption-config)"
-    )
 }
 
 /// Encrypted, but by none of the providers that have keys.

@@ -213,7 +213,7 @@ fn what_cannot_be_opened_says_why() {
         (
             &none,
             b"k8s:enc:secretbox:v1:k\n\x1b:x",
-            "the key \"k\\n\\u{1b}\", and",
+            "the key \"k\\n\\u{1b}\", and no encryption configuration is given",
         ),
         (&one, PLAIN, "stored in plain text"),
         (
@@ -325,4 +325,18 @@ fn a_wrong_configuration_is_refused_without_its_values() {
         shown.contains("(secret)") && !shown.contains("[0"),
         "{shown}"
     );
+}
+
+/// What an API server encrypted, with keys of the byte 1 (the scenario `recover-decoder` keeps it).
+#[test]
+fn what_an_api_server_encrypted_is_opened() {
+    for (kind, length) in [("aescbc", 32), ("aesgcm", 24), ("secretbox", 32)] {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stored");
+        let stored = std::fs::read(format!("{folder}/{kind}-secret")).unwrap();
+        let providers = providers(&[("secrets", &[provider(kind, &[("one", length, 1)])])]);
+        let key = b"/registry/secrets/stored/mine";
+        let plain = providers.decrypt("secrets", key, &stored).unwrap();
+        let decoded = decode::object("x", plain.expose()).unwrap();
+        assert_eq!(decoded.object["metadata"]["name"], "mine");
+    }
 }

@@ -13,7 +13,7 @@ use slipway::backup::bundle;
 use slipway::backup::{BUNDLE, SNAPSHOT};
 use slipway::exit::Exit;
 
-use crate::api::{Cluster, free_ports};
+use crate::api::{Cluster, User, free_ports};
 use crate::scenario::Context;
 use crate::{prereq, process};
 
@@ -25,16 +25,21 @@ const LIMITED: &str = "ulimit -f 200";
 
 pub fn take(context: &Context) -> Result<()> {
     prereq::age()?;
-    let cluster = Cluster::start(context)?;
+    let node = Node::new(context)?;
+    let cluster = Cluster::start_rendered(context, node.assets("assets").join("tls"))?;
     let admin = cluster.admin()?;
     for number in 0..MAPS {
-        let name = format!("map-{number}");
-        admin.create(&json!({
-            "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": {"k": "v"},
-        }))?;
+        admin.create(&object("ConfigMap", &format!("map-{number}")))?;
     }
-    let node = Node::new(context, &cluster)?;
-    node.document(&[])?;
+    admin.create(&object("Secret", "secret"))?;
+    let [url] = cluster
+        .etcd()?
+        .urls
+        .try_into()
+        .ok()
+        .context("not one etcd")?;
+    node.flag("assets", "--etcd-servers=", &url)?;
+    node.api_is(&cluster)?;
     without_a_key(&node)?;
     let key = Key::new(&context.work.join("key.txt"))?;
     node.document(std::slice::from_ref(&key.public))?;
@@ -45,34 +50,59 @@ pub fn take(context: &Context) -> Result<()> {
         "{name} is still there"
     );
     what_breaks_leaves_the_others(&node)?;
-    a_flipped_bit_is_found(&node, &key)
+    a_flipped_bit_is_found(&node, &key)?;
+    secrets_that_nobody_could_read_are_noticed(&node, &key)
+}
+
+fn object(kind: &str, name: &str) -> Value {
+    json!({"apiVersion": "v1", "kind": kind, "metadata": {"name": name}, "data": {"k": "dmFsdWU="}})
 }
 
 /// A machine with an asset directory, below a folder of the scenario's.
 struct Node {
     slipway: PathBuf,
     root: PathBuf,
-    etcd: Value,
 }
 
 impl Node {
-    fn new(context: &Context, cluster: &Cluster) -> Result<Self> {
-        let etcd = cluster.etcd()?;
-        let (certificate, secret) = etcd.certificate.context("etcd takes everybody")?;
+    fn new(context: &Context) -> Result<Self> {
         let node = Self {
             slipway: context.slipway.clone(),
             root: context.work.join("root"),
-            etcd: json!({
-                "endpoints": etcd.urls,
-                "authority": String::from_utf8(etcd.ca_pem)?,
-                "certificate": String::from_utf8(certificate)?,
-                "key": String::from_utf8(secret.expose().to_vec())?,
-            }),
         };
         fs::create_dir_all(node.root.join("var/lib/slipway"))?;
         node.document(&[])?;
-        node.render("assets")?;
+        let mut render = Command::new(&node.slipway);
+        render.arg("render").arg("--config").arg(node.kept());
+        render.arg("--asset-dir").arg(node.assets("assets"));
+        process::output(&mut render)?;
         Ok(node)
+    }
+
+    fn assets(&self, name: &str) -> PathBuf {
+        self.root.join("var/lib/slipway").join(name)
+    }
+
+    /// Gives the API server of an asset directory another value of a flag.
+    fn flag(&self, assets: &str, flag: &str, value: &str) -> Result<()> {
+        let path = self
+            .assets(assets)
+            .join("bootstrap-manifests/bootstrap-apiserver.yaml");
+        let text = fs::read_to_string(&path)?;
+        let (before, rest) = text
+            .split_once(flag)
+            .with_context(|| format!("no {flag}"))?;
+        let (_, after) = rest.split_once('\n').context("nothing follows")?;
+        Ok(fs::write(&path, format!("{before}{flag}{value}\n{after}"))?)
+    }
+
+    /// Has the node's administrator talk to the tier's API server.
+    fn api_is(&self, cluster: &Cluster) -> Result<()> {
+        let port = cluster.address().port().to_string();
+        self.flag("assets", "--secure-port=", &port)?;
+        let kubeconfig = self.assets("assets").join("auth/kubeconfig");
+        fs::copy(cluster.kubeconfig(User::Admin), kubeconfig)?;
+        Ok(())
     }
 
     /// Keeps a document that names these keys.
@@ -81,7 +111,6 @@ impl Node {
             "apiVersion": "slipway.dev/v1alpha1", "kind": "Machine",
             "node": {"name": "node-a", "address": "192.0.2.1"},
             "cluster": {"name": "harbour"},
-            "etcd": {"external": self.etcd},
             "encryption": {"provider": "secretbox"},
             "backup": {"keep": KEEP, "recipients": recipients},
         });
@@ -90,15 +119,6 @@ impl Node {
 
     fn kept(&self) -> PathBuf {
         self.root.join("var/lib/slipway/machine.yaml")
-    }
-
-    fn render(&self, folder: &str) -> Result<()> {
-        let mut render = Command::new(&self.slipway);
-        render.arg("render").arg("--config").arg(self.kept());
-        render
-            .arg("--asset-dir")
-            .arg(self.root.join("var/lib/slipway").join(folder));
-        process::output(&mut render).map(drop)
     }
 
     fn backups(&self) -> PathBuf {
@@ -237,6 +257,8 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
         "{opened:?}"
     );
     ensure!(opened.etcd.members.len() == 1, "{:?}", opened.etcd);
+    let kubernetes = opened.kubernetes.as_deref().unwrap_or_default();
+    ensure!(kubernetes.starts_with("v1."), "Kubernetes {kubernetes:?}");
     let document = opened.machine.as_ref().context("no machine document")?;
     ensure!(
         document.expose() == fs::read(node.kept())?,
@@ -253,7 +275,7 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
             .assets
             .get(path)
             .with_context(|| format!("no {path}"))?;
-        let there = fs::read(node.root.join("var/lib/slipway/assets").join(path))?;
+        let there = fs::read(node.assets("assets").join(path))?;
         ensure!(asset.bytes.expose() == there, "another {path}");
     }
     // A rescue system without slipway.
@@ -268,9 +290,9 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
     let mut encrypt = Command::new("age");
     encrypt.args(["--encrypt", "--recipient", &key.public, "--output"]);
     process::output(encrypt.arg(&theirs).arg(node.kept()))?;
-    let opened = age::open(&fs::read(&theirs)?, &key.identities)?;
+    let by_us = age::open(&fs::read(&theirs)?, &key.identities)?;
     ensure!(
-        opened.expose() == fs::read(node.kept())?,
+        by_us.expose() == fs::read(node.kept())?,
         "slipway opens something else"
     );
 
@@ -287,7 +309,7 @@ fn with_a_key(context: &Context, cluster: &Cluster, node: &Node, key: &Key) -> R
         "sealed to somebody else",
     )?;
     context.keep_result(&json!({
-        "snapshot": status, "bundle": sealed.len(), "files": opened.expose().len(),
+        "snapshot": status, "bundle": sealed.len(), "files": opened.assets.len(),
     }))?;
     Ok(name)
 }
@@ -356,23 +378,15 @@ fn what_breaks_leaves_the_others(node: &Node) -> Result<()> {
     ends(&mut apart, Exit::Failed, "MiB are free and")?;
     // Nobody listens where etcd should be.
     let [port] = free_ports()?;
-    let mut elsewhere = Node {
-        slipway: node.slipway.clone(),
-        root: node.root.clone(),
-        etcd: node.etcd.clone(),
-    };
-    elsewhere.etcd["endpoints"] = json!([format!("https://127.0.0.1:{port}")]);
-    let kept = fs::read(node.kept())?;
-    elsewhere.document(&[])?;
-    elsewhere.render("assets-elsewhere")?;
-    let folder = node
-        .root
-        .join("var/lib/slipway/assets-elsewhere")
-        .display()
-        .to_string();
+    let elsewhere = node.assets("assets-elsewhere");
+    let mut copy = Command::new("cp");
+    copy.arg("--archive").arg(node.assets("assets"));
+    process::output(copy.arg(&elsewhere))?;
+    let nobody = format!("https://127.0.0.1:{port}");
+    node.flag("assets-elsewhere", "--etcd-servers=", &nobody)?;
+    let folder = elsewhere.display().to_string();
     let mut take = node.backup(&["take", "--asset-dir", &folder]);
     ends(&mut take, Exit::NotFound, "is etcd running there?")?;
-    fs::write(node.kept(), kept)?;
     ensure!(node.names()? == before, "without etcd: {:?}", node.names()?);
     // The next one sweeps, and works.
     ends(&mut node.backup(&["take"]), Exit::Done, "is there")?;
@@ -414,4 +428,19 @@ fn a_flipped_bit_is_found(node: &Node, key: &Key) -> Result<()> {
         "bundle.age is not what was written",
     )?;
     Ok(())
+}
+
+/// The asset directory has lost what the API server encrypts with.
+fn secrets_that_nobody_could_read_are_noticed(node: &Node, key: &Key) -> Result<()> {
+    fs::remove_file(node.assets("assets").join("tls/encryption.yaml"))?;
+    ends(&mut node.backup(&["take"]), Exit::Done, "is there")?;
+    let names = node.names()?;
+    let file = key.file.display().to_string();
+    let words = ["verify", names.last().context("none")?, "--identity", &file];
+    ends(
+        &mut node.backup(&words),
+        Exit::Failed,
+        "is without tls/encryption.yaml",
+    )
+    .map(drop)
 }

@@ -44,6 +44,8 @@ fn accepted_by(context: &Context, apiserver: &Path) -> Result<()> {
             apiserver: apiserver.to_owned(),
             bin: context.payload.join("bin"),
             restricts_nodes: false,
+            flags: Vec::new(),
+            rendered: None,
         })?;
         refuses(context, &cluster)?;
         for document in documents {
