@@ -94,7 +94,7 @@ impl Launch<'_> {
             "the apiserver answers; {} follow",
             names.join(" and ")
         ));
-        Ok(())
+        self.release_silent_leases()
     }
 
     /// The temporary controllers, less those that nobody asked to recover.

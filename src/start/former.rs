@@ -20,6 +20,8 @@ use crate::recovery::{Recovery, STAMP};
 
 /// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
 const SILENT: Duration = Duration::from_secs(40);
+/// A leader that lives renews every second; one that does not for this long is not merely slow.
+const QUIET: Duration = Duration::from_secs(5);
 
 /// The journal's step that notes the API's revision.
 const HEARD: &str = "heard";
@@ -85,6 +87,53 @@ impl Launch<'_> {
             release_leases(&self.loopback)?;
         }
         self.enter(CLEARED, &json!({ "recovery": recovery.id }))
+    }
+
+    /// Releases, in a recovery, the Leases that nobody renews: whoever comes next would wait out the dead one's minute. A
+    /// leader that lives, whichever API server it writes to, renews every second.
+    pub(super) fn release_silent_leases(&mut self) -> Result<()> {
+        if self.recovery().is_none() {
+            return Ok(());
+        }
+        let before = self.leases()?;
+        let begun = Instant::now();
+        let wait = Wait {
+            what: "dead leaders have not renewed their Leases",
+            deadline: begun + 2 * QUIET,
+            every: Duration::from_millis(500),
+            changes: None,
+            next_step: "run `slipway start` again",
+        };
+        until(self.reporter, wait, |_| {
+            Ok(match begun.elapsed() >= QUIET {
+                true => Look::There(()),
+                false => Look::NotYet("it is too early to say".to_owned()),
+            })
+        })?;
+        for (name, now) in self.leases()? {
+            let is_same = before.iter().any(|(other, then)| {
+                *other == name
+                    && then["metadata"]["resourceVersion"] == now["metadata"]["resourceVersion"]
+            });
+            if is_same && !lease::holder(&now).is_empty() {
+                lease::release(&self.loopback, name, lease::holder(&now))?;
+                self.reporter
+                    .line(format!("released: Lease {name}, whose holder is gone"));
+            }
+        }
+        Ok(())
+    }
+
+    fn leases(&self) -> Result<Vec<(&'static str, Value)>, kube::Error> {
+        let mut all = Vec::new();
+        for name in lease::LEASES {
+            all.extend(
+                self.loopback
+                    .find(&lease::path(name))?
+                    .map(|found| (name, found)),
+            );
+        }
+        Ok(all)
     }
 
     /// Removes the nodes that a person says are gone, if nobody hears of them for as long as a node that lives may be
