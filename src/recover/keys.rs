@@ -4,20 +4,21 @@
 //! control plane is understood as well as a rendered one. What a person supplies counts most, then a backup's bundle, then
 //! the cluster's Secrets. Pure: everything was read before.
 
-use anyhow::{Context, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use serde_json::{Value, json};
+mod lookup;
+mod text;
 
 use super::component;
 use super::missing::Missing;
 use super::objects::Objects;
 use crate::assets::Assets;
-use crate::checkpoint::workload::text;
-use crate::config::yaml;
 use crate::pki::{Pair, Saved};
 use crate::secret::Secret;
 use crate::start::plane::argument;
+
+pub use lookup::encryption;
+use lookup::{published, read, utf8};
+use text::{certificates, first};
+pub use text::{is_rendered, pair, secretbox};
 
 /// The API server's flag.
 const ENCRYPTION: &str = "--encryption-provider-config";
@@ -143,12 +144,6 @@ fn from_secrets(objects: &Objects) -> (Option<String>, Option<String>, Option<Se
     (trusted, signer, manager("--cluster-signing-key-file"))
 }
 
-/// What every API server publishes of those who sign its clients' certificates.
-fn published(objects: &Objects) -> Option<String> {
-    let map = objects.get("ConfigMap", "extension-apiserver-authentication")?;
-    map["data"]["client-ca-file"].as_str().map(str::to_owned)
-}
-
 fn service_account_key(look: &Look<'_>) -> Option<Secret> {
     let read = |name, flag| read(look.objects, name, flag);
     let supplied = look.supplied.service_account_key.clone();
@@ -162,35 +157,8 @@ fn service_account_key(look: &Look<'_>) -> Option<Secret> {
         })
 }
 
-/// The API server's encryption configuration, from its Secret.
-pub fn encryption(objects: &Objects) -> Option<Secret> {
-    read(objects, "kube-apiserver", ENCRYPTION)
-}
-
 fn own_key(objects: &Objects) -> Option<Secret> {
     secretbox(encryption(objects)?.expose())
-}
-
-/// Whether an encryption configuration is one that a machine document can say.
-pub fn is_rendered(config: &[u8]) -> bool {
-    let Some(config) = parsed(config) else {
-        return false;
-    };
-    let list = |path: &str| {
-        config
-            .pointer(path)
-            .and_then(Value::as_array)
-            .map_or(0, Vec::len)
-    };
-    let first = "/resources/0/providers/0/secretbox/keys";
-    let has_identity = config
-        .pointer("/resources/0/providers/1/identity")
-        .is_some();
-    list("/resources") == 1
-        && list("/resources/0/providers") == 2
-        && list(first) == 1
-        && has_identity
-        && config.pointer("/resources/0/resources") == Some(&json!(["secrets"]))
 }
 
 /// Whether the cluster that was read and an asset directory trust each other's authority: in a rotation one may be ahead.
@@ -205,126 +173,12 @@ pub fn is_same_cluster(look: &Look<'_>, assets: &Assets) -> bool {
     theirs.is_empty() || certificates(&ours).iter().any(|own| theirs.contains(own))
 }
 
-/// The bodies of a text's certificates, whatever the length of their lines.
-fn certificates(text: &str) -> Vec<String> {
-    let parts = text.split("-----BEGIN CERTIFICATE-----").skip(1);
-    let bodies = parts.filter_map(|part| part.split("-----END").next());
-    bodies
-        .map(|body| body.split_whitespace().collect())
-        .collect()
-}
-
-/// The first certificate of a text.
-fn first(text: &str) -> Option<String> {
-    const END: &str = "-----END CERTIFICATE-----";
-    let begin = text.find("-----BEGIN CERTIFICATE-----")?;
-    let end = text[begin..].find(END)? + begin + END.len();
-    Some(format!("{}\n", &text[begin..end]))
-}
-
-fn utf8(bytes: &Secret) -> Option<String> {
-    String::from_utf8(bytes.expose().to_vec()).ok()
-}
-
-/// The file that a component's argument names, from the Secret in which it lies.
-fn read(objects: &Objects, name: &str, flag: &str) -> Option<Secret> {
-    let template = &component::find(objects, name)?["spec"]["template"];
-    let (secret, key) = place(template, argument(template, flag)?)?;
-    let data = text(&objects.get("Secret", &secret)?["data"][&key]).to_owned();
-    STANDARD
-        .decode(data)
-        .ok()
-        .filter(|bytes| !bytes.is_empty())
-        .map(Secret::new)
-}
-
-/// The Secret and the key in it that a pod sees at a path.
-fn place(template: &Value, path: &str) -> Option<(String, String)> {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let containers = list(&template["spec"]["containers"]);
-    let mounts = containers
-        .iter()
-        .flat_map(|container| list(&container["volumeMounts"]));
-    for mount in mounts {
-        let below = path.strip_prefix(text(&mount["mountPath"]).trim_end_matches('/'));
-        let Some(file) = below.and_then(|rest| rest.strip_prefix('/')) else {
-            continue;
-        };
-        let volumes = list(&template["spec"]["volumes"]);
-        let volume = volumes
-            .iter()
-            .find(|volume| volume["name"] == mount["name"])?;
-        let own = (&volume["secret"]["secretName"], &volume["secret"]["items"]);
-        let sources = list(&volume["projected"]["sources"]);
-        let projected = sources
-            .iter()
-            .map(|source| (&source["secret"]["name"], &source["secret"]["items"]));
-        for (name, items) in std::iter::once(own).chain(projected) {
-            let items = list(items);
-            let item = items.iter().find(|item| item["path"] == file);
-            let key = match (items.is_empty(), item) {
-                (true, _) => file.to_owned(),
-                (false, Some(item)) => text(&item["key"]).to_owned(),
-                (false, None) => continue,
-            };
-            if !text(name).is_empty() {
-                return Some((text(name).to_owned(), key));
-            }
-        }
-    }
-    None
-}
-
-/// A certificate, or several, and a key, as a person supplies them: PEM in one file.
-///
-/// # Errors
-/// If one of the two is not there.
-pub fn pair(bytes: &[u8]) -> Result<Pair, anyhow::Error> {
-    const KEY: &str = "PRIVATE KEY-----";
-    let text = std::str::from_utf8(bytes).context("it is no PEM")?;
-    let (mut cert, mut key) = (String::new(), String::new());
-    for line in text.lines() {
-        let to = match line.starts_with("-----BEGIN") && line.ends_with(KEY) || !key.is_empty() {
-            true => &mut key,
-            false => &mut cert,
-        };
-        *to += line;
-        to.push('\n');
-        if line.starts_with("-----END") && line.ends_with(KEY) {
-            break;
-        }
-    }
-    let rest = text
-        .lines()
-        .skip(cert.lines().count() + key.lines().count());
-    cert.extend(rest.flat_map(|line| [line, "\n"]));
-    ensure!(
-        first(&cert).is_some(),
-        "it holds no certificate; put it before the key"
-    );
-    ensure!(
-        !key.is_empty(),
-        "it holds no private key; put it behind the certificate"
-    );
-    let key = Secret::new(key);
-    Ok(Pair { cert, key })
-}
-
-/// The key of an encryption configuration that slipway can have rendered: the first of secretbox, in base64.
-pub fn secretbox(config: &[u8]) -> Option<Secret> {
-    let config = parsed(config)?;
-    let key = config.pointer("/resources/0/providers/0/secretbox/keys/0/secret")?;
-    key.as_str().map(Secret::new)
-}
-
-fn parsed(config: &[u8]) -> Option<Value> {
-    let text = std::str::from_utf8(config).ok()?;
-    let mut documents = yaml::documents(text).ok()?.into_iter();
-    documents.find(|one| !one.is_null())
-}
-
 #[cfg(test)]
 mod tests {
+    use base64::Engine;
+    use base64::engine::general_purpose::STANDARD;
+    use serde_json::{Value, json};
+
     use super::*;
 
     const CERTIFICATE: &str = "-----BEGIN CERTIFICATE-----\nAA==\n-----END CERTIFICATE-----\n";
