@@ -178,3 +178,23 @@ const BY_PATH: [i64; 32] = [
     libc::SYS_splice,
     libc::SYS_sync,
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `mkdir a b c` changes three times; nobody sees a change that it did not come to.
+    #[test]
+    fn a_program_ends_after_the_change_that_was_named() {
+        for (last, made) in [(1, 1), (2, 2), (3, 3), (4, 3)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut mkdir = Command::new("mkdir");
+            mkdir.args(["a", "b", "c"]).current_dir(folder.path());
+            let (end, changes) = kill_after(&mut mkdir, last).unwrap();
+            let is_killed = matches!(end, End::Killed);
+            assert_eq!((is_killed, changes), (last <= made, made), "{end:?}");
+            let there = fs::read_dir(folder.path()).unwrap().count();
+            assert_eq!(there, made, "after {last}");
+        }
+    }
+}
