@@ -80,7 +80,6 @@ pub fn kill_after(command: &mut Command, last: usize) -> Result<(End, usize)> {
 }
 
 /// Starts a command that stops before its first instruction. Who traces it is told of its end; there is nothing left to wait for.
-#[allow(clippy::zombie_processes)]
 fn start(command: &mut Command) -> Result<Child> {
     // SAFETY: between fork and exec only ptrace is called, which is async-signal-safe.
     unsafe { command.pre_exec(|| Ok(ptrace::traceme()?)) };

@@ -8,6 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::thread;
+use std::time::SystemTime;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::sys::wait::WaitStatus;
@@ -21,7 +22,6 @@ use slipway::exit::Exit;
 use slipway::pki::{self, Action, Listed};
 use slipway::render::{directory, install};
 use slipway::start::MARKER;
-use std::time::SystemTime;
 
 use super::left::{ASSETS, Left, ends};
 use super::shape::Shape;
@@ -42,7 +42,10 @@ pub fn everywhere(context: &Context) -> Result<()> {
     left.stop_api()?;
     let with = with_assets(&left).context("with an asset directory")?;
     let without = without_assets(&left).context("without an asset directory")?;
-    println!("  killed at {with} points with an asset directory, at {without} without");
+    ensure!(with > 100 && without > 10, "few points: {with}, {without}");
+    println!(
+        "  killed after {with} changes with an asset directory, after {without} (every {STRIDE}th) without"
+    );
     context.keep_result(&json!({"points_with_assets": with, "points_without": without}))
 }
 
@@ -72,7 +75,7 @@ fn with_assets(left: &Left) -> Result<usize> {
     // As if it had been launched.
     let marker = MARKER.trim_start_matches('/').to_owned();
     start.0.insert(marker, Entry::empty());
-    let command = |root: &Path| left.from_etcd(root);
+    let command = |root: &Path| left.recover_from_etcd(root);
     let expected = whole(left, &start, &command)?;
     let changed = start.differs(&expected, |_, _| false).len();
     ensure!(changed > 20, "a recovery changes {changed} files");
@@ -83,7 +86,7 @@ fn with_assets(left: &Left) -> Result<usize> {
         }
         let again = || {
             ends(&mut command(root)?, Exit::Done)?;
-            same(left, &expected, &Tree::read(root)?, |_, _| false)
+            same(left, &expected, root, |_, _| false)
         };
         again().with_context(|| format!("killed after change {}", point + 1))?;
         Ok(true)
@@ -99,22 +102,25 @@ fn whole(left: &Left, start: &Tree, command: &dyn Fn(&Path) -> Result<Command>) 
     let beside = expected.0.keys().find(|path| path.contains(".slipway"));
     ensure!(beside.is_none(), "{beside:?} is left over");
     ends(&mut command(&root)?, Exit::Done)?;
-    same(left, &expected, &Tree::read(&root)?, |_, _| false).context("run twice")?;
+    same(left, &expected, &root, |_, _| false).context("run twice")?;
     Ok(expected)
 }
 
+/// What is below the root, against what should be.
 fn same(
     left: &Left,
     expected: &Tree,
-    found: &Tree,
+    root: &Path,
     same: impl Fn(&[u8], &[u8]) -> bool,
 ) -> Result<()> {
-    let differs = expected.differs(found, same);
+    let found = Tree::read(root)?;
+    let differs = expected.differs(&found, same);
     if differs.is_empty() {
         return Ok(());
     }
-    left.show(expected, "expected")?;
-    left.show(found, "found")?;
+    let name = root.file_name().unwrap_or_default().to_string_lossy();
+    left.show(expected, &format!("{name}-expected"))?;
+    left.show(&found, &format!("{name}-found"))?;
     bail!("{} differences: {differs:#?}", differs.len())
 }
 
@@ -134,7 +140,7 @@ fn kill(command: &mut Command, after: usize) -> Result<bool> {
 fn without_assets(left: &Left) -> Result<usize> {
     let empty = Tree::default();
     let command = |root: &Path| {
-        let mut command = left.from_etcd(root)?;
+        let mut command = left.recover_from_etcd(root)?;
         left.supply(&mut command);
         Ok(command)
     };
@@ -152,7 +158,7 @@ fn without_assets(left: &Left) -> Result<usize> {
             ends(&mut command(root)?, Exit::Done)?;
             let shape = Shape::new(&directory::load(&root.join(ASSETS))?, &kept)?;
             let alike = |one: &[u8], other: &[u8]| expected_shape.of(one) == shape.of(other);
-            same(left, &expected, &Tree::read(root)?, alike)?;
+            same(left, &expected, root, alike)?;
             fits(root)
         };
         again().with_context(|| format!("killed after change {change}"))?;

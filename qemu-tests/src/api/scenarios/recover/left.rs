@@ -29,7 +29,7 @@ const KEPT: [(&str, &str); 2] = [
     ("etcd-ca", "tls/etcd-client-ca"),
     ("front-proxy-ca", "tls/front-proxy-ca"),
 ];
-
+/// What a recovery must not make anew, in `tls/`.
 const AUTHORITIES: [&str; 8] = [
     "ca.crt",
     "ca.key",
@@ -114,7 +114,7 @@ impl Left {
         directory::load(&self.assets)
     }
 
-    /// All authorities and the key of ServiceAccounts, PEM: what a recovery must not make anew.
+    /// All authorities and the key of ServiceAccounts, PEM.
     pub fn authorities(&self) -> Result<String> {
         let assets = self.rendered()?;
         let mut kept = String::new();
@@ -155,7 +155,7 @@ impl Left {
     }
 
     /// The same from the live etcd.
-    pub fn from_etcd(&self, root: &Path) -> Result<Command> {
+    pub fn recover_from_etcd(&self, root: &Path) -> Result<Command> {
         let mut command = self.recover(root);
         for (flag, name) in [
             ("etcd-ca-path", "ca"),
@@ -170,7 +170,7 @@ impl Left {
     }
 
     /// The same from the API server.
-    pub fn from_api(&self, root: &Path) -> Command {
+    pub fn recover_from_api(&self, root: &Path) -> Command {
         let mut command = self.recover(root);
         command
             .arg("--kubeconfig")
@@ -179,7 +179,7 @@ impl Left {
     }
 
     /// The same from a snapshot that is taken now.
-    pub fn from_snapshot(&self, root: &Path) -> Result<Command> {
+    pub fn recover_from_snapshot(&self, root: &Path) -> Result<Command> {
         let snapshot = self.work.join("snapshot.db");
         if !snapshot.exists() {
             let mut save = self.cluster.etcdctl();
@@ -204,10 +204,8 @@ impl Left {
     }
 
     /// Keeps what differs where a person can look.
-    pub fn show(&self, tree: &Tree, name: &str) -> Result<PathBuf> {
-        let place = self.work.join(name);
-        tree.write(&place)?;
-        Ok(place)
+    pub fn show(&self, tree: &Tree, name: &str) -> Result<()> {
+        tree.write(&self.work.join(name))
     }
 }
 

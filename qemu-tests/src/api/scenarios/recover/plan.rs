@@ -33,9 +33,9 @@ pub fn plan(context: &Context) -> Result<()> {
 fn sources(left: &Left) -> Result<[(&'static str, Command); 3]> {
     let root = left.root(ROOT);
     Ok([
-        ("api", left.from_api(&root)),
-        ("etcd", left.from_etcd(&root)?),
-        ("snapshot", left.from_snapshot(&root)?),
+        ("api", left.recover_from_api(&root)),
+        ("etcd", left.recover_from_etcd(&root)?),
+        ("snapshot", left.recover_from_snapshot(&root)?),
     ])
 }
 
@@ -111,7 +111,7 @@ fn one_component_alone(left: &Left) -> Result<()> {
     let start = Tree::read(&left.assets)?;
     let folder = left.root(ROOT).join("alone");
     start.write(&folder)?;
-    let mut command = left.from_api(&left.root(ROOT));
+    let mut command = left.recover_from_api(&left.root(ROOT));
     left.supply(&mut command);
     command.args(["--component", "kube-scheduler"]);
     ends(command.arg("--recovery-dir").arg(&folder), Exit::Done)?;
@@ -124,7 +124,7 @@ fn one_component_alone(left: &Left) -> Result<()> {
     let recovery = Recovery::of(&directory::load(&folder)?)?;
     let components = recovery.context("no record")?.components;
     ensure!(components == ["kube-scheduler"], "{components:?}");
-    let mut unknown = left.from_api(&left.root(ROOT));
+    let mut unknown = left.recover_from_api(&left.root(ROOT));
     let (_, error) = ends(unknown.args(["--component", "etcd"]), Exit::Usage)?;
     ensure!(error.contains("kube-controller-manager"), "{error}");
     Ok(())
@@ -134,10 +134,10 @@ fn one_component_alone(left: &Left) -> Result<()> {
 fn what_is_missing_is_listed(left: &mut Left) -> Result<()> {
     let client = left.cluster.admin()?;
     client.delete("/api/v1/namespaces/kube-system/secrets/kube-controller-manager")?;
-    let from_api = left.from_api(&left.root(ROOT));
+    let from_api = left.recover_from_api(&left.root(ROOT));
     lacks(left, from_api, &["--etcd-ca FILE", "--ca FILE"])?;
     left.stop_api()?;
-    let mut readable = left.from_etcd(&left.root(ROOT))?;
+    let mut readable = left.recover_from_etcd(&left.root(ROOT))?;
     left.supply(&mut readable);
     lacks(left, readable, &["--ca FILE"])?;
     let all = [
@@ -147,8 +147,8 @@ fn what_is_missing_is_listed(left: &mut Left) -> Result<()> {
         "--service-account-key FILE",
     ];
     for command in [
-        left.from_etcd(&left.root(ROOT))?,
-        left.from_snapshot(&left.root(ROOT))?,
+        left.recover_from_etcd(&left.root(ROOT))?,
+        left.recover_from_snapshot(&left.root(ROOT))?,
     ] {
         lacks(left, command, &all)?;
     }
