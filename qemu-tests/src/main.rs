@@ -19,6 +19,7 @@ mod progress;
 mod runner;
 mod scenario;
 mod scenarios;
+mod tracer;
 mod unit;
 mod vm;
 mod wait;

@@ -104,8 +104,10 @@ fn tell(prepared: &Prepared, reporter: &mut Reporter) {
 
 /// Everything that is missing; a plan has shown it already.
 fn incomplete(prepared: &Prepared, is_shown: bool) -> anyhow::Error {
-    let count = prepared.missing.len();
-    let mut text = format!("{count} things are missing; nothing was written");
+    let mut text = match prepared.missing.len() {
+        1 => "1 thing is missing; nothing was written".to_owned(),
+        count => format!("{count} things are missing; nothing was written"),
+    };
     if !is_shown {
         for missing in &prepared.missing {
             text += &format!("\n  {missing}");

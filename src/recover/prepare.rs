@@ -111,7 +111,8 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
     refuse_to_forget(options, task)?;
     let more = notes(options, task, &nodes);
     found.understood.notes.extend(more);
-    if matches!(base, Ok(Base::Saved(_))) && breaks_etcd(options, task) {
+    // Also where more is missing: all of it is told at once.
+    if !matches!(base, Ok(Base::Directory(_))) && breaks_etcd(options, task) {
         missing.push(Missing::new(
             "the key of etcd's authority",
             "its API server is in use, and another authority would cut it off from etcd",

@@ -122,6 +122,18 @@ pub const SCENARIOS: &[Scenario] = &[
         in_company: false,
         run: recover::decoder::decoder,
     },
+    Scenario {
+        name: "recover-killed-everywhere",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::killed::everywhere,
+    },
+    Scenario {
+        name: "recover-plan",
+        tier: Tier::Api,
+        in_company: false,
+        run: recover::plan::plan,
+    },
 ];
 
 /// What `./x soak` runs besides: they need a program that takes minutes to build.

@@ -1,16 +1,12 @@
-//! Killing a program at an exact point of its life.
-//!
-//! A harness that polls comes too late for steps that take less than a millisecond. A tracer stops
-//! the program around each of its system calls, looks whether the moment has come, and only then
-//! lets it go on: whatever the program has just written, it has done nothing after it.
+//! Killing a program of a node at an exact point of its life ([`crate::tracer`]).
 
 use std::fs;
 
 use anyhow::{Context, Result, bail};
-use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
+
+use crate::tracer::{self, End};
 
 /// Lets the program `inner` of the node whose first process is `init` run until `is_time` says so,
 /// then kills it with SIGKILL. Only its first thread is stopped to look; `is_time` is asked often.
@@ -19,39 +15,13 @@ use nix::unistd::Pid;
 /// If it ends by itself before.
 pub fn kill_when(init: i32, inner: i32, mut is_time: impl FnMut() -> bool) -> Result<()> {
     let pid = host_pid(init, inner)?;
-    ptrace::seize(
-        pid,
-        Options::PTRACE_O_TRACESYSGOOD | Options::PTRACE_O_EXITKILL,
-    )
-    .context("cannot trace the program")?;
-    ptrace::interrupt(pid)?;
+    tracer::seize(pid)?;
     // It may have stopped itself until now.
     kill(pid, Signal::SIGCONT)?;
-    loop {
-        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL))?;
-        if matches!(stopped, WaitStatus::Exited(..) | WaitStatus::Signaled(..)) {
-            bail!("it ended before it was killed: {stopped:?}");
-        }
-        if is_time() {
-            kill(pid, Signal::SIGKILL)?;
-            return reap(pid);
-        }
-        // A signal on its way to the program is handed on; every other stop is ours.
-        let signal = match stopped {
-            WaitStatus::Stopped(_, signal) => Some(signal),
-            _ => None,
-        };
-        ptrace::syscall(pid, signal)?;
+    match tracer::run(pid, || Ok(is_time()))? {
+        End::Killed => Ok(()),
+        End::Itself(status) => bail!("it ended before it was killed: {status:?}"),
     }
-}
-
-/// A tracer, too, has to take note of the end before the parent can.
-fn reap(pid: Pid) -> Result<()> {
-    while !matches!(
-        waitpid(pid, Some(WaitPidFlag::__WALL))?,
-        WaitStatus::Exited(..) | WaitStatus::Signaled(..)
-    ) {}
-    Ok(())
 }
 
 /// The process id on the host of a process of a node, by what it is called inside.

@@ -2,9 +2,14 @@
 
 pub mod decoder;
 mod full;
+pub mod killed;
+mod left;
+pub mod plan;
 mod proto;
 pub mod schema;
+mod shape;
 mod stored;
+mod tree;
 mod types;
 mod ways;
 mod whole;
