@@ -13,6 +13,9 @@ use crate::secret::Secret;
 /// the same, and because secret files belong to it. Changing it is a migration.
 pub const CONTROL_PLANE_UID: u32 = 65532;
 
+/// The label of nodes that carry the control plane.
+pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
+
 /// Where an asset directory has the temporary control plane's static pods.
 pub const BOOTSTRAP_MANIFESTS: &str = "bootstrap-manifests/";
 /// Where it has the permanent ones, if the control plane is of that kind.

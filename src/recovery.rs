@@ -20,6 +20,8 @@ pub const STAMP: &str = "/var/lib/etcd/member/.slipway-restored";
 pub struct Recovery {
     /// Which recovery it is: another one has another.
     pub id: String,
+    /// The node that the cluster is recovered on.
+    pub node: String,
     /// Where everything was read from, for people.
     pub source: String,
     /// The revision of the store that was read.
@@ -72,6 +74,7 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         let recovery = Recovery {
             id: "1".into(),
+            node: "node-b".into(),
             source: "a snapshot".into(),
             revision: 7,
             components: vec!["kube-scheduler".into()],

@@ -5,6 +5,7 @@
 use serde_json::{Value, json};
 
 use super::objects::Objects;
+use crate::assets::CONTROL_PLANE_LABEL;
 use crate::checkpoint::workload::text;
 
 /// A node as the store knows it.
@@ -22,9 +23,6 @@ pub struct Node {
     pub is_here: bool,
 }
 
-/// The label of nodes that carry the control plane.
-const CONTROL_PLANE: &str = "node-role.kubernetes.io/control-plane";
-
 /// All nodes, by name.
 pub fn nodes(objects: &Objects, here: &str) -> Vec<Node> {
     let all = objects.of("Node").map(|node| {
@@ -32,7 +30,7 @@ pub fn nodes(objects: &Objects, here: &str) -> Vec<Node> {
         Node {
             name: name.to_owned(),
             address: address(node),
-            is_control_plane: !node["metadata"]["labels"][CONTROL_PLANE].is_null(),
+            is_control_plane: !node["metadata"]["labels"][CONTROL_PLANE_LABEL].is_null(),
             heard: heard(objects, name),
             is_here: name == here,
         }
@@ -93,7 +91,7 @@ mod tests {
     fn what_is_said_of_nodes() {
         let mut objects = Objects::default();
         objects.add(json!({
-            "kind": "Node", "metadata": { "name": "node-a", "labels": { CONTROL_PLANE: "" } },
+            "kind": "Node", "metadata": { "name": "node-a", "labels": { CONTROL_PLANE_LABEL: "" } },
             "status": { "addresses": [
                 { "type": "Hostname", "address": "node-a" }, { "type": "InternalIP", "address": "192.0.2.1" },
             ] },

@@ -166,6 +166,7 @@ fn write(
     refuse_other_encryption(options, found)?;
     let recovery = Recovery {
         id: id(options, found)?,
+        node: task.machine.node.name.clone(),
         source: found.source.clone(),
         revision: found.revision,
         components: options.components.clone(),

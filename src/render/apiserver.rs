@@ -14,11 +14,12 @@ use k8s_openapi::api::core::v1::{Container, EnvVar, Pod, PodReadinessGate, PodSp
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use super::objects::{
-    CONTROL_PLANE_LABEL, Door, control_plane_user, env_field, host_path, meta, mount, networks,
-    secret_volume, strings, tolerate_everything, with_probes,
+    Door, control_plane_user, env_field, host_path, meta, mount, networks, secret_volume, strings,
+    tolerate_everything, with_probes,
 };
 use super::workload::{self, component};
 use super::{Output, checkpoints, configuration, endpoints, etcd, static_pods, tls};
+use crate::assets::CONTROL_PLANE_LABEL;
 use crate::config::Machine;
 use crate::config::machine::ControlPlane;
 use crate::pki::Secrets;

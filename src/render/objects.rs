@@ -20,8 +20,6 @@ use crate::assets::CONTROL_PLANE_UID;
 
 /// The namespace of everything rendered.
 pub const NAMESPACE: &str = "kube-system";
-/// The label that marks control-plane nodes.
-pub const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 const APP_LABEL: &str = "k8s-app";
 
 /// Metadata of an object in kube-system that belongs to an application.

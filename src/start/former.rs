@@ -14,6 +14,7 @@ use super::journal::Journal;
 use super::nodes::{self, LEASES};
 use super::wait::{Look, Wait, until};
 use super::{CHECKPOINTER, Launch, REQUIRED, lease, refuse};
+use crate::assets::CONTROL_PLANE_LABEL;
 use crate::kube::{self, Client};
 use crate::node::files;
 use crate::recovery::{Recovery, STAMP};
@@ -80,6 +81,7 @@ impl Launch<'_> {
             return Ok(());
         }
         if recovery.snapshot.is_some() {
+            unlabel(&self.loopback, &recovery.node)?;
             let removed = remove_pods(&self.loopback)?;
             self.reporter.line(format!(
                 "{removed} pods of the former control plane removed, which run nowhere"
@@ -209,6 +211,19 @@ impl Launch<'_> {
                 .to_owned(),
         ))
     }
+}
+
+/// No other node carries the control plane of an etcd that was restored here: without the label nothing of it is wanted
+/// or scheduled there, on a machine that looks as well as ever and is gone. One that comes back is labelled by its own start.
+fn unlabel(client: &Client, own: &str) -> Result<()> {
+    for node in client.list("/api/v1/nodes")?.items {
+        let is_labelled = !node["metadata"]["labels"][CONTROL_PLANE_LABEL].is_null();
+        if let Some(name) = name(&node).filter(|name| is_labelled && *name != own) {
+            let patch = json!({ "metadata": { "labels": { CONTROL_PLANE_LABEL: null } } });
+            client.merge_patch(&format!("/api/v1/nodes/{name}"), &patch)?;
+        }
+    }
+    Ok(())
 }
 
 /// Removes the pods of the control plane, whichever node they are said to run on.

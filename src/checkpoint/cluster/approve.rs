@@ -15,6 +15,7 @@ mod serving;
 use serde_json::Value;
 
 use super::policy::Policy;
+use crate::assets::CONTROL_PLANE_LABEL;
 use crate::config::{names, quote};
 use crate::pki::TOKEN_GROUP;
 use crate::pki::csr::{self, Request};
@@ -23,8 +24,6 @@ use crate::pki::csr::{self, Request};
 const SERVING: &str = "kubernetes.io/kubelet-serving";
 /// Of this one, those of token holders; nodes that renew are the controller-manager's.
 const CLIENT: &str = "kubernetes.io/kube-apiserver-client-kubelet";
-/// What the API server's nodes are known by.
-const CONTROL_PLANE_LABEL: &str = "node-role.kubernetes.io/control-plane";
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
