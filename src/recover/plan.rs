@@ -40,7 +40,7 @@ pub fn text(options: &Options, prepared: &Prepared) -> String {
             "writes",
             &format!("{}: {changes}", options.folder.display()),
         );
-        if writing.recovery.restored {
+        if writing.restores(options) {
             line(
                 "restores",
                 "etcd's data, as a new cluster of this member alone",
@@ -80,7 +80,7 @@ pub fn json(options: &Options, prepared: &Prepared) -> Value {
             "files": changed(&writing.earlier, &writing.assembled.assets).collect::<Vec<_>>(),
             "components": components.collect::<Vec<_>>(),
             "issued": issued.collect::<Vec<_>>(),
-            "restoresEtcd": writing.recovery.restored,
+            "restoresEtcd": writing.restores(options),
             "forgets": writing.recovery.forget_nodes,
         });
     }
