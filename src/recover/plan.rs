@@ -40,7 +40,7 @@ pub fn text(options: &Options, prepared: &Prepared) -> String {
             "writes",
             &format!("{}: {changes}", options.folder.display()),
         );
-        if writing.restores(options) {
+        if writing.recovery.restored {
             line(
                 "restores",
                 "etcd's data, as a new cluster of this member alone",
@@ -80,7 +80,7 @@ pub fn json(options: &Options, prepared: &Prepared) -> Value {
             "files": changed(&writing.earlier, &writing.assembled.assets).collect::<Vec<_>>(),
             "components": components.collect::<Vec<_>>(),
             "issued": issued.collect::<Vec<_>>(),
-            "restoresEtcd": writing.restores(options),
+            "restoresEtcd": writing.recovery.restored,
             "forgets": writing.recovery.forget_nodes,
         });
     }

@@ -84,13 +84,6 @@ pub struct Writing {
     pub recovery: Recovery,
 }
 
-impl Writing {
-    /// Whether etcd's data is restored: where only an asset directory is written, that is left to somebody else.
-    pub fn restores(&self, options: &Options) -> bool {
-        options.is_here && self.recovery.restored
-    }
-}
-
 /// Reads, and works everything out. Writes nothing.
 ///
 /// # Errors

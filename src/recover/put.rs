@@ -32,7 +32,7 @@ pub fn put(
     reporter: &mut Reporter,
 ) -> Result<()> {
     let assets = &writing.assembled.assets;
-    let restores = writing.restores(options);
+    let restores = options.is_here && writing.recovery.restored;
     if restores {
         restore::refuse_other_data(&options.root, prepared)?;
     }
