@@ -61,6 +61,7 @@ fn nothing_changes(left: &Left) -> Result<()> {
     Ok(())
 }
 
+/// But for what is new each time and for the record, and with what people changed. Etcd's data stays as it is.
 fn all_lead_to_the_same(left: &Left) -> Result<()> {
     let with_assets = Tree::read(&left.assets)?;
     let kept = left.authorities()?;
@@ -71,6 +72,8 @@ fn all_lead_to_the_same(left: &Left) -> Result<()> {
             start.write(&folder)?;
             left.supply(&mut command);
             ends(command.arg("--recovery-dir").arg(&folder), Exit::Done)?;
+            let (plan, _) = ends(command.arg("--plan"), Exit::Done)?;
+            ensure!(!plan.contains("\nrestores "), "{name}:\n{plan}");
             let assets = directory::load(&folder)?;
             let recovery = Recovery::of(&assets)?.context("no record")?;
             ensure!(
