@@ -2,6 +2,7 @@
 
 mod given;
 
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Result, anyhow};
@@ -54,7 +55,8 @@ pub fn run(words: &Words) -> Result<()> {
         true => None,
         false => Some(turn::take(&options.root, "slipway recover")?),
     };
-    if !is_plan && options.is_here && matches!(options.source, Source::Etcd(..)) {
+    let is_at_home = options.is_here && options.root == Path::new("/");
+    if !is_plan && is_at_home && matches!(options.source, Source::Etcd(..)) {
         let earlier = directory::load(&options.folder)?;
         recover::resume(&options, &machine, &earlier, &mut reporter)?;
     }

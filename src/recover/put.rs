@@ -38,7 +38,7 @@ pub fn put(
     if let (Some(hash), Source::Snapshot(path, _)) = (&writing.recovery.snapshot, &options.source) {
         // The asset directory comes after the data: whoever finds one launches from it, at the next boot at the latest.
         let restore = Restore::new(options, task, assets, hash);
-        restore.refuse_other_data()?;
+        restore.refuse()?;
         install(options, &without_pods(assets), reporter)?;
         restore.run(path, prepared.found.revision, reporter)?;
     }

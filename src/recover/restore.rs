@@ -73,8 +73,13 @@ impl<'a> Restore<'a> {
         Ok(stamp.is_some_and(|stamp| stamp == self.hash.as_bytes()))
     }
 
-    /// Refuses to write over data that is not what this recovery restored.
-    pub fn refuse_other_data(&self) -> Result<()> {
+    /// Refuses to write over data that is not what this recovery restored, and to restore where nothing runs.
+    pub fn refuse(&self) -> Result<()> {
+        if self.options.root != Path::new("/") {
+            let next = "run it there, or name --recovery-dir DIR";
+            let error = anyhow!("etcd's data is restored on the machine itself: {next}");
+            return Err(fail(Exit::Refused, error));
+        }
         let member = self.data.join(MEMBER);
         if !member.exists() || self.is_done()? {
             return Ok(());
