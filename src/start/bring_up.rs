@@ -86,6 +86,10 @@ impl Launch<'_> {
     pub(super) fn seed_controllers(&mut self) -> Result<()> {
         self.reporter.stage("seed");
         self.clear_former()?;
+        if self.recovery().is_some() {
+            // Pods that controllers make before it would read of addresses and authorities that are gone, and keep them.
+            self.apply_first_wave()?;
+        }
         seed::place_secrets(&self.options.root, &self.plane.secrets)?;
         let pods = self.recovered_controllers();
         self.place("seed-controllers", &pods)?;

@@ -39,6 +39,12 @@ impl Launch<'_> {
         Ok(())
     }
 
+    /// Everything that a new pod may read.
+    pub(super) fn apply_first_wave(&mut self) -> Result<()> {
+        let first = Waves::new(&self.plane.manifests, self.options).first;
+        self.apply_wave(&first)
+    }
+
     /// The rest, if something was left for after the handover.
     pub(super) fn apply_add_ons(&mut self) -> Result<()> {
         self.enter("add-ons", &Value::Null)?;

@@ -82,9 +82,9 @@ impl Launch<'_> {
         }
         if recovery.snapshot.is_some() {
             unlabel(&self.loopback, &recovery.node)?;
-            let removed = remove_pods(&self.loopback)?;
+            let removed = remove_pods(&self.loopback, &recovery.node)?;
             self.reporter.line(format!(
-                "{removed} pods of the former control plane removed, which run nowhere"
+                "{removed} pods of the former control plane and of this node's name removed, which run nowhere"
             ));
             release_leases(&self.loopback)?;
         }
@@ -98,7 +98,10 @@ impl Launch<'_> {
             return Ok(());
         }
         let before = self.leases()?;
-        if before.iter().all(|(_, lease)| lease::holder(lease).is_empty()) {
+        if before
+            .iter()
+            .all(|(_, lease)| lease::holder(lease).is_empty())
+        {
             return Ok(());
         }
         let begun = Instant::now();
@@ -229,13 +232,14 @@ fn unlabel(client: &Client, own: &str) -> Result<()> {
     Ok(())
 }
 
-/// Removes the pods of the control plane, whichever node they are said to run on.
-fn remove_pods(client: &Client) -> Result<usize> {
+/// Removes the pods of the control plane, whichever node they are said to run on, and those of its namespace that this
+/// node's kubelet would take up, with what the data of then says of addresses.
+fn remove_pods(client: &Client, own: &str) -> Result<usize> {
     let pods = client.list("/api/v1/namespaces/kube-system/pods")?.items;
     let mut removed = 0;
     for name in pods
         .iter()
-        .filter(|pod| is_control_plane(pod))
+        .filter(|pod| is_control_plane(pod) || pod["spec"]["nodeName"] == own)
         .filter_map(name)
     {
         let path = format!("/api/v1/namespaces/kube-system/pods/{name}?gracePeriodSeconds=0");
