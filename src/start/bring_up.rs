@@ -89,6 +89,7 @@ impl Launch<'_> {
         if self.recovery().is_some() {
             // Pods that controllers make before it would read of addresses and authorities that are gone, and keep them.
             self.apply_first_wave()?;
+            self.reporter.stage("seed");
         }
         seed::place_secrets(&self.options.root, &self.plane.secrets)?;
         let pods = self.recovered_controllers();
