@@ -16,7 +16,10 @@ use slipway::exit::{Exit, exit_of};
 use crate::api::{Cluster, Pki, free_ports};
 use crate::process;
 use crate::scenario::Context;
+use crate::wait;
 
+/// How long it may take until two snapshots are of the same moment.
+const QUIET_LIMIT: Duration = Duration::from_secs(60);
 /// More than two pages of them.
 const MAPS: usize = 1200;
 const MAPS_PREFIX: &[u8] = b"/registry/configmaps/default/";
@@ -207,8 +210,15 @@ fn contains(error: &str, words: &[&str]) -> Result<()> {
 }
 
 fn snapshots_are_equal(context: &Context, cluster: &Cluster, client: &Client) -> Result<()> {
+    // Between two snapshots the API server may prolong a lease, which changes the database and no revision.
+    wait::until("a moment in which nothing is written", QUIET_LIMIT, || {
+        snapshots_are_equal_now(context, cluster, client)
+    })
+}
+
+fn snapshots_are_equal_now(context: &Context, cluster: &Cluster, client: &Client) -> Result<()> {
     let (ours, theirs) = (context.work.join("ours.db"), context.work.join("theirs.db"));
-    let saved = client.snapshot(&mut File::create_new(&ours)?)?;
+    let saved = client.snapshot(&mut File::create(&ours)?)?;
     let mut save = cluster.etcdctl();
     process::output(save.args(["snapshot", "save"]).arg(&theirs))?;
     let (our_status, their_status) = (status(cluster, &ours)?, status(cluster, &theirs)?);
