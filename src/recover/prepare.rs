@@ -127,6 +127,9 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
         }
         Ok(_) => None,
         Err(more) => {
+            // What cannot be read may be found missing once more, where it is looked for.
+            let is_new = |one: &Missing| !missing.iter().any(|known| known.what == one.what);
+            let more: Vec<_> = more.into_iter().filter(is_new).collect();
             missing.extend(more);
             None
         }

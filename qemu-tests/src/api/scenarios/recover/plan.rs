@@ -146,7 +146,6 @@ fn what_is_missing_is_listed(left: &mut Left) -> Result<()> {
     let all = [
         "--encryption-config FILE",
         "--ca FILE",
-        "--ca FILE",
         "--service-account-key FILE",
     ];
     for command in [
