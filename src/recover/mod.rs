@@ -19,6 +19,7 @@ pub mod plan;
 mod prepare;
 mod put;
 mod rbac;
+mod resources;
 mod restore;
 mod settle;
 pub mod snapshot;

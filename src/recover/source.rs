@@ -2,14 +2,14 @@
 //!
 //! The only part of a recovery that asks others. Nothing is written, and every read has a deadline.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use serde_json::Value;
 
 use super::encryption::Providers;
 use super::objects::Objects;
+use super::resources::RESOURCES;
 use super::snapshot::{Facts, Integrity, Snapshot};
 use super::stored::{self, Understood};
 use crate::etcd::{self, Endpoints, Values};
@@ -74,7 +74,7 @@ impl Source {
     }
 }
 
-fn verify(snapshot: &Snapshot, path: &std::path::Path, reporter: &mut Reporter) -> Result<()> {
+fn verify(snapshot: &Snapshot, path: &Path, reporter: &mut Reporter) -> Result<()> {
     match snapshot.verify(&mut |_, _| reporter.alive())? {
         Integrity::Verified { .. } => Ok(()),
         Integrity::NoHash => bail!(
@@ -117,49 +117,10 @@ fn live(all: &[Endpoints], prefix: &str, providers: Option<&Providers>) -> Resul
     })
 }
 
-/// The collections of an API server, with the kind of their items.
-const COLLECTIONS: [(&str, &str); 13] = [
-    ("/api/v1/namespaces/kube-system/secrets", "Secret"),
-    ("/api/v1/namespaces/kube-system/configmaps", "ConfigMap"),
-    (
-        "/api/v1/namespaces/kube-system/serviceaccounts",
-        "ServiceAccount",
-    ),
-    ("/api/v1/namespaces/kube-system/pods", "Pod"),
-    ("/api/v1/nodes", "Node"),
-    (
-        "/apis/apps/v1/namespaces/kube-system/daemonsets",
-        "DaemonSet",
-    ),
-    (
-        "/apis/apps/v1/namespaces/kube-system/deployments",
-        "Deployment",
-    ),
-    ("/apis/rbac.authorization.k8s.io/v1/roles", "Role"),
-    (
-        "/apis/rbac.authorization.k8s.io/v1/rolebindings",
-        "RoleBinding",
-    ),
-    (
-        "/apis/rbac.authorization.k8s.io/v1/clusterroles",
-        "ClusterRole",
-    ),
-    (
-        "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
-        "ClusterRoleBinding",
-    ),
-    (
-        "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases",
-        "Lease",
-    ),
-    (
-        "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases",
-        "Lease",
-    ),
-];
+/// How long an API server may take for one answer.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
-fn api(path: &std::path::Path) -> Result<Found> {
+fn api(path: &Path) -> Result<Found> {
     let config = kubeconfig::load(path)?;
     let options = ClientOptions {
         timeout: TIMEOUT,
@@ -167,13 +128,16 @@ fn api(path: &std::path::Path) -> Result<Found> {
     };
     let client = Client::new(&config, options)?;
     let (mut objects, mut revision) = (Objects::default(), 0);
-    for (path, kind) in COLLECTIONS {
-        let list = client.list(path).context(
+    for resource in &RESOURCES {
+        let list = client.list(&resource.path()).context(
             "next step: if no API server answers, recover from etcd: --etcd-servers, or --snapshot",
         )?;
         revision = revision.max(list.resource_version.parse().unwrap_or(0));
-        for item in list.items {
-            objects.add(of_kind(item, path, kind));
+        for mut item in list.items {
+            // Items of a list do not say what they are.
+            item["apiVersion"] = resource.version.into();
+            item["kind"] = resource.kind.into();
+            objects.add(item);
         }
     }
     Ok(Found {
@@ -185,15 +149,4 @@ fn api(path: &std::path::Path) -> Result<Found> {
         },
         facts: None,
     })
-}
-
-/// Items of a list do not say what they are.
-fn of_kind(mut item: Value, path: &str, kind: &str) -> Value {
-    let group = path
-        .strip_prefix("/apis/")
-        .map(|rest| rest.split('/').take(2));
-    let version = group.map_or("v1".to_owned(), |parts| parts.collect::<Vec<_>>().join("/"));
-    item["apiVersion"] = version.into();
-    item["kind"] = kind.into();
-    item
 }

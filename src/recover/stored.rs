@@ -6,33 +6,17 @@ use super::decode;
 use super::encryption::Providers;
 use super::missing::Missing;
 use super::objects::Objects;
+use super::resources::{RESOURCES, Resource};
 use crate::etcd::Stored;
 
 /// Where kube-apiserver keeps its objects unless `--etcd-prefix` says otherwise.
 pub const PREFIX: &str = "/registry";
 
-/// What is read, below the prefix: the place of a resource, and of which namespace.
-pub const PLACES: [(&str, &str); 13] = [
-    ("secrets", "kube-system/"),
-    ("configmaps", "kube-system/"),
-    ("serviceaccounts", "kube-system/"),
-    ("daemonsets", "kube-system/"),
-    ("deployments", "kube-system/"),
-    ("pods", "kube-system/"),
-    ("roles", ""),
-    ("rolebindings", ""),
-    ("clusterroles", ""),
-    ("clusterrolebindings", ""),
-    ("minions", ""),
-    ("leases", "kube-node-lease/"),
-    ("leases", "kube-system/"),
-];
-
 /// The keys below which everything lies that is read.
 pub fn prefixes(prefix: &str) -> Vec<Vec<u8>> {
     let root = prefix.trim_end_matches('/');
-    let all = PLACES.iter();
-    all.map(|(resource, namespace)| format!("{root}/{resource}/{namespace}").into_bytes())
+    let all = RESOURCES.iter().map(Resource::prefix);
+    all.map(|place| format!("{root}/{place}").into_bytes())
         .collect()
 }
 
