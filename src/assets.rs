@@ -80,6 +80,17 @@ impl Assets {
             .filter_map(move |(path, asset)| Some((path.strip_prefix(prefix)?, asset)))
     }
 
+    /// Those files whose paths are `wanted`.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&str) -> bool) -> Self {
+        let files = self.0.iter().filter(|(path, _)| wanted(path));
+        Self(
+            files
+                .map(|(path, asset)| (path.clone(), asset.clone()))
+                .collect(),
+        )
+    }
+
     /// Whether the control plane is of static pods that stay.
     pub fn is_static(&self) -> bool {
         self.below(STATIC_MANIFESTS).next().is_some()

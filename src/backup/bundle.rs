@@ -67,13 +67,7 @@ pub struct Etcd {
 
 /// What of an asset directory belongs in a bundle.
 pub fn selected(assets: &Assets) -> Assets {
-    let mut selected = Assets::default();
-    for (path, asset) in assets.iter() {
-        if FOLDERS.iter().any(|folder| path.starts_with(folder)) {
-            selected.insert(path, asset.clone());
-        }
-    }
-    selected
+    assets.only(|path| FOLDERS.iter().any(|folder| path.starts_with(folder)))
 }
 
 /// What of those files is not there and is needed.

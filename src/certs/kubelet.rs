@@ -16,11 +16,9 @@ use super::Options;
 use crate::kube::Client;
 use crate::node::{files, units};
 use crate::report::Reporter;
+use crate::start::nodes::{LEASES, SILENT};
 use crate::start::ready::{epoch, seconds};
 use crate::start::wait::{Look, Wait, until};
-
-/// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
-pub const SILENT: Duration = Duration::from_secs(40);
 
 /// Where the kubelet keeps what it was issued, and how those files begin.
 pub const OWN: &str = "/var/lib/kubelet/pki";
@@ -103,9 +101,8 @@ fn await_lease(
 /// When the kubelet last renewed its Lease, in seconds since 1970; `None` for a node that has none.
 fn renewed(client: &Client, options: &Options<'_>) -> Result<Option<i64>> {
     let name = &options.machine.node.name;
-    let path = format!("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/{name}");
     let lease = client
-        .find(&path)
+        .find(&format!("{LEASES}/{name}"))
         .context("cannot read the kubelet's Lease")?;
     Ok(lease.and_then(|lease| seconds(&lease["spec"]["renewTime"])))
 }

@@ -22,6 +22,7 @@ use crate::node::static_pods;
 use crate::render::install::MANIFESTS;
 use crate::report::Reporter;
 use crate::start::converge::running;
+use crate::start::nodes::SILENT;
 use crate::start::plane::{Plane, StaticPod};
 use crate::start::ready::{is_stale, seconds};
 use crate::start::wait::{Look, Wait, until};
@@ -103,7 +104,7 @@ fn await_running(cluster: &Cluster<'_>, pod: &StaticPod, reporter: &mut Reporter
         }
         // A kubelet that has lost the API server, as one whose certificate expired, tells nobody what it runs.
         let begun = *answers.get_or_insert_with(Instant::now);
-        if begun.elapsed() >= kubelet::SILENT
+        if begun.elapsed() >= SILENT
             && kubelet::is_lost(cluster.options(), &cluster.client).unwrap_or(false)
         {
             answers = None;

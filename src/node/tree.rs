@@ -129,6 +129,14 @@ pub fn advice(error: &anyhow::Error) -> &'static str {
     }
 }
 
+/// As [`replace`], where `earlier` is what `folder` holds: nothing is written that is there.
+pub fn update(folder: &Path, earlier: &Assets, assets: &Assets) -> Result<()> {
+    match earlier == assets {
+        true => sweep(folder),
+        false => replace(folder, assets),
+    }
+}
+
 /// Removes what an interrupted [`replace`] may have left beside `folder`.
 pub fn sweep(folder: &Path) -> Result<()> {
     remove_all(&beside(folder, "new")?.1)

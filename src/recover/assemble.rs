@@ -9,11 +9,10 @@ use super::objects::Objects;
 use super::rbac;
 use super::template::Here;
 use crate::assets::{Assets, CONTROL_PLANE_UID};
-use crate::config::yaml;
 use crate::recovery::{FILE, Recovery};
 use crate::render::emit;
 use crate::start::manifests;
-use crate::start::plane::argument;
+use crate::start::plane::{argument, documents};
 
 /// What is to be assembled.
 pub struct Parts<'a> {
@@ -120,7 +119,6 @@ impl Assembled {
 /// Where etcd is, as the document says: it may have moved.
 fn etcd_servers(rendered: &Assets) -> Option<String> {
     let asset = rendered.get("bootstrap-manifests/bootstrap-apiserver.yaml")?;
-    let text = std::str::from_utf8(asset.bytes.expose()).ok()?;
-    let pod = yaml::documents(text).ok()?.pop()?;
+    let pod = documents(asset).ok()?.pop()?;
     argument(&pod, "--etcd-servers").map(str::to_owned)
 }

@@ -21,6 +21,7 @@ use crate::pki::CHECKPOINTS;
 use crate::render::emit;
 use crate::secret::Secret;
 use crate::start::BOOTSTRAP_SECRETS;
+use crate::start::plane::component;
 
 /// The components of a control plane, and what each runs with while it is temporary.
 const COMPONENTS: [(&str, &[&str]); 3] = [
@@ -44,9 +45,6 @@ const COMPONENTS: [(&str, &[&str]); 3] = [
     ("kube-scheduler", &["--secure-port=0"]),
 ];
 
-/// The labels that may name a component, in this order (the original's).
-const LABELS: [&str; 2] = ["k8s-app", "component"];
-
 /// The names of all components.
 pub fn names() -> impl Iterator<Item = &'static str> {
     COMPONENTS.iter().map(|(name, _)| *name)
@@ -58,12 +56,6 @@ pub fn find<'a>(objects: &'a Objects, name: &str) -> Option<&'a Value> {
         .into_iter()
         .flat_map(|kind| objects.of(kind));
     workloads.find(|workload| component(workload) == name)
-}
-
-fn component(workload: &Value) -> &str {
-    let labels = &workload["metadata"]["labels"];
-    let found = LABELS.iter().find_map(|label| labels[label].as_str());
-    found.unwrap_or_default()
 }
 
 /// A component as files of an asset directory.

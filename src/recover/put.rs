@@ -65,18 +65,11 @@ pub fn put(
 
 fn replace(options: &Options, writing: &Writing) -> Result<()> {
     let _lock = lock::take(&options.folder)?;
-    match writing.assembled.assets == writing.earlier {
-        true => tree::sweep(&options.folder),
-        false => tree::replace(&options.folder, &writing.assembled.assets),
-    }
+    tree::update(&options.folder, &writing.earlier, &writing.assembled.assets)
 }
 
 fn without_pods(assets: &Assets) -> Assets {
-    let mut rest = Assets::default();
-    let is_pod = |path: &str| PODS.iter().any(|folder| path.starts_with(folder));
-    let kept = assets.iter().filter(|(path, _)| !is_pod(path));
-    kept.for_each(|(path, asset)| rest.insert(path, asset.clone()));
-    rest
+    assets.only(|path| !PODS.iter().any(|folder| path.starts_with(folder)))
 }
 
 /// Installs this machine's files; a kubelet that they change begins anew. A mark says so before they do: whether this

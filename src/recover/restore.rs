@@ -16,7 +16,6 @@ use serde_json::{Value, json};
 use super::prepare::{Options, Task};
 use super::trust;
 use crate::assets::Assets;
-use crate::config::yaml;
 use crate::exit::{Exit, fail};
 use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
 use crate::node::files::{self, below};
@@ -24,6 +23,7 @@ use crate::node::podlog;
 use crate::recovery::STAMP;
 use crate::report::Reporter;
 use crate::start::new_uid;
+use crate::start::plane::{self, etcd_pod};
 use crate::start::wait::{Look, Wait, until};
 
 /// Etcd's data, below the root.
@@ -108,7 +108,8 @@ impl<'a> Restore<'a> {
         files::make_folder(&self.data, 0o700)?;
         self.sweep()?;
         let (uid, begun) = (new_uid()?, Instant::now());
-        let pod = pod(&etcd(self.assets)?, path, &uid)?;
+        let etcd = etcd_pod(self.assets)?.context("the asset directory has no etcd")?;
+        let pod = pod(&etcd.pod, path, &uid)?;
         let manifest = folder.join(FILE);
         files::write(&manifest, &serde_json::to_vec_pretty(&pod)?, files::PRIVATE)?;
         self.await_success(&uid, reporter)?;
@@ -183,21 +184,11 @@ impl<'a> Restore<'a> {
     }
 }
 
-/// The pod of the etcd that is to run.
-fn etcd(assets: &Assets) -> Result<Value> {
-    let asset = assets
-        .get("etcd/etcd.yaml")
-        .context("the asset directory has no etcd")?;
-    let text = std::str::from_utf8(asset.bytes.expose()).context("etcd/etcd.yaml is not UTF-8")?;
-    let mut documents = yaml::documents(text)?;
-    documents.pop().context("etcd/etcd.yaml is empty")
-}
-
 /// The pod that restores: etcd's image, its tool, the member that etcd is told to be.
 fn pod(etcd: &Value, snapshot: &Path, uid: &str) -> Result<Value> {
     let container = &etcd["spec"]["containers"][0];
     let argument = |flag: &str| {
-        let found = crate::start::plane::argument(etcd, flag);
+        let found = plane::argument(etcd, flag);
         found.with_context(|| format!("etcd/etcd.yaml has no {flag}"))
     };
     let program = container["command"][0]

@@ -9,7 +9,7 @@ use anyhow::Result;
 
 use super::prepare::Task;
 use super::rbac;
-use crate::assets::{Assets, BOOTSTRAP_MANIFESTS};
+use crate::assets::BOOTSTRAP_MANIFESTS;
 use crate::node::{lock, tree};
 use crate::pki::Order;
 use crate::recovery;
@@ -31,11 +31,7 @@ pub fn settle(folder: &Path, task: &Task<'_>) -> Result<()> {
     if earlier.get(recovery::FILE).is_none() {
         return Ok(());
     }
-    let mut rest = Assets::default();
-    let kept = earlier
-        .iter()
-        .filter(|(path, _)| !OURS.iter().any(|ours| path.starts_with(ours)));
-    kept.for_each(|(path, asset)| rest.insert(path, asset.clone()));
+    let rest = earlier.only(|path| !OURS.iter().any(|ours| path.starts_with(ours)));
     let order = Order::default();
     let planned = directory::plan_from(task.machine, task.given, rest, task.dated, false, &order)?;
     tree::replace(folder, &planned.merged.assets)

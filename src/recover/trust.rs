@@ -15,12 +15,13 @@ use super::objects::NAMESPACE;
 use super::prepare::Options;
 use crate::assets::Assets;
 use crate::config::Machine;
-use crate::kube::{Client, Config, Error, Options as ClientOptions, kubeconfig};
+use crate::kube::{Client, Error};
 use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
 use crate::node::files::{self, below};
 use crate::recovery;
 use crate::render::install;
 use crate::report::Reporter;
+use crate::start::plane::Etcd;
 use crate::start::wait::{Look, Wait, until};
 use crate::transport::How;
 
@@ -79,23 +80,13 @@ pub fn resume(
     let there = files::read_if_there(&below(&options.root, place))?;
     match is_recovered && there.as_deref() == Some(asset.bytes.expose()) {
         true => {
-            install::install_files(&without_pod(earlier), &options.root)?;
+            // Its pod runs; what it reads is what may be half there.
+            let certificates = earlier.only(|path| path.starts_with("tls/etcd/"));
+            install::install_files(&certificates, &options.root)?;
             renew(options, machine, earlier, reporter)
         }
         false => Ok(()),
     }
-}
-
-/// The files of etcd's certificates alone.
-fn without_pod(assets: &Assets) -> Assets {
-    let mut rest = Assets::default();
-    for (path, asset) in assets
-        .iter()
-        .filter(|(path, _)| path.starts_with("tls/etcd/"))
-    {
-        rest.insert(path, asset.clone());
-    }
-    rest
 }
 
 /// Ends this node's etcd, if it runs.
@@ -134,31 +125,24 @@ fn refusal(client: &Client) -> Option<String> {
 /// With the certificate of the API server.
 fn client(assets: &Assets) -> Result<Client> {
     let file = |path: &str| {
-        let asset = assets
-            .get(path)
-            .with_context(|| format!("{path} is missing"));
-        asset.map(|asset| asset.bytes.clone())
+        let asset = assets.get(path).cloned();
+        asset.with_context(|| format!("{path} is missing"))
     };
-    let config = Config {
-        server: kubeconfig::server(URL)?,
-        tls_server_name: None,
-        ca_pem: file("tls/etcd-client-ca.crt")?.expose().to_vec(),
-        certificate: Some((
-            file("tls/etcd-client.crt")?.expose().to_vec(),
+    let etcd = Etcd {
+        urls: vec![URL.to_owned()],
+        tls: Some((
+            file("tls/etcd-client-ca.crt")?,
+            file("tls/etcd-client.crt")?,
             file("tls/etcd-client.key")?,
         )),
-        token: None,
     };
-    let options = ClientOptions {
-        timeout: TIMEOUT,
-        ..ClientOptions::default()
-    };
-    Ok(Client::new(&config, options)?)
+    etcd.client(URL, TIMEOUT)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kube::Options as ClientOptions;
     use crate::kube::testing::{Scripted, Step, json};
 
     #[test]

@@ -178,11 +178,7 @@ pub fn to_directory_with(
 ) -> Result<Rendered> {
     let _lock = lock::take(folder)?;
     let planned = plan_with(machine, given, folder, dated, overwrite, order)?;
-    if planned.merged.assets != planned.earlier {
-        tree::replace(folder, &planned.merged.assets)?;
-    } else {
-        tree::sweep(folder)?;
-    }
+    tree::update(folder, &planned.earlier, &planned.merged.assets)?;
     let token = token_news(&planned, given);
     let secrets = planned.secrets.as_ref();
     secrets.map_or(Ok(()), |secrets| make_places(folder, secrets))?;

@@ -173,6 +173,13 @@ impl plane::Etcd {
     }
 
     fn ask(&self, url: &str) -> Result<(u16, String)> {
+        Ok(self
+            .client(url, Duration::from_secs(5))?
+            .status("/health")?)
+    }
+
+    /// A client of the member at `url`, for what etcd serves beside its own API.
+    pub(crate) fn client(&self, url: &str, timeout: Duration) -> Result<Client> {
         let config = kube::Config {
             server: kube::kubeconfig::server(url)?,
             tls_server_name: None,
@@ -187,9 +194,9 @@ impl plane::Etcd {
             token: None,
         };
         let options = ClientOptions {
-            timeout: Duration::from_secs(5),
+            timeout,
             ..ClientOptions::default()
         };
-        Ok(Client::new(&config, options)?.status("/health")?)
+        Ok(Client::new(&config, options)?)
     }
 }

@@ -11,7 +11,8 @@ use anyhow::Result;
 use serde_json::{Value, json};
 
 use super::journal::Journal;
-use super::nodes::{self, LEASES};
+use super::nodes::{self, LEASES, SILENT, name};
+use super::plane::component;
 use super::wait::{Look, Wait, until};
 use super::{CHECKPOINTER, Launch, REQUIRED, lease, refuse};
 use crate::assets::CONTROL_PLANE_LABEL;
@@ -19,8 +20,6 @@ use crate::kube::{self, Client};
 use crate::node::files;
 use crate::recovery::{Recovery, STAMP};
 
-/// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
-const SILENT: Duration = Duration::from_secs(40);
 /// A leader that lives renews every second; one that does not for this long is not merely slow.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -86,7 +85,10 @@ impl Launch<'_> {
             self.reporter.line(format!(
                 "{removed} pods of the former control plane and of this node's name removed, which run nowhere"
             ));
-            release_leases(&self.loopback)?;
+            // Whoever held these wrote to another etcd: nobody renews them here.
+            for (name, found) in self.leases()? {
+                lease::release(&self.loopback, name, lease::holder(&found))?;
+            }
         }
         self.enter(CLEARED, &json!({ "recovery": recovery.id }))
     }
@@ -224,9 +226,9 @@ impl Launch<'_> {
 fn unlabel(client: &Client, own: &str) -> Result<()> {
     for node in client.list("/api/v1/nodes")?.items {
         let is_labelled = !node["metadata"]["labels"][CONTROL_PLANE_LABEL].is_null();
-        if let Some(name) = name(&node).filter(|name| is_labelled && *name != own) {
+        if is_labelled && name(&node) != own {
             let patch = json!({ "metadata": { "labels": { CONTROL_PLANE_LABEL: null } } });
-            client.merge_patch(&format!("/api/v1/nodes/{name}"), &patch)?;
+            client.merge_patch(&format!("/api/v1/nodes/{}", name(&node)), &patch)?;
         }
     }
     Ok(())
@@ -240,22 +242,12 @@ fn remove_pods(client: &Client, own: &str) -> Result<usize> {
     for name in pods
         .iter()
         .filter(|pod| is_control_plane(pod) || pod["spec"]["nodeName"] == own)
-        .filter_map(name)
+        .map(name)
     {
         let path = format!("/api/v1/namespaces/kube-system/pods/{name}?gracePeriodSeconds=0");
         removed += usize::from(remove(client, &path)?);
     }
     Ok(removed)
-}
-
-/// Whoever held these wrote to another etcd: nobody renews them here, and whoever comes next would wait for a minute.
-fn release_leases(client: &Client) -> Result<(), kube::Error> {
-    for name in lease::LEASES {
-        if let Some(found) = client.find(&lease::path(name))? {
-            lease::release(client, name, lease::holder(&found))?;
-        }
-    }
-    Ok(())
 }
 
 /// Whether there was anything to remove.
@@ -268,16 +260,8 @@ fn remove(client: &Client, path: &str) -> Result<bool, kube::Error> {
 
 /// Whether a pod is one of the control plane's, by the label that its workload gave it.
 fn is_control_plane(pod: &Value) -> bool {
-    let labels = &pod["metadata"]["labels"];
-    let own = ["k8s-app", "component"]
-        .iter()
-        .find_map(|label| labels[label].as_str());
     let mut names = REQUIRED.split(',').chain([CHECKPOINTER]);
-    names.any(|name| own.is_some_and(|own| name.strip_prefix("kube-system/") == Some(own)))
-}
-
-fn name(object: &Value) -> Option<&str> {
-    object["metadata"]["name"].as_str()
+    names.any(|name| name.strip_prefix("kube-system/") == Some(component(pod)))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ mod handover;
 mod journal;
 pub(crate) mod lease;
 mod mounts;
-mod nodes;
+pub(crate) mod nodes;
 mod permanent;
 pub(crate) mod plane;
 pub(crate) mod ready;

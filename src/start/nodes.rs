@@ -8,14 +8,17 @@
 //! This node is not judged so: its containers are looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use super::ready::Here;
 use crate::kube::{self, Client};
 
+/// A kubelet renews its Lease every 10 s; the node counts as lost after 40.
+pub(crate) const SILENT: Duration = Duration::from_secs(40);
 /// Where kubelets' Leases are.
-pub(super) const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
+pub(crate) const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
 /// The nodes that the API knows; none of them where it does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -101,7 +104,7 @@ fn addresses(node: &Value) -> Vec<String> {
         .collect()
 }
 
-fn name(object: &Value) -> &str {
+pub(super) fn name(object: &Value) -> &str {
     object["metadata"]["name"].as_str().unwrap_or_default()
 }
 

@@ -109,10 +109,7 @@ impl Plane {
             None => SECURE_PORT,
         };
         Ok(Self {
-            etcd_pod: assets
-                .get("etcd/etcd.yaml")
-                .map(|asset| static_pod("etcd/", "etcd.yaml", asset))
-                .transpose()?,
+            etcd_pod: etcd_pod(assets)?,
             etcd: etcd(&apiserver.pod, assets)?,
             controllers: pods,
             stays,
@@ -125,6 +122,14 @@ impl Plane {
             apiserver,
         })
     }
+}
+
+/// The permanent etcd of an asset directory, if it has one.
+pub(crate) fn etcd_pod(assets: &Assets) -> Result<Option<StaticPod>> {
+    let asset = assets.get("etcd/etcd.yaml");
+    asset
+        .map(|asset| static_pod("etcd/", "etcd.yaml", asset))
+        .transpose()
 }
 
 fn static_pod(folder: &str, file: &str, asset: &Asset) -> Result<StaticPod> {
@@ -160,9 +165,20 @@ pub(crate) fn namespace(object: &Value) -> String {
     namespace.unwrap_or("default").to_owned()
 }
 
-fn documents(asset: &Asset) -> Result<Vec<Value>> {
+/// The YAML documents of a file.
+pub(crate) fn documents(asset: &Asset) -> Result<Vec<Value>> {
     let text = std::str::from_utf8(asset.bytes.expose()).context("not UTF-8")?;
     Ok(yaml::documents(text)?)
+}
+
+/// The labels that may name a component, in this order (the original's).
+const COMPONENT: [&str; 2] = ["k8s-app", "component"];
+
+/// Which component of a control plane a workload or pod is, by its label; empty if none says.
+pub(crate) fn component(object: &Value) -> &str {
+    let labels = &object["metadata"]["labels"];
+    let found = COMPONENT.iter().find_map(|label| labels[label].as_str());
+    found.unwrap_or_default()
 }
 
 /// The value of a `--flag=value` argument of any container of a pod.
