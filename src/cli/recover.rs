@@ -5,7 +5,7 @@ mod given;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 
 use super::parse::Words;
 use super::run::{asset_dir, below_root, machine, output, print, root, secrets};
@@ -17,6 +17,7 @@ use crate::node::clock;
 use crate::recover::keys::{self, Supplied};
 use crate::recover::source::Source;
 use crate::recover::{self, Options, Prepared, Task, component, plan};
+use crate::recovery;
 use crate::render::directory;
 use crate::report::{Output, Reporter};
 use crate::start::turn;
@@ -60,7 +61,13 @@ pub fn run(words: &Words) -> Result<()> {
         let earlier = directory::load(&options.folder)?;
         recover::resume(&options, &machine, &earlier, &mut reporter)?;
     }
-    let prepared = recover::prepare(&options, &task, &mut reporter)?;
+    let prepared = recover::prepare(&options, &task, &mut reporter);
+    let prepared = match is_plan && is_begun(&options)? {
+        true => prepared.context(
+            "a recovery that began here is not over, so a plan may fail: run `slipway recover` again, which finishes it",
+        )?,
+        false => prepared?,
+    };
     if is_plan {
         show(&options, &prepared, output)?;
     }
@@ -82,6 +89,13 @@ pub fn run(words: &Words) -> Result<()> {
     reporter.stage("done");
     reporter.line(format!("recovered; next: {next}"));
     Ok(())
+}
+
+/// Whether a run before this one wrote an asset directory. If it was killed then, etcd may not know its new certificates yet.
+fn is_begun(options: &Options) -> Result<bool> {
+    Ok(directory::load(&options.folder)?
+        .get(recovery::FILE)
+        .is_some())
 }
 
 fn show(options: &Options, prepared: &Prepared, output: Output) -> Result<()> {

@@ -96,6 +96,7 @@ pub struct Writing {
 pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> Result<Prepared> {
     let mut found = options.source.read(options.providers.as_ref(), reporter)?;
     let mut missing = std::mem::take(&mut found.understood.missing);
+    let is_readable = missing.is_empty();
     let earlier = directory::load(&options.folder)?;
     let mut signs = [MARKER, JOURNAL].iter();
     let launched = options.is_here && signs.any(|sign| below(&options.root, sign).exists());
@@ -121,16 +122,20 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
     }
     let writing = match base {
         Ok(base) if missing.is_empty() => {
+            refuse_other_encryption(options, &found)?;
             let writing = write(options, task, &found, base, earlier)?;
             missing.extend(writing.assembled.missing.iter().cloned());
             Some(writing).filter(|_| missing.is_empty())
         }
-        Ok(_) => None,
-        Err(more) => {
+        base => {
             // What cannot be read may be found missing once more, where it is looked for.
             let is_new = |one: &Missing| !missing.iter().any(|known| known.what == one.what);
-            let more: Vec<_> = more.into_iter().filter(is_new).collect();
+            let more = base.err().into_iter().flatten();
+            let more: Vec<_> = more.filter(is_new).collect();
             missing.extend(more);
+            if is_readable {
+                missing.extend(lacks_beside_keys(options, task, &found));
+            }
             None
         }
     };
@@ -140,6 +145,18 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
         missing,
         writing,
     })
+}
+
+/// What components need and is not there, worked out with keys that are made and thrown away. Why that cannot be worked
+/// out, if it cannot, is told once the keys are there.
+fn lacks_beside_keys(options: &Options, task: &Task<'_>, found: &Found) -> Vec<Missing> {
+    let task = Task {
+        dated: &|| Ok(SystemTime::now()),
+        ..*task
+    };
+    let (keys, nothing) = (Base::Saved(Assets::default()), Assets::default());
+    let written = write(options, &task, found, keys, nothing);
+    written.map_or_else(|_| Vec::new(), |writing| writing.assembled.missing)
 }
 
 fn write(
@@ -166,7 +183,6 @@ fn write(
     if let Some(secrets) = &planned.secrets {
         secrets.complete()?;
     }
-    refuse_other_encryption(options, found)?;
     let recovery = Recovery {
         id: id(options, found)?,
         node: task.machine.node.name.clone(),

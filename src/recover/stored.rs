@@ -81,7 +81,8 @@ pub fn understand(
         all.missing.push(Missing::new(
             "the key that Secrets are encrypted with",
             format!("{} of them cannot be read; the first is {first}", sealed.len()),
-            "--encryption-config FILE (what the API server's --encryption-provider-config names), or --bundle FILE",
+            "--encryption-config FILE (what the API server's --encryption-provider-config names), or a backup's bundle: \
+             --identity FILE opens the one that lies beside a snapshot, --bundle FILE names another",
         ));
     }
     Ok(all)

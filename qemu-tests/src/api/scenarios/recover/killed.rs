@@ -141,7 +141,7 @@ fn without_assets(left: &Left) -> Result<usize> {
     let empty = Tree::default();
     let command = |root: &Path| {
         let mut command = left.recover_from_etcd(root)?;
-        left.supply(&mut command);
+        left.kept.supply(&mut command);
         Ok(command)
     };
     let expected = whole(left, &empty, &command)?;

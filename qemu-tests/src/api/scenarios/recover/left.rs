@@ -1,5 +1,5 @@
-//! What a recovery begins with: a cluster's store, with what `slipway start` would have put there, and files with the
-//! keys that a person kept. Recoveries run below a root of their own, in memory: one that is killed hundreds of times
+//! What a recovery begins with: a cluster's store, with what `slipway start` would have put there, and what a person kept
+//! beside it. Recoveries run below a root of their own, in memory: one that is killed hundreds of times
 //! would else wait for a disk that others use.
 
 use std::fs;
@@ -8,27 +8,22 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 use slipway::assets::Assets;
 use slipway::exit::Exit;
 use slipway::render::directory;
 use slipway::start;
 
+use super::kept::Kept;
 use super::tree::Tree;
 use crate::api::Cluster;
 use crate::api::cluster::{Setup, User};
 use crate::process;
 use crate::scenario::Context;
 
-const DOCUMENT: &str = "apiVersion: slipway.dev/v1alpha1\nkind: Machine\nclock: unchecked\n\
-    node: {name: node-a, address: 192.0.2.1}\ncluster: {name: harbour}\nencryption: {provider: secretbox}\n";
 const MEMORY: &str = "/dev/shm";
 /// Where an asset directory lies below a root.
 pub const ASSETS: &str = "var/lib/slipway/assets";
-/// The authorities of which only an asset directory has the keys: what supplies them, and where they lie.
-const KEPT: [(&str, &str); 2] = [
-    ("etcd-ca", "tls/etcd-client-ca"),
-    ("front-proxy-ca", "tls/front-proxy-ca"),
-];
 /// What a recovery must not make anew, in `tls/`.
 const AUTHORITIES: [&str; 8] = [
     "ca.crt",
@@ -46,22 +41,22 @@ pub struct Left {
     pub cluster: Cluster,
     /// The asset directory that the cluster was launched with.
     pub assets: PathBuf,
-    /// Its API server's encryption configuration, which the cluster's has too.
-    pub encryption: PathBuf,
+    /// What a person kept of it.
+    pub kept: Kept,
     work: PathBuf,
     payload: PathBuf,
-    slipway: PathBuf,
     roots: tempfile::TempDir,
 }
 
 impl Left {
     /// Of an API server that answers still.
     pub fn of(context: &Context) -> Result<Left> {
-        let (document, assets) = (document(&context.work), context.work.join("assets"));
-        fs::write(&document, DOCUMENT)?;
+        let kept = Kept::begin(&context.work.join("kept"), &context.slipway)?;
+        let assets = context.work.join("assets");
         let mut render = Command::new(&context.slipway);
-        render.arg("render").arg("--config").arg(document);
+        render.arg("render").arg("--config").arg(kept.document());
         process::output(render.arg("--asset-dir").arg(&assets))?;
+        kept.take(&assets)?;
         let encryption = assets.join("tls/encryption.yaml");
         let flag = format!("--encryption-provider-config={}", encryption.display());
         let cluster = Cluster::with(Setup {
@@ -71,14 +66,13 @@ impl Left {
         let left = Left {
             cluster,
             assets,
-            encryption,
+            kept,
             work: context.work.clone(),
             payload: context.payload.clone(),
-            slipway: context.slipway.clone(),
             roots: tempfile::tempdir_in(MEMORY)?,
         };
         left.launch()?;
-        left.keep()?;
+        left.keep_door()?;
         Ok(left)
     }
 
@@ -91,22 +85,14 @@ impl Left {
         Ok(())
     }
 
-    /// The files of a person: the authorities, and what etcd lets in.
-    fn keep(&self) -> Result<()> {
-        for (name, path) in KEPT {
-            let read = |ending| fs::read(self.assets.join(format!("{path}.{ending}")));
-            fs::write(self.kept(name), [read("crt")?, read("key")?].concat())?;
-        }
+    /// What etcd lets in.
+    fn keep_door(&self) -> Result<()> {
         let etcd = self.cluster.etcd()?;
         let (certificate, key) = etcd.certificate.context("etcd takes everybody")?;
-        fs::write(self.kept("certificate"), certificate)?;
-        fs::write(self.kept("key"), key.expose())?;
-        fs::write(self.kept("ca"), etcd.ca_pem)?;
+        fs::write(self.kept.file("certificate"), certificate)?;
+        fs::write(self.kept.file("key"), key.expose())?;
+        fs::write(self.kept.file("ca"), etcd.ca_pem)?;
         Ok(())
-    }
-
-    fn kept(&self, name: &str) -> PathBuf {
-        self.work.join(format!("kept-{name}.pem"))
     }
 
     /// The asset directory that the cluster was launched with.
@@ -138,31 +124,32 @@ impl Left {
 
     /// What people do who want another image.
     pub fn set_image(&self, workload: &str, image: &str) -> Result<()> {
+        self.kubectl(&["set", "image", workload, &format!("*={image}")])
+    }
+
+    /// What people do who want anything else.
+    pub fn patch(&self, workload: &str, patch: &Value) -> Result<()> {
+        self.kubectl(&["patch", workload, "--patch", &patch.to_string()])
+    }
+
+    fn kubectl(&self, arguments: &[&str]) -> Result<()> {
         let mut kubectl = Command::new(self.payload.join("bin/kubectl"));
         kubectl
             .arg("--kubeconfig")
             .arg(self.cluster.kubeconfig(User::Admin));
-        kubectl.args(["--namespace=kube-system", "set", "image", workload]);
-        process::output(kubectl.arg(format!("*={image}"))).map(drop)
+        kubectl.arg("--namespace=kube-system").args(arguments);
+        process::output(&mut kubectl).map(drop)
     }
 
-    /// `slipway recover` below a root; its source is still to be named.
-    fn recover(&self, root: &Path) -> Command {
-        let mut command = Command::new(&self.slipway);
-        command.arg("recover").arg("--root").arg(root);
-        command.arg("--config").arg(document(&self.work));
-        command
-    }
-
-    /// The same from the live etcd.
+    /// `slipway recover` below a root from the live etcd.
     pub fn recover_from_etcd(&self, root: &Path) -> Result<Command> {
-        let mut command = self.recover(root);
+        let mut command = self.kept.recover(root);
         for (flag, name) in [
             ("etcd-ca-path", "ca"),
             ("etcd-certificate-path", "certificate"),
             ("etcd-private-key-path", "key"),
         ] {
-            command.arg(format!("--{flag}")).arg(self.kept(name));
+            command.arg(format!("--{flag}")).arg(self.kept.file(name));
         }
         let urls = self.cluster.etcd()?.urls;
         command.arg("--etcd-servers").arg(urls.join(","));
@@ -171,7 +158,7 @@ impl Left {
 
     /// The same from the API server.
     pub fn recover_from_api(&self, root: &Path) -> Command {
-        let mut command = self.recover(root);
+        let mut command = self.kept.recover(root);
         command
             .arg("--kubeconfig")
             .arg(self.cluster.kubeconfig(User::Admin));
@@ -180,22 +167,8 @@ impl Left {
 
     /// The same from a snapshot that is taken now.
     pub fn recover_from_snapshot(&self, root: &Path) -> Result<Command> {
-        let snapshot = self.work.join("snapshot.db");
-        if !snapshot.exists() {
-            let mut save = self.cluster.etcdctl();
-            process::output(save.args(["snapshot", "save"]).arg(&snapshot))?;
-        }
-        let mut command = self.recover(root);
-        command.arg("--snapshot").arg(snapshot);
-        Ok(command)
-    }
-
-    /// With what a person kept beside, so that only what the authorities sign is new.
-    pub fn supply(&self, command: &mut Command) {
-        command.arg("--encryption-config").arg(&self.encryption);
-        for (name, _) in KEPT {
-            command.arg(format!("--{name}")).arg(self.kept(name));
-        }
+        self.kept.take_snapshot(&self.cluster)?;
+        Ok(self.kept.recover_from_snapshot(root))
     }
 
     /// A root with the asset directory.
@@ -207,10 +180,6 @@ impl Left {
     pub fn show(&self, tree: &Tree, name: &str) -> Result<()> {
         tree.write(&self.work.join(name))
     }
-}
-
-fn document(work: &Path) -> PathBuf {
-    work.join("machine.yaml")
 }
 
 /// Ends with this code; both that it said.

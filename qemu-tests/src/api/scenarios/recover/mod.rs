@@ -2,8 +2,9 @@
 
 pub mod decoder;
 mod full;
+pub mod kept;
 pub mod killed;
-mod left;
+pub mod left;
 pub mod plan;
 mod proto;
 pub mod schema;

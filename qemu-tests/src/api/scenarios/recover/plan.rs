@@ -45,7 +45,7 @@ fn nothing_changes(left: &Left) -> Result<()> {
         start.write(&left.root(ROOT))?;
         let before = Tree::read(&left.root(ROOT))?;
         for (name, mut command) in sources(left)? {
-            left.supply(&mut command);
+            left.kept.supply(&mut command);
             let (text, _) = ends(command.arg("--plan"), Exit::Done)?;
             ensure!(
                 Tree::read(&left.root(ROOT))? == before,
@@ -70,7 +70,7 @@ fn all_lead_to_the_same(left: &Left) -> Result<()> {
         for (name, mut command) in sources(left)? {
             let folder = left.root(ROOT).join(format!("{what}-{name}"));
             start.write(&folder)?;
-            left.supply(&mut command);
+            left.kept.supply(&mut command);
             ends(command.arg("--recovery-dir").arg(&folder), Exit::Done)?;
             let (plan, _) = ends(command.arg("--plan"), Exit::Done)?;
             ensure!(!plan.contains("\nrestores "), "{name}:\n{plan}");
@@ -115,7 +115,7 @@ fn one_component_alone(left: &Left) -> Result<()> {
     let folder = left.root(ROOT).join("alone");
     start.write(&folder)?;
     let mut command = left.recover_from_api(&left.root(ROOT));
-    left.supply(&mut command);
+    left.kept.supply(&mut command);
     command.args(["--component", "kube-scheduler"]);
     ends(command.arg("--recovery-dir").arg(&folder), Exit::Done)?;
     let found = Tree::read(&folder)?;
@@ -133,16 +133,21 @@ fn one_component_alone(left: &Left) -> Result<()> {
     Ok(())
 }
 
-/// All at once, with what supplies it.
+/// All at once, with what supplies it: keys, and what a component needs beside them.
 fn what_is_missing_is_listed(left: &mut Left) -> Result<()> {
+    let from = json!([{ "configMapRef": { "name": "nowhere" } }]);
+    let container = json!([{ "name": "kube-scheduler", "envFrom": from }]);
+    let patch = json!({ "spec": { "template": { "spec": { "containers": container } } } });
+    left.patch("deployment/kube-scheduler", &patch)?;
     let client = left.cluster.admin()?;
     client.delete("/api/v1/namespaces/kube-system/secrets/kube-controller-manager")?;
     let from_api = left.recover_from_api(&left.root(ROOT));
-    lacks(left, from_api, &["--etcd-ca FILE", "--ca FILE"])?;
+    let without = "--component LIST without it";
+    lacks(left, from_api, &["--etcd-ca FILE", "--ca FILE", without])?;
     left.stop_api()?;
     let mut readable = left.recover_from_etcd(&left.root(ROOT))?;
-    left.supply(&mut readable);
-    lacks(left, readable, &["--ca FILE"])?;
+    left.kept.supply(&mut readable);
+    lacks(left, readable, &["--ca FILE", without])?;
     let all = [
         "--encryption-config FILE",
         "--ca FILE",
