@@ -78,13 +78,6 @@ pub fn prober(repo: &Path) -> Result<PathBuf> {
     Ok(place)
 }
 
-/// An example of slipway's, compiled as slipway is.
-pub fn example(repo: &Path, name: &str) -> Result<PathBuf> {
-    let what = ["-p", "slipway", "--example", name];
-    let built = compile(repo, Arch::X86_64, "release", &what)?;
-    Ok(built.join("examples").join(name))
-}
-
 /// Compiles and links slipway unoptimised, which shows the same errors in half the time.
 pub fn links(repo: &Path, arch: Arch) -> Result<()> {
     compile(repo, arch, "dev", &["-p", "slipway"]).map(drop)

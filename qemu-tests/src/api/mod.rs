@@ -5,7 +5,7 @@ mod cluster;
 pub mod etcd;
 mod pki;
 mod rendered;
-mod scenarios;
+pub mod scenarios;
 
 pub use child::Child;
 pub use cluster::{Cluster, HOST, User, free_ports};

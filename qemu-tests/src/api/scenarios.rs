@@ -10,7 +10,7 @@ mod endpoints;
 mod etcd;
 mod flags;
 mod plan;
-mod recover;
+pub mod recover;
 mod render;
 mod seeded;
 mod snapshot;

@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use slipway::kube::{Client, Error};
 
 use super::reboot::{self, Host, LEADERS};
@@ -76,7 +77,11 @@ pub fn seed(client: &Client, size: Size) -> Result<()> {
         client.create(&object)?;
     }
     until_served(client)?;
-    let all: Vec<_> = objects::all(size).collect();
+    create_all(client, &objects::all(size).collect::<Vec<_>>())
+}
+
+/// Creates objects, several at a time and in no order.
+pub fn create_all(client: &Client, all: &[Value]) -> Result<()> {
     let next = AtomicUsize::new(0);
     let lane = || -> Result<(), Error> {
         while let Some(object) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
