@@ -1,4 +1,4 @@
-//! The image's timer renews certificates by itself: the guest's clock is set to when they are due.
+//! The image's timers renew certificates and take backups by themselves: the guest's clock is set to when that is due.
 
 use crate::scenario;
 use crate::scenarios::seeded::backup::sealed_to;
@@ -21,9 +21,9 @@ const FURTHEST: u64 = HOUR + 10 * 60;
 
 /// A turn that was slept through comes up to `RandomizedDelaySec=` later, reckoned from the boot (systemd's
 /// timer_enter_waiting, `rebased`): of no use to a test but to make it wait for minutes by chance.
-const NO_DELAY: &str = "mkdir -p /run/systemd/system/slipway-certs.timer.d && \
-    printf '[Timer]\\nRandomizedDelaySec=0\\n' > /run/systemd/system/slipway-certs.timer.d/no-delay.conf && \
-    systemctl daemon-reload";
+const NO_DELAY: &str = "for timer in slipway-certs slipway-backup; do \
+    folder=/run/systemd/system/$timer.timer.d && mkdir -p $folder && \
+    printf '[Timer]\\nRandomizedDelaySec=0\\n' > $folder/no-delay.conf || exit 1; done; systemctl daemon-reload";
 
 /// From the leap until slipway-certs.service has run, on a free machine with KVM.
 const RENEWAL: Duration = Duration::from_secs(60);
@@ -33,6 +33,8 @@ const SERVICE: &str =
     "systemctl show --property=Result,ExecMainExitTimestampMonotonic slipway-certs.service";
 const SAID: &str = "journalctl --boot --no-pager --output=cat --unit=slipway-certs.service";
 const LIST: &str = "slipway certs list --output=json";
+const BACKUPS: &str = "slipway backup list --output=json";
+const VERIFY: &str = "slipway backup verify";
 const METRIC: &str = "grep 'name=\"tls/apiserver\"' /var/lib/slipway/metrics.prom";
 const LEASES: &str = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases";
 
@@ -42,7 +44,8 @@ pub fn document(context: &scenario::Context) -> Result<Vec<u8>> {
     Ok([&example, LIFETIMES.as_bytes(), backup.as_bytes()].concat())
 }
 
-/// Nobody orders the renewal: the clock passes the timer's next turn, and everybody has a new certificate.
+/// Nobody orders the renewal: the clock passes the timer's next turn, and everybody has a new certificate. It passes that of
+/// the other timer too, so there is a backup.
 pub fn by_the_timer(launched: &mut Launched, deadline: Duration) -> Result<()> {
     let mut guest = Guest { launched, deadline };
     let former = guest.shown()?;
@@ -57,7 +60,8 @@ pub fn by_the_timer(launched: &mut Launched, deadline: Duration) -> Result<()> {
     guest.next_turn_is_near()?;
     ensure!(guest.shown()? != former, "it shows its former certificate");
     guest.listed(leap)?;
-    guest.cluster_lives_on(leap)
+    guest.cluster_lives_on(leap)?;
+    guest.backed_up(leap)
 }
 
 struct Guest<'a> {
@@ -73,6 +77,11 @@ impl Guest<'_> {
 
     fn now(&mut self) -> Result<u64> {
         self.ask("date +%s")?.parse().context("the guest's time")
+    }
+
+    /// A moment as the API writes it, but for its end.
+    fn time(&mut self, seconds: u64) -> Result<String> {
+        self.ask(&format!("date --utc --date=@{seconds} +%FT%T"))
     }
 
     /// The timer waits, and for no longer than its unit says.
@@ -141,7 +150,7 @@ impl Guest<'_> {
 
     /// The kubelet renews its Lease, everything is Ready, and the API answers a pod with an old token.
     fn cluster_lives_on(&mut self, leap: u64) -> Result<()> {
-        let written = self.ask(&format!("date --utc --date=@{leap} +%FT%T"))?;
+        let written = self.time(leap)?;
         let launched = &*self.launched;
         let ready = launched.kubectl(&["get", "--raw", "/readyz"], "")?;
         ensure!(ready.trim() == "ok", "/readyz says {ready}");
@@ -159,5 +168,20 @@ impl Guest<'_> {
             ensure!(last > Some(leap as f64), "the last one was at {last:?}");
             Ok(())
         })
+    }
+
+    /// Since the leap a backup was taken, with its bundle, and it is good.
+    fn backed_up(&mut self, leap: u64) -> Result<()> {
+        let leapt = self.time(leap)?;
+        let limit = RENEWAL * self.launched.patience();
+        wait::until("backup by its timer", limit, || {
+            let list: Value = serde_json::from_str(&self.ask(BACKUPS)?).context("the list")?;
+            let mut all = list["backups"].as_array().into_iter().flatten();
+            let is_new = |one: &Value| one["taken"].as_str() > Some(leapt.as_str());
+            let is_there = all.any(|one| is_new(one) && one["bundle"].is_object());
+            ensure!(is_there, "{list}");
+            Ok(())
+        })?;
+        self.ask(VERIFY).map(drop)
     }
 }
