@@ -9,10 +9,11 @@ use slipway::backup::{BUNDLE, SNAPSHOT};
 use super::launch;
 use super::native::{Node, NodeSpec};
 use super::process::Program;
-use super::recover::{Took, recover};
+use super::recover::{Took, follow, take};
 use super::services;
 use crate::scenario::Context;
 use crate::scenarios::cluster;
+use crate::scenarios::page;
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::backup::{IDENTITY, sealed_to};
 use crate::scenarios::seeded::{self, Before, Size};
@@ -23,16 +24,17 @@ pub const OLD: &str = "node-a";
 const NEW: (&str, &str) = ("node-b", "10.77.0.3");
 const ENCRYPTED: &str = "encryption: {provider: secretbox}\n";
 const WAITS: &str = "launch: wait\n";
-/// Where the new machine has what is carried there.
-const HANDED_IN: &str = "/root/backup";
+/// Where the new machine has what is carried there: as in the page about recoveries.
+const BACKUP: &str = "/root/backup";
+const IDENTITY_FILE: &str = "/root/identity.txt";
 
 /// What is left: files on the harness's disk, and what was noted of the cluster.
 #[derive(Debug)]
 pub struct Lost {
     /// What has to be true of whoever comes back.
     pub before: Before,
-    /// By the option that names it: a snapshot of etcd, the bundle of what that lacks, and what opens the bundle.
-    files: Vec<(&'static str, PathBuf)>,
+    /// A folder with a snapshot of etcd and the bundle of what that lacks.
+    backup: PathBuf,
 }
 
 /// A cluster whose Secrets are encrypted was launched, filled and backed up, went on for a while, and its machine is gone.
@@ -44,26 +46,27 @@ pub fn lost(context: &Context) -> Result<Lost> {
     launch::start_to_the_end(&node)?;
     cluster::wait_until_ready(&node)?;
     let mut before = seeded::furnish(&mut node, Size::FULL)?;
-    let files = back_up(context, &mut node)?;
+    let backup = back_up(context, &mut node)?;
     before.goes_on(&node)?;
-    Ok(Lost { before, files })
+    Ok(Lost { before, backup })
 }
 
-/// Takes a backup as slipway-backup.service does, and carries it away, with what opens it.
-fn back_up(context: &Context, node: &mut Node) -> Result<Vec<(&'static str, PathBuf)>> {
+/// Takes a backup as slipway-backup.service does, and carries it away.
+fn back_up(context: &Context, node: &mut Node) -> Result<PathBuf> {
     let take = Program::new(["slipway", "backup", "take"]);
     node.run(&take)?.success()?;
     let folder = node.shell("ls -d /var/lib/slipway/backups/*")?;
-    let mut files = Vec::new();
-    for (option, name) in [("--snapshot", SNAPSHOT), ("--bundle", BUNDLE)] {
-        let (inside, outside) = (Path::new(folder.trim()).join(name), context.work.join(name));
-        fs::copy(node.path(&inside), &outside).with_context(|| inside.display().to_string())?;
-        files.push((option, outside));
+    let kept = context.work.join("backup");
+    copy(&node.path(folder.trim()), &kept)?;
+    Ok(kept)
+}
+
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    fs::create_dir_all(to)?;
+    for name in [SNAPSHOT, BUNDLE] {
+        fs::copy(from.join(name), to.join(name)).with_context(|| name.to_owned())?;
     }
-    let identity = context.work.join("identity");
-    fs::write(&identity, IDENTITY)?;
-    files.push(("--identity", identity));
-    Ok(files)
+    Ok(())
 }
 
 /// A program that asks this node's etcd as etcd itself would.
@@ -85,24 +88,13 @@ impl Lost {
         launch::prepare(&node, &document)?.success()?;
         services::have_units(&node)?;
         node.shell(&self.before.provision())?;
-        let words = self.hand_in(&node)?;
-        let words: Vec<_> = words.iter().map(String::as_str).collect();
-        let moment = node.shell(seeded::NOW)?;
-        let took = recover(&node, &words)?;
-        Ok((node, moment, took))
-    }
-
-    /// Gives the machine what is left of the other; the words with which recover is told.
-    fn hand_in(&self, node: &Node) -> Result<Vec<String>> {
-        fs::create_dir_all(node.path(HANDED_IN))?;
-        let mut words = Vec::new();
-        for (option, file) in &self.files {
-            let name = file.file_name().context("a file without name")?;
-            let inside = format!("{HANDED_IN}/{}", name.to_string_lossy());
-            fs::copy(file, node.path(&inside))?;
-            words.extend([(*option).to_owned(), inside]);
+        copy(&self.backup, &node.path(BACKUP))?;
+        fs::write(node.path(IDENTITY_FILE), IDENTITY)?;
+        for look in page::section("When something is missing")? {
+            take(&node, &look)?;
         }
-        words.extend(["--forget-node", OLD].map(str::to_owned));
-        Ok(words)
+        let moment = node.shell(seeded::NOW)?;
+        let took = follow(&node, &page::section("3.")?)?;
+        Ok((node, moment, took))
     }
 }

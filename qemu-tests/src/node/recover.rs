@@ -1,6 +1,7 @@
 //! A control plane is recovered as a person does it, and how long that takes.
 
-use std::fs;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
@@ -10,14 +11,16 @@ use anyhow::{Result, bail, ensure};
 use serde::Serialize;
 use slipway::kube::{Client, Options, kubeconfig};
 
-use super::launch::{self, ADMIN, LAUNCH};
+use super::launch::{ADMIN, LAUNCH};
 use super::native::Node;
 use super::process::Program;
-use super::services;
+use crate::scenarios::page::Step;
 use crate::wait;
 
 /// The command.
 pub const RECOVER: [&str; 2] = ["slipway", "recover"];
+/// What was typed, and what came.
+const TYPED: &str = "typed.log";
 /// How long it may take, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -34,37 +37,45 @@ pub struct Took {
 
 /// What a person does: recover, and start.
 pub fn recover(node: &Node, arguments: &[&str]) -> Result<Took> {
+    let recover = [&RECOVER, arguments].concat().join(" ");
+    follow(node, &[Step::new(recover), Step::new("slipway start")])
+}
+
+/// The same by a page: its steps are a recovery and the start that follows.
+pub fn follow(node: &Node, steps: &[Step]) -> Result<Took> {
     let begun = Instant::now();
     let seconds = || (begun.elapsed().as_secs_f64() * 100.0).round() / 100.0;
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         let answered = scope.spawn(|| first_answer(node, &is_over).map(|()| seconds()));
-        let done = recover_and_start(node, arguments, &seconds);
+        let typed = steps
+            .iter()
+            .map(|step| take(node, step).map(|()| seconds()));
+        let done: Result<Vec<_>> = typed.collect();
         is_over.store(true, Ordering::Relaxed);
         let answered = answered.join().unwrap_or_else(|_| bail!("it panicked"));
-        let (recover, handed_over) = done?;
-        let answered = answered?;
+        let [recover, handed_over] = done?[..] else {
+            bail!("a recovery is two steps, not {steps:?}");
+        };
         Ok(Took {
             recover_s: recover,
-            api_s: answered,
+            api_s: answered?,
             handed_over_s: handed_over,
         })
     })
 }
 
-fn recover_and_start(
-    node: &Node,
-    arguments: &[&str],
-    seconds: &dyn Fn() -> f64,
-) -> Result<(f64, f64)> {
-    let program = Program::new([&RECOVER, arguments].concat());
-    let recover = node.start(&program)?;
-    let said = recover.wait_within(PATIENCE)?.check()?;
-    fs::write(node.logs().join("recover.log"), said.stdout + &said.stderr)?;
-    let recover = seconds();
-    services::start_wanted(node)?;
-    launch::start_to_the_end(node)?;
-    Ok((recover, seconds()))
+/// Types a step and judges its answer. Both are kept in a log, as the page would show them.
+pub fn take(node: &Node, step: &Step) -> Result<()> {
+    let line = format!("exec 2>&1; {}", step.command);
+    let process = node.start(&Program::new(["sh", "-c", &line]))?;
+    let finished = process.wait_within(PATIENCE + LAUNCH)?;
+    let log = OpenOptions::new()
+        .append(true)
+        .create(true)
+        .open(node.logs().join(TYPED));
+    write!(log?, "# {}\n{}", step.command, finished.stdout)?;
+    step.judge(finished.ended.code(), &finished.stdout)
 }
 
 /// Waits until an API server is ready at the control plane's own door, or everything is over.

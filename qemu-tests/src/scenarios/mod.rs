@@ -2,6 +2,7 @@
 
 pub mod cluster;
 pub mod destroy;
+pub mod page;
 pub mod pods;
 pub mod reboot;
 pub mod rollout;

@@ -3,14 +3,12 @@
 use anyhow::Result;
 
 use super::launched;
-use crate::node::launch::ADMIN;
-use crate::node::recover::recover;
+use crate::node::recover::follow;
 use crate::scenario::Context;
 use crate::scenarios::destroy;
+use crate::scenarios::page;
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::{self, After, Size};
-
-const COMPONENTS: &str = "kube-controller-manager,kube-scheduler";
 
 pub fn run(context: &Context) -> Result<()> {
     let mut node = launched(context)?;
@@ -18,7 +16,7 @@ pub fn run(context: &Context) -> Result<()> {
     destroy::controllers(&mut node)?;
     before.goes_on(&node)?;
     let moment = node.shell(seeded::NOW)?;
-    let from = ["--kubeconfig", ADMIN, "--component", COMPONENTS];
-    context.keep_result(&serde_json::to_value(recover(&node, &from)?)?)?;
+    let took = follow(&node, &page::section("1.")?)?;
+    context.keep_result(&serde_json::to_value(took)?)?;
     seeded::check(&mut node, &before, After::default(), &moment)
 }

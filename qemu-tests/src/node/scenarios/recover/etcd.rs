@@ -5,11 +5,12 @@ use serde_json::{Map, Value};
 
 use super::launched;
 use crate::node::native::Node;
-use crate::node::recover::recover;
+use crate::node::recover::{follow, take};
 use crate::node::secrets;
 use crate::scenario::Context;
 use crate::scenarios::Kubectl as _;
 use crate::scenarios::destroy::{self, Assets};
+use crate::scenarios::page;
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::{self, After, Before, Size};
 
@@ -23,7 +24,10 @@ pub fn run(context: &Context) -> Result<()> {
         before.goes_on(&node)?;
         destroy::control_plane(&mut node, assets).context(name)?;
         let moment = node.shell(seeded::NOW)?;
-        let took = recover(&node, &[]).context(name)?;
+        for look in page::section("0.")? {
+            take(&node, &look)?;
+        }
+        let took = follow(&node, &page::section("2.")?).context(name)?;
         figures.insert(name.into(), serde_json::to_value(took)?);
         context.keep_result(&Value::Object(figures.clone()))?;
         seeded::check(&mut node, &before, After::default(), &moment).context(name)?;
