@@ -19,8 +19,6 @@ use crate::wait;
 
 /// The command.
 pub const RECOVER: [&str; 2] = ["slipway", "recover"];
-/// What was typed, and what came.
-const TYPED: &str = "typed.log";
 /// How long it may take, on a machine that is busy.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -65,15 +63,17 @@ pub fn follow(node: &Node, steps: &[Step]) -> Result<Took> {
     })
 }
 
-/// Types a step and judges its answer. Both are kept in a log, as the page would show them.
+/// Types a step and judges its answer. Both are kept as the page would show them, in a log that is named after slipway's
+/// command.
 pub fn take(node: &Node, step: &Step) -> Result<()> {
     let line = format!("exec 2>&1; {}", step.command);
     let process = node.start(&Program::new(["sh", "-c", &line]))?;
     let finished = process.wait_within(PATIENCE + LAUNCH)?;
+    let name = step.command.split_whitespace().nth(1).unwrap_or("sh");
     let log = OpenOptions::new()
         .append(true)
         .create(true)
-        .open(node.logs().join(TYPED));
+        .open(node.logs().join(format!("{name}.log")));
     write!(log?, "# {}\n{}", step.command, finished.stdout)?;
     step.judge(finished.ended.code(), &finished.stdout)
 }
