@@ -14,7 +14,7 @@ use super::rotation::{self, Step, refuse, refuse_step};
 use super::round::Round;
 use super::table::{CA, NEXT, PREVIOUS, Use, Wanted};
 use super::x509::Certificate;
-use super::{Pair, chain, issue, key, pem};
+use super::{NEW, Pair, chain, issue, key, pem};
 use crate::exit::{Exit, WithExit};
 use crate::hash::sha256;
 use crate::secret::Secret;
@@ -69,7 +69,7 @@ pub fn settle(round: &mut Round<'_>, wanted: &Wanted) -> Result<()> {
         }
         round.task.needs_date()?;
         let new = begin(round, wanted, document)?;
-        round.note(CA, "new");
+        round.note(CA, NEW);
         return put(round, new, None);
     };
     let next = load(round, wanted, NEXT)?.map(|next| (NEXT, next));

@@ -5,7 +5,7 @@ use time::{Duration, OffsetDateTime};
 use super::inventory::Record;
 use super::issue::{names, usage};
 use super::table::{Use, Wanted};
-use super::{Pair, key};
+use super::{NEW, Pair, key};
 use crate::hash::sha256;
 use crate::secret::Secret;
 
@@ -81,7 +81,7 @@ pub fn decide(
 
 pub fn without_record(wanted: &Wanted, found: &Found) -> Decision {
     if found.cert.is_none() && found.key.is_none() {
-        return Decision::Issue("new".to_owned());
+        return Decision::Issue(NEW.to_owned());
     }
     Decision::Refuse(format!(
         "{} exists, but the record does not know it: it was not made by slipway; move it away to \

@@ -59,6 +59,8 @@ pub use token::{BootstrapToken, FILE as BOOTSTRAP_TOKEN, GROUP as TOKEN_GROUP};
 
 /// Where the record of what was issued lies in an asset directory.
 pub const INVENTORY: &str = "tls/.inventory.json";
+/// Why something is issued that was not there before, among [`Issued::reason`]s.
+pub const NEW: &str = "new";
 /// The one certificate that signs, apart from others that are trusted.
 pub const SIGNER: &str = "tls/ca-signer";
 

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::nodes::Node;
 use super::prepare::{Options, Prepared, Writing};
 use crate::assets::Assets;
+use crate::pki::NEW;
 
 /// For a person: one thing a line, its kind first.
 pub fn text(options: &Options, prepared: &Prepared) -> String {
@@ -32,8 +33,15 @@ pub fn text(options: &Options, prepared: &Prepared) -> String {
         for (name, component) in &writing.assembled.components {
             line("component", &format!("{name}, image {}", component.image));
         }
-        for issued in &writing.issued {
+        // Mostly nothing was there; only another reason tells anybody something.
+        let (plain, reasoned): (Vec<_>, Vec<_>) =
+            writing.issued.iter().partition(|one| one.reason == NEW);
+        for issued in reasoned {
             line("new", &format!("{}: {}", issued.name, issued.reason));
+        }
+        if !plain.is_empty() {
+            let names: Vec<_> = plain.iter().map(|one| one.name).collect();
+            line("new", &names.join(", "));
         }
         let changes = changes(&writing.earlier, &writing.assembled.assets);
         line(

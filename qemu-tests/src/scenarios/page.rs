@@ -1,7 +1,8 @@
 //! A page of docs/ is followed as a person follows it: its commands are typed, and the answers are those that it shows.
 //!
 //! What it shows is a block of `console`: a line that begins with `# ` is typed as root, the lines below it are what comes.
-//! Numbers differ from one run to the next and are not compared; a line `…` stands for any lines.
+//! Numbers differ from one run to the next and are not compared; a line `…` stands for any lines, and within a line it stands
+//! for any text.
 
 use std::fs;
 
@@ -12,7 +13,7 @@ const PAGE: &str = "docs/recovery.md";
 /// What begins a block, and may go on with the code that its last command ends with: `console exit=6`.
 const BLOCK: &str = "```console";
 const PROMPT: &str = "# ";
-/// Any lines, also none.
+/// Any lines, or any text; also none.
 const ANYTHING: &str = "…";
 /// A word of so many hexadecimal digits, or more, is a hash.
 const HASH: usize = 8;
@@ -139,7 +140,17 @@ fn fits(expected: &[String], lines: &[String]) -> bool {
         }
         Some((first, rest)) => lines
             .split_first()
-            .is_some_and(|(line, lines)| line == first && fits(rest, lines)),
+            .is_some_and(|(line, lines)| is_like(first, line) && fits(rest, lines)),
+    }
+}
+
+/// Whether a line is the expected one, which may have a gap.
+fn is_like(expected: &str, line: &str) -> bool {
+    match expected.split_once(ANYTHING) {
+        None => line == expected,
+        Some((begin, end)) => line
+            .strip_prefix(begin)
+            .is_some_and(|rest| rest.ends_with(end)),
     }
 }
 
@@ -182,5 +193,8 @@ mod tests {
         );
         assert_eq!(normal("key 0123abcdef"), normal("key ffff00001111"));
         assert_ne!(normal("node-a"), normal("node-b"));
+        assert!(is_like("token-…; supply", "token-abc; supply"));
+        assert!(!is_like("token-…; supply", "token-abc; find"));
+        assert!(!is_like("a…a", "a"));
     }
 }

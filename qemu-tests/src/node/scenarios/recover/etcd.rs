@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::launched;
 use crate::node::native::Node;
-use crate::node::recover::{follow, take};
+use crate::node::recover::{Took, follow, recover, take};
 use crate::node::secrets;
 use crate::scenario::Context;
 use crate::scenarios::Kubectl as _;
@@ -24,16 +24,25 @@ pub fn run(context: &Context) -> Result<()> {
         before.goes_on(&node)?;
         destroy::control_plane(&mut node, assets).context(name)?;
         let moment = node.shell(seeded::NOW)?;
-        for look in page::section("0.")? {
-            take(&node, &look)?;
-        }
-        let took = follow(&node, &page::section("2.")?).context(name)?;
+        let took = match assets {
+            Assets::Lost => by_the_page(&node),
+            Assets::Kept => recover(&node, &[]),
+        };
+        let took = took.context(name)?;
         figures.insert(name.into(), serde_json::to_value(took)?);
         context.keep_result(&Value::Object(figures.clone()))?;
         seeded::check(&mut node, &before, After::default(), &moment).context(name)?;
     }
     secrets::none_in_logs(&node, &["a secret of seeded-17"])?;
     tampering_is_noticed(&mut node, &before)
+}
+
+/// Which says what comes where the asset directory is lost too.
+fn by_the_page(node: &Node) -> Result<Took> {
+    for look in page::section("0.")? {
+        take(node, &look)?;
+    }
+    follow(node, &page::section("2.")?)
 }
 
 fn tampering_is_noticed(node: &mut Node, before: &Before) -> Result<()> {
