@@ -4,12 +4,13 @@ use anyhow::Result;
 
 use super::reboot::{launched, named};
 use super::{Figures, Results, repeated, summary};
-use crate::node::backup::lost;
+use crate::node::backup::{Case, lost};
 use crate::node::recover::{Took, recover};
 use crate::scenario::Context;
 use crate::scenarios::ask;
 use crate::scenarios::cluster;
 use crate::scenarios::destroy::{self, Assets};
+use crate::scenarios::page::Judged;
 use crate::scenarios::seeded::{self, Size};
 
 /// One cluster whose etcd alone is left, five times; and one whose machine is gone, whom five others become.
@@ -34,13 +35,13 @@ fn on_new_machine(context: &Context) -> Result<Vec<Figures>> {
         work: context.work.join("recover-on-new-machine"),
         ..context.clone()
     };
-    let lost = lost(&context)?;
+    let lost = lost(&context, Case::default())?;
     repeated("recover on a new machine", |number| {
         let context = Context {
             work: context.work.join(number.to_string()),
             ..context.clone()
         };
-        let (_node, _, took) = lost.on_new_machine(&context)?;
+        let (_node, _, took) = lost.on_new_machine(&context, Judged::Codes)?;
         Ok(figures("recover_machine", took))
     })
 }

@@ -13,20 +13,40 @@ use super::recover::{Took, follow, take};
 use super::services;
 use crate::scenario::Context;
 use crate::scenarios::cluster;
-use crate::scenarios::page;
+use crate::scenarios::page::{self, Judged};
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::backup::{IDENTITY, sealed_to};
 use crate::scenarios::seeded::{self, Before, Size};
 
 /// The name of the machine that is lost.
 pub const OLD: &str = "node-a";
-/// That of the other, and its address.
-const NEW: (&str, &str) = ("node-b", "10.77.0.3");
 const ENCRYPTED: &str = "encryption: {provider: secretbox}\n";
 const WAITS: &str = "launch: wait\n";
 /// Where the new machine has what is carried there: as in the page about recoveries.
 const BACKUP: &str = "/root/backup";
 const IDENTITY_FILE: &str = "/root/identity.txt";
+
+/// Two machines and their cluster.
+#[derive(Clone, Debug)]
+pub struct Case {
+    /// The machine that is lost.
+    pub old: NodeSpec,
+    /// The other one.
+    pub new: NodeSpec,
+    /// Lines of both documents below `cluster:`.
+    pub cluster: &'static str,
+}
+
+impl Default for Case {
+    /// One family of addresses, and nothing special.
+    fn default() -> Self {
+        Self {
+            old: NodeSpec::default(),
+            new: NodeSpec::new("node-b", "10.77.0.3"),
+            cluster: "",
+        }
+    }
+}
 
 /// What is left: files on the harness's disk, and what was noted of the cluster.
 #[derive(Debug)]
@@ -35,20 +55,25 @@ pub struct Lost {
     pub before: Before,
     /// A folder with a snapshot of etcd and the bundle of what that lacks.
     backup: PathBuf,
+    case: Case,
 }
 
 /// A cluster whose Secrets are encrypted was launched, filled and backed up, went on for a while, and its machine is gone.
-pub fn lost(context: &Context) -> Result<Lost> {
-    let mut node = Node::create(context, NodeSpec::default())?;
+pub fn lost(context: &Context, case: Case) -> Result<Lost> {
+    let mut node = Node::create(context, case.old.clone())?;
     node.boot()?;
-    let document = format!("{ENCRYPTED}{}", sealed_to()?);
+    let document = format!("{}{ENCRYPTED}{}", case.cluster, sealed_to()?);
     launch::up_to_start(&node, &launch::document(node.spec(), &document))?;
     launch::start_to_the_end(&node)?;
     cluster::wait_until_ready(&node)?;
     let mut before = seeded::furnish(&mut node, Size::FULL)?;
     let backup = back_up(context, &mut node)?;
     before.goes_on(&node)?;
-    Ok(Lost { before, backup })
+    Ok(Lost {
+        before,
+        backup,
+        case,
+    })
 }
 
 /// Takes a backup as slipway-backup.service does, and carries it away.
@@ -80,21 +105,27 @@ pub fn etcdctl(program: Program) -> Program {
 }
 
 impl Lost {
-    /// Another machine becomes the cluster. Returns when that began by its clock, too.
-    pub fn on_new_machine(&self, context: &Context) -> Result<(Node, String, Took)> {
-        let mut node = Node::create(context, NodeSpec::new(NEW.0, NEW.1))?;
+    /// Another machine becomes the cluster, by the page about recoveries, whose answers are judged if it is `judged`.
+    /// Returns when that began by its clock, too.
+    pub fn on_new_machine(
+        &self,
+        context: &Context,
+        judged: Judged,
+    ) -> Result<(Node, String, Took)> {
+        let mut node = Node::create(context, self.case.new.clone())?;
         node.boot()?;
-        let document = launch::document(node.spec(), &format!("{WAITS}{ENCRYPTED}"));
+        let lines = format!("{}{WAITS}{ENCRYPTED}", self.case.cluster);
+        let document = launch::document(node.spec(), &lines);
         launch::prepare(&node, &document)?.success()?;
         services::have_units(&node)?;
         node.shell(&self.before.provision())?;
         copy(&self.backup, &node.path(BACKUP))?;
         fs::write(node.path(IDENTITY_FILE), IDENTITY)?;
-        for look in page::section("When something is missing")? {
+        for look in page::section("When something is missing", judged)? {
             take(&node, &look)?;
         }
         let moment = node.shell(seeded::NOW)?;
-        let took = follow(&node, &page::section("3.")?)?;
+        let took = follow(&node, &page::section("3.", judged)?)?;
         Ok((node, moment, took))
     }
 }

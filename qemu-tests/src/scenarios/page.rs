@@ -60,12 +60,24 @@ impl Step {
     }
 }
 
+/// What of the answers counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// That they are those of the page.
+    Answers,
+    /// With what code the commands end: the cluster is not the page's.
+    Codes,
+}
+
 /// What the page has one type in the section whose heading begins so, e.g. `2.`.
-pub fn section(heading: &str) -> Result<Vec<Step>> {
+pub fn section(heading: &str, judged: Judged) -> Result<Vec<Step>> {
     let path = crate::repo().join(PAGE);
     let page = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let steps = steps(&page, heading)?;
+    let mut steps = steps(&page, heading)?;
     ensure!(!steps.is_empty(), "{PAGE}: nothing to type in {heading:?}");
+    if judged == Judged::Codes {
+        steps.iter_mut().for_each(|step| step.shown = None);
+    }
     Ok(steps)
 }
 

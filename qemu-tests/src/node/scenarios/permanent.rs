@@ -13,7 +13,8 @@ use crate::node::services;
 use crate::scenario::Context;
 use crate::scenarios::{cluster, pods};
 
-const DOCUMENT: &str = "controlPlane: static\n";
+/// What makes a document's control plane one of static pods.
+pub const DOCUMENT: &str = "controlPlane: static\n";
 
 /// What each static pod reads, no more.
 const SECRETS: [(&str, &str); 3] = [

@@ -15,7 +15,7 @@ use crate::scenario::Context;
 use crate::scenarios::pods;
 
 /// Pods and Services of both families, IPv4 first.
-const DUAL_STACK: &str = "  podCIDR: [10.2.0.0/16, \"fd00:2::/56\"]\n  \
+pub const DUAL_STACK: &str = "  podCIDR: [10.2.0.0/16, \"fd00:2::/56\"]\n  \
     serviceCIDR: [10.3.0.0/24, \"fd00:3::/112\"]\n";
 
 pub fn dual_stack(context: &Context) -> Result<()> {

@@ -20,6 +20,13 @@ if [ "$verb" != daemon-reload ]; then
       exit 4
       ;;
   esac
+  # As with a unit that does not run, or whose condition does not hold: nothing happens, and that is no failure.
+  if [ ! -e "$run/$unit" ]; then
+    case $verb-$unit in
+      stop-*) exit 0 ;;
+      start-slipway-checkpoint.service) [ -e /var/lib/slipway/assets/bootstrap-manifests ] || exit 0 ;;
+    esac
+  fi
   if [ "$verb" != is-active ] && [ "$verb" != try-restart ] && [ ! -e "$run/$unit" ]; then
     echo "systemctl: the harness does not supervise $unit yet" >&2
     exit 5

@@ -6,7 +6,7 @@ use super::launched;
 use crate::node::recover::follow;
 use crate::scenario::Context;
 use crate::scenarios::destroy;
-use crate::scenarios::page;
+use crate::scenarios::page::{self, Judged};
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::{self, After, Size};
 
@@ -16,7 +16,7 @@ pub fn run(context: &Context) -> Result<()> {
     destroy::controllers(&mut node)?;
     before.goes_on(&node)?;
     let moment = node.shell(seeded::NOW)?;
-    let took = follow(&node, &page::section("1.")?)?;
+    let took = follow(&node, &page::section("1.", Judged::Answers)?)?;
     context.keep_result(&serde_json::to_value(took)?)?;
     seeded::check(&mut node, &before, After::default(), &moment)
 }

@@ -10,7 +10,7 @@ use crate::node::secrets;
 use crate::scenario::Context;
 use crate::scenarios::Kubectl as _;
 use crate::scenarios::destroy::{self, Assets};
-use crate::scenarios::page;
+use crate::scenarios::page::{self, Judged};
 use crate::scenarios::reboot::Host as _;
 use crate::scenarios::seeded::{self, After, Before, Size};
 
@@ -39,10 +39,10 @@ pub fn run(context: &Context) -> Result<()> {
 
 /// Which says what comes where the asset directory is lost too.
 fn by_the_page(node: &Node) -> Result<Took> {
-    for look in page::section("0.")? {
+    for look in page::section("0.", Judged::Answers)? {
         take(node, &look)?;
     }
-    follow(node, &page::section("2.")?)
+    follow(node, &page::section("2.", Judged::Answers)?)
 }
 
 fn tampering_is_noticed(node: &mut Node, before: &Before) -> Result<()> {

@@ -3,19 +3,21 @@
 
 use anyhow::{Result, ensure};
 
-use crate::node::backup::{OLD, etcdctl, lost};
+use crate::node::backup::{Case, OLD, etcdctl, lost};
 use crate::node::native::Node;
 use crate::node::process::Program;
 use crate::node::secrets;
 use crate::scenario::Context;
 use crate::scenarios::Kubectl as _;
+use crate::scenarios::page::Judged;
 use crate::scenarios::seeded::{self, After};
 
 /// What is in some Secret.
 const SECRET: &str = "a secret of seeded-17";
+
 pub fn run(context: &Context) -> Result<()> {
-    let lost = lost(context)?;
-    let (mut node, moment, took) = lost.on_new_machine(context)?;
+    let lost = lost(context, Case::default())?;
+    let (mut node, moment, took) = lost.on_new_machine(context, Judged::Answers)?;
     context.keep_result(&serde_json::to_value(took)?)?;
     let after = After {
         forgotten: Some(OLD),
