@@ -3,16 +3,32 @@
 //! `recovery.json`, format of our own, camelCase JSON. A directory without it is a first launch, or one that `start`
 //! simply goes on with.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
 use crate::assets::Assets;
+use crate::node::files::below;
 
 /// Where it lies in an asset directory.
 pub const FILE: &str = "recovery.json";
 
 /// In etcd's data that was restored, until the launch after it is done: the hash of the snapshot. Below the root.
 pub const STAMP: &str = "/var/lib/etcd/member/.slipway-restored";
+
+/// What makes data of etcd's. Below the root.
+pub const MEMBER: &str = "/var/lib/etcd/member";
+
+/// Says, until it is done, that etcd's data is being restored: an etcd that started meanwhile would begin empty. Below the
+/// root.
+pub const RESTORING: &str = "/var/lib/etcd/.slipway-restoring";
+
+/// Whether a restore of etcd's data began and did not end. Where there is data by now, whoever put it there, the mark means
+/// nothing.
+pub fn is_restoring(root: &Path) -> bool {
+    below(root, RESTORING).exists() && !below(root, MEMBER).exists()
+}
 
 /// What is to be minded when a recovered cluster is started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,6 +85,17 @@ impl Recovery {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_restore_is_over_when_there_is_data() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(below(root.path(), "/var/lib/etcd")).unwrap();
+        assert!(!is_restoring(root.path()));
+        std::fs::write(below(root.path(), RESTORING), "").unwrap();
+        assert!(is_restoring(root.path()));
+        std::fs::create_dir(below(root.path(), MEMBER)).unwrap();
+        assert!(!is_restoring(root.path()));
+    }
 
     #[test]
     fn it_is_read_as_it_was_written() {

@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 
 use super::RECORD;
 use super::record::Record;
-use crate::node::files::{Look, keep_folder, sync_folder};
+use crate::node::files::{Look, keep_folder, make_folder, sync_folder};
 
 /// A backup that is being made, or one that is being removed: of no use once nobody is at it.
 const NEW: &str = ".new.slipway";
@@ -59,7 +59,8 @@ impl Shelf {
 
     /// An empty folder for a new backup; what a killed run left goes.
     pub fn begin(&self) -> Result<PathBuf> {
-        keep_folder(&self.0, OWN)?;
+        // It may be anybody's, /mnt say, and has its mode and owner from them; each backup is a folder of its own.
+        make_folder(&self.0, OWN.mode)?;
         self.sweep()?;
         let new = self.0.join(NEW);
         keep_folder(&new, OWN)?;

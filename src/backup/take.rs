@@ -8,7 +8,6 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
-use nix::sys::statvfs::statvfs;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -20,7 +19,7 @@ use crate::assets::Assets;
 use crate::etcd::{Client, Endpoints, Saved};
 use crate::kube;
 use crate::node::files::{self, PRIVATE, PUBLIC};
-use crate::node::{lock, tree};
+use crate::node::{disk, lock, tree};
 use crate::recover::snapshot::{Integrity, Snapshot};
 use crate::render::directory;
 use crate::report::Reporter;
@@ -132,8 +131,7 @@ fn ask(client: &Client, reporter: &mut Reporter) -> Result<Asked> {
 
 /// Whether the disk has room, said before it is filled: etcd is often on the same one.
 fn room(folder: &Path, size: u64) -> Result<()> {
-    let stat = statvfs(folder).with_context(|| format!("cannot look at {}", folder.display()))?;
-    let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+    let free = disk::free(folder)?;
     let needed = size + SMALL + RESERVE;
     let mib = |bytes: u64| bytes.div_ceil(1 << 20);
     ensure!(

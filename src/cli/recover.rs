@@ -71,6 +71,7 @@ pub fn run(words: &Words) -> Result<()> {
     if is_plan {
         show(&options, &prepared, output)?;
     }
+    recover::refuse_rivals(&options, &task, &prepared)?;
     let Some(writing) = &prepared.writing else {
         return Err(incomplete(&prepared, is_plan));
     };

@@ -3,6 +3,7 @@
 pub mod boot;
 pub mod clock;
 pub mod cri;
+pub mod disk;
 pub mod files;
 pub mod kmsg;
 pub mod lock;

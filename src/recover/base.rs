@@ -7,7 +7,7 @@ use anyhow::{Result, anyhow};
 use super::keys::{self, Look};
 use super::missing::Missing;
 use crate::assets::Assets;
-use crate::exit::{Exit, fail};
+use crate::exit::{Exit, WithExit, fail};
 use crate::pki::{self, INVENTORY};
 use crate::render::directory;
 
@@ -40,8 +40,10 @@ pub fn choose(
             return Err(fail(
                 Exit::Refused,
                 anyhow!(
-                    "{} belongs to another cluster, which was launched on this machine\nnext step: recover on a machine \
-                     of its own (with launch: wait in its document), or name another --recovery-dir",
+                    "{} belongs to another cluster, which was launched on this machine, or to this one with an authority \
+                     that is newer than what was read\nnext step: if its authority was rotated since, give the newer one: \
+                     --ca FILE (tls/ca.crt and tls/ca.key there); else recover on a machine of its own (with launch: wait \
+                     in its document), or name another --recovery-dir",
                     folder.display()
                 ),
             ));
@@ -60,7 +62,7 @@ pub fn choose(
         return Ok(Ok(Base::Saved(bundle.clone())));
     }
     match keys::save(look) {
-        Ok(saved) => Ok(Ok(Base::Saved(pki::adopt(&saved)?))),
+        Ok(saved) => Ok(Ok(Base::Saved(pki::adopt(&saved).exit(Exit::Refused)?))),
         Err(missing) => Ok(Err(missing)),
     }
 }

@@ -19,8 +19,10 @@ pub mod plan;
 mod prepare;
 mod put;
 mod rbac;
+mod refusals;
 mod resources;
 mod restore;
+mod rivals;
 mod settle;
 pub mod snapshot;
 pub mod source;
@@ -30,5 +32,6 @@ mod trust;
 
 pub use prepare::{Options, Prepared, Task, Writing, prepare};
 pub use put::put;
+pub use rivals::refuse as refuse_rivals;
 pub use settle::settle;
 pub use trust::resume;

@@ -3,30 +3,27 @@
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result};
 
 use super::assemble::{Assembled, Parts, assemble};
 use super::base::{self, Base};
-use super::component;
 use super::encryption::Providers;
-use super::keys::{self, Look, Supplied};
+use super::keys::{Look, Supplied};
 use super::missing::Missing;
 use super::nodes::{self, Node};
-use super::objects::Objects;
+use super::refusals;
 use super::source::{Found, Source};
 use super::template::Here;
 use crate::assets::Assets;
 use crate::backup::bundle::Bundle;
 use crate::config::Machine;
-use crate::config::machine::{ControlPlane, Etcd};
-use crate::exit::{Exit, fail};
+use crate::config::machine::Etcd;
 use crate::hash::sha256;
 use crate::node::files::below;
 use crate::pki::{Given, Issued, Order};
 use crate::recovery::Recovery;
 use crate::render::directory;
 use crate::report::Reporter;
-use crate::secret::Secret;
 use crate::start::{self, JOURNAL, MARKER};
 
 /// What `slipway recover` was asked to do.
@@ -94,6 +91,7 @@ pub struct Writing {
 /// # Errors
 /// If the source cannot be read or understood, or something is refused for safety.
 pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> Result<Prepared> {
+    refusals::another_store(options, task)?;
     let mut found = options.source.read(options.providers.as_ref(), reporter)?;
     let mut missing = std::mem::take(&mut found.understood.missing);
     let is_readable = missing.is_empty();
@@ -107,9 +105,9 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
         is_given: task.machine.certificates.authority.is_some(),
     };
     let base = base::choose(&options.folder, earlier.clone(), launched, &look)?;
-    refuse_conversion(task, &found.understood.objects)?;
+    refusals::conversion(task, &found.understood.objects)?;
     let nodes = nodes::nodes(&found.understood.objects, &task.machine.node.name);
-    refuse_to_forget(options, task)?;
+    refusals::forgetting_itself(options, task)?;
     let more = notes(options, task, &nodes);
     found.understood.notes.extend(more);
     // Also where more is missing: all of it is told at once.
@@ -122,7 +120,7 @@ pub fn prepare(options: &Options, task: &Task<'_>, reporter: &mut Reporter) -> R
     }
     let writing = match base {
         Ok(base) if missing.is_empty() => {
-            refuse_other_encryption(options, &found)?;
+            refusals::other_encryption(options, &found)?;
             let writing = write(options, task, &found, base, earlier)?;
             missing.extend(writing.assembled.missing.iter().cloned());
             Some(writing).filter(|_| missing.is_empty())
@@ -171,6 +169,14 @@ fn write(
         Base::Directory(assets) => (assets, false),
         Base::Saved(assets) => (assets, true),
     };
+    let unusable = || {
+        let folder = options.folder.display();
+        format!(
+            "{folder} cannot be used as it is; move it away (mv {folder} {folder}.before) and run this again: what is kept \
+             of the cluster is read from {} then, and from what you supply",
+            found.source
+        )
+    };
     let order = Order::default();
     let planned = directory::plan_from(
         task.machine,
@@ -179,7 +185,11 @@ fn write(
         task.dated,
         overwrite,
         &order,
-    )?;
+    );
+    let planned = match overwrite {
+        true => planned?,
+        false => planned.with_context(unusable)?,
+    };
     if let Some(secrets) = &planned.secrets {
         secrets.complete()?;
     }
@@ -255,50 +265,6 @@ fn id(options: &Options, found: &Found) -> Result<String> {
         hash.unwrap_or(&found.source)
     );
     Ok(sha256(all.as_bytes()).chars().take(16).collect())
-}
-
-/// What the document cannot say would be lost with the first Secret that the API server is given.
-fn refuse_other_encryption(options: &Options, found: &Found) -> Result<()> {
-    let own = keys::encryption(&found.understood.objects);
-    let own = own.as_ref().map(Secret::expose);
-    let config = options.encryption.as_deref().or(own);
-    match options.is_here && config.is_some_and(|config| !keys::is_rendered(config)) {
-        false => Ok(()),
-        true => Err(fail(
-            Exit::Refused,
-            anyhow!(
-                "the API server's encryption configuration is another than a document can say (one secretbox key for \
-                 Secrets, then identity), and without it they could not be read\nnext step: recover with --recovery-dir DIR, \
-                 put that configuration into DIR/tls/encryption.yaml and into the Secret of DIR/manifests, and start from there"
-            ),
-        )),
-    }
-}
-
-/// A control plane is recovered as what it was.
-fn refuse_conversion(task: &Task<'_>, objects: &Objects) -> Result<()> {
-    let is_static = task.machine.control_plane == ControlPlane::Static;
-    match is_static && component::find(objects, "kube-apiserver").is_some() {
-        false => Ok(()),
-        true => Err(fail(
-            Exit::Refused,
-            anyhow!(
-                "the document says controlPlane: static, and the cluster's control plane is self-hosted\nnext step: write \
-                 controlPlane: self-hosted in the document"
-            ),
-        )),
-    }
-}
-
-fn refuse_to_forget(options: &Options, task: &Task<'_>) -> Result<()> {
-    let here = &task.machine.node.name;
-    match options.forget_nodes.iter().any(|name| name == here) {
-        false => Ok(()),
-        true => Err(fail(
-            Exit::Refused,
-            anyhow!("--forget-node {here}: this node is named so; leave it out"),
-        )),
-    }
 }
 
 /// What a person should know of what was asked for.

@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail, ensure};
 use serde_json::{Value, json};
 
 use super::prepare::{Options, Task};
@@ -19,8 +19,8 @@ use crate::assets::Assets;
 use crate::exit::{Exit, fail};
 use crate::node::cri::{CONTAINERD, Runtime, Sandbox};
 use crate::node::files::{self, below};
-use crate::node::podlog;
-use crate::recovery::STAMP;
+use crate::node::{disk, podlog};
+use crate::recovery::{RESTORING, STAMP};
 use crate::report::Reporter;
 use crate::start::new_uid;
 use crate::start::plane::{self, etcd_pod};
@@ -28,8 +28,10 @@ use crate::start::wait::{Look, Wait, until};
 
 /// Etcd's data, below the root.
 const DATA: &str = "/var/lib/etcd";
-/// What makes data of etcd's.
+/// What makes it data of etcd's.
 const MEMBER: &str = "member";
+/// What has to be free beside the data: room for etcd to go on.
+const RESERVE: u64 = 64 << 20;
 /// In it: where the tool writes, a folder a try.
 const BESIDE: &str = ".slipway-restore-";
 /// What the pod's name begins with. Each try has another: to a kubelet that has not read the API since it started, a
@@ -85,40 +87,67 @@ impl<'a> Restore<'a> {
             return Ok(());
         }
         let (member, pods) = (member.display(), self.options.pod_manifest_path.display());
+        let mark = below(&self.options.root, RESTORING);
+        let mark = mark.display();
         Err(fail(
             Exit::Refused,
             anyhow!(
                 "{member} holds the data of an etcd, which a restore would replace\nnext step: if it is good, recover without \
-                 --snapshot; if it is lost or of no use: rm -f {pods}/etcd.yaml; systemctl restart kubelet; \
-                 mv {member} {member}.before"
+                 --snapshot; if it is lost or of no use: touch {mark}; rm -f {pods}/etcd.yaml; systemctl restart kubelet; \
+                 mv {member} {member}.before; then run this again"
             ),
         ))
     }
 
     /// Restores the snapshot at `path`, unless that is done.
     pub fn run(&self, path: &Path, revision: u64, reporter: &mut Reporter) -> Result<()> {
+        let mark = below(&self.options.root, RESTORING);
         if self.is_done()? {
             reporter.line("etcd's data is restored already");
-            return Ok(());
+            return files::remove(&mark).map(drop);
         }
         let folder = &self.options.pod_manifest_path;
-        // An etcd that comes and goes would make data of its own meanwhile.
-        files::remove(&folder.join("etcd.yaml"))?;
-        trust::end(&self.options.root, &self.task.machine.node.name)?;
         files::make_folder(&self.data, 0o700)?;
         self.sweep()?;
+        self.has_room(path)?;
+        // An etcd that comes and goes would make data of its own meanwhile, also after a power cut.
+        files::write(&mark, b"", files::PRIVATE)?;
+        files::remove(&folder.join("etcd.yaml"))?;
+        trust::end(&self.options.root, &self.task.machine.node.name)?;
         let (uid, begun) = (new_uid()?, Instant::now());
         let etcd = etcd_pod(self.assets)?.context("the asset directory has no etcd")?;
         let pod = pod(&etcd.pod, path, &uid)?;
         let manifest = folder.join(FILE);
         files::write(&manifest, &serde_json::to_vec_pretty(&pod)?, files::PRIVATE)?;
-        self.await_success(&uid, reporter)?;
+        let restored = self.await_success(&uid, reporter);
         files::remove(&manifest)?;
+        if restored.is_err() {
+            // What is half there may be what fills the disk.
+            self.sweep()?;
+        }
+        restored?;
         self.place(&uid)?;
+        files::remove(&mark)?;
         reporter.line(format!(
             "etcd's data restored in {:.1} s: revision {revision}, and {BUMP} above it for what comes",
             begun.elapsed().as_secs_f64(),
         ));
+        Ok(())
+    }
+
+    /// Whether the disk has room, said before it is filled.
+    fn has_room(&self, snapshot: &Path) -> Result<()> {
+        let size = fs::metadata(snapshot)
+            .with_context(|| format!("cannot look at {}", snapshot.display()))?
+            .len();
+        let (free, needed) = (disk::free(&self.data)?, size + RESERVE);
+        ensure!(
+            free >= needed,
+            "{} MiB are free in {} and {} are needed\nnext step: free space there, then run this again",
+            free >> 20,
+            self.data.display(),
+            needed.div_ceil(1 << 20)
+        );
         Ok(())
     }
 
@@ -152,8 +181,8 @@ impl<'a> Restore<'a> {
         let root = &self.options.root;
         let mut runtime = Runtime::new(&below(root, CONTAINERD));
         reporter.line("etcdutl restores the snapshot");
-        let next_step = "see whether the kubelet runs (journalctl -u kubelet) and what the pod writes to /var/log/pods; \
-                         then run this again";
+        let next_step = "see whether the kubelet runs (journalctl -u kubelet), what the pod writes to /var/log/pods and \
+                         whether the disk is full; then run this again";
         let begins = Wait {
             what: "etcdutl begins to restore the snapshot",
             deadline: Instant::now() + self.task.machine.timeouts.api,
@@ -177,7 +206,10 @@ impl<'a> Restore<'a> {
         };
         until(reporter, ends, |_| match runtime.exit_code(&container) {
             Ok(Some(0)) => Ok(Look::There(())),
-            Ok(Some(code)) => bail!("etcdutl ended with {code}: {}", words(root, uid)),
+            Ok(Some(code)) => bail!(
+                "etcdutl ended with {code}: {}\nnext step: {next_step}",
+                words(root, uid)
+            ),
             Ok(None) => Ok(Look::NotYet("it works".to_owned())),
             Err(error) => Ok(Look::NotYet(format!("{error:#}"))),
         })

@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 
 use super::encryption::Providers;
 use super::objects::Objects;
@@ -13,6 +13,7 @@ use super::resources::RESOURCES;
 use super::snapshot::{Facts, Integrity, Snapshot};
 use super::stored::{self, Understood};
 use crate::etcd::{self, Endpoints, Values};
+use crate::exit::{Exit, fail};
 use crate::kube::{Client, Options as ClientOptions, kubeconfig};
 use crate::report::Reporter;
 
@@ -77,11 +78,14 @@ impl Source {
 fn verify(snapshot: &Snapshot, path: &Path, reporter: &mut Reporter) -> Result<()> {
     match snapshot.verify(&mut |_, _| reporter.alive())? {
         Integrity::Verified { .. } => Ok(()),
-        Integrity::NoHash => bail!(
-            "{} has no hash at its end, so nobody can say whether it is whole\nnext step: take a file that \
-             `etcdctl snapshot save` or `slipway backup` wrote, not a member's own database",
-            path.display()
-        ),
+        Integrity::NoHash => Err(fail(
+            Exit::Refused,
+            anyhow!(
+                "{} has no hash at its end, so nobody can say whether it is whole\nnext step: take a file that \
+                 `etcdctl snapshot save` or `slipway backup` wrote, not a member's own database",
+                path.display()
+            ),
+        )),
     }
 }
 

@@ -8,7 +8,10 @@ use super::missing::Missing;
 use super::objects::Objects;
 use super::resources::{RESOURCES, Resource};
 use crate::etcd::Stored;
+use crate::exit::{Exit, fail};
 
+/// What only counts where somebody names it.
+const DATA: [&str; 2] = ["configmaps", "secrets"];
 /// Where kube-apiserver keeps its objects unless `--etcd-prefix` says otherwise.
 pub const PREFIX: &str = "/registry";
 
@@ -35,7 +38,7 @@ pub struct Understood {
 /// missing is told at once.
 ///
 /// # Errors
-/// If something cannot be decoded: a recovery from what is half understood would be a guess.
+/// [`Exit::Refused`] if something cannot be decoded that says what a cluster is.
 pub fn understand(
     prefix: &str,
     stored: &[Stored],
@@ -67,7 +70,19 @@ pub fn understand(
                 }
             }
         };
-        let decoded = decode::object(&name, value.expose())?;
+        let decoded = match decode::object(&name, value.expose()) {
+            Ok(decoded) => decoded,
+            // Whether anybody needs it, the components say.
+            Err(error) if DATA.contains(&resource) => {
+                all.notes.push(format!("{error:#}; it is left out"));
+                continue;
+            }
+            Err(error) => {
+                let next = "a recovery from what is half understood would be a guess: take another snapshot, or recover \
+                            from the API server with --kubeconfig FILE";
+                return Err(fail(Exit::Refused, error.context(next)));
+            }
+        };
         let mut object = decoded.object;
         object["metadata"]["resourceVersion"] = one.mod_revision.to_string().into();
         all.notes.extend(decoded.unknown.iter().map(|field| {
@@ -136,12 +151,22 @@ mod tests {
 
     #[test]
     fn what_is_not_understood_is_refused() {
-        let broken = [stored("/registry/configmaps/kube-system/a", "{")];
+        let broken = [stored("/registry/deployments/kube-system/a", "{")];
         let error = format!("{:#}", understand(PREFIX, &broken, None).unwrap_err());
         assert!(
-            error.contains("/registry/configmaps/kube-system/a"),
+            error.contains("/registry/deployments/kube-system/a"),
             "{error}"
         );
+        for odd in [
+            "{",
+            r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":"a"}"#,
+            r#"{"apiVersion":"v1","kind":"ConfigMap","metadata":{},"data":"a"}"#,
+        ] {
+            let broken = [stored("/registry/configmaps/kube-system/a", odd)];
+            let understood = understand(PREFIX, &broken, None).unwrap();
+            assert!(understood.objects.is_empty(), "{odd}");
+            assert!(understood.notes[0].contains("/registry/configmaps/kube-system/a"));
+        }
         let foreign = [stored("/other/configmaps/a/b", "{}")];
         assert!(understand(PREFIX, &foreign, None).is_err());
     }

@@ -22,6 +22,8 @@ struct File {
 
 /// The one that holds a secret.
 const ENCRYPTION: &str = "encryption.yaml";
+/// What the encryption key is called.
+pub const KEY_NAME: &str = "slipway";
 
 const FILES: [File; 4] = [
     File {
@@ -142,7 +144,7 @@ fn encryption(secrets: &Secrets) -> Result<Value> {
         .encryption_key()
         .context("there is no key to encrypt Secrets with")?;
     let key = std::str::from_utf8(key.expose()).context("the encryption key is no text")?;
-    let secretbox = json!({ "keys": [{ "name": "slipway", "secret": key }] });
+    let secretbox = json!({ "keys": [{ "name": KEY_NAME, "secret": key }] });
     Ok(json!({
         "apiVersion": GROUP,
         "kind": "EncryptionConfiguration",

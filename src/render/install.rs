@@ -10,6 +10,7 @@ use super::{kubelet, worker};
 use crate::assets::Assets;
 use crate::node::files::{self, Look, PUBLIC, below, make_folder};
 use crate::node::static_pods;
+use crate::recovery;
 
 const HOSTNAME: &str = "/etc/hostname";
 /// Asset and place, in the order of writing: etcd's manifest last, when all it needs is there.
@@ -38,8 +39,9 @@ const PLACES: [(&str, &str); 19] = [
     ("tls/etcd/peer-ca.crt", "/etc/kubernetes/etcd/peer-ca.crt"),
     ("tls/etcd/peer.crt", "/etc/kubernetes/etcd/peer.crt"),
     ("tls/etcd/peer.key", "/etc/kubernetes/etcd/peer.key"),
-    ("etcd/etcd.yaml", "/etc/kubernetes/manifests/etcd.yaml"),
+    ("etcd/etcd.yaml", ETCD),
 ];
+const ETCD: &str = "/etc/kubernetes/manifests/etcd.yaml";
 
 /// The kubelet's watched folder must exist before the kubelet starts.
 pub const MANIFESTS: &str = "/etc/kubernetes/manifests";
@@ -75,6 +77,10 @@ pub fn install_files(assets: &Assets, root: &Path) -> Result<Vec<String>> {
         };
         // fetch writes the host name; an envelope may have given another than the node's.
         if place == HOSTNAME && files::read_if_there(&below(root, place))?.is_some() {
+            continue;
+        }
+        // After a restore that was interrupted it would begin an empty cluster.
+        if place == ETCD && recovery::is_restoring(root) {
             continue;
         }
         let look = Look {

@@ -44,6 +44,7 @@ use crate::exit::{Exit, WithExit};
 use crate::pki::Secrets;
 use crate::secret::Secret;
 
+pub use configuration::KEY_NAME;
 pub use worker::render as render_worker;
 
 /// Everything a control-plane node needs: the same arguments give the same bytes.

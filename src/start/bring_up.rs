@@ -14,8 +14,12 @@ use serde_json::{Value, json};
 use super::plane::{self, StaticPod};
 use super::wait::{Look, Wait, until};
 use super::{Launch, is_serving, seed};
+use crate::etcd;
 use crate::kube::{self, Client, Options as ClientOptions};
 use crate::node::{files, podlog};
+
+/// How long etcd may take for one answer.
+const TIMEOUT: Duration = Duration::from_secs(5);
 
 impl Launch<'_> {
     pub(super) fn seed_etcd(&mut self) -> Result<()> {
@@ -46,7 +50,8 @@ impl Launch<'_> {
                 Ok(()) => Look::There(()),
                 Err(why) => Look::NotYet(with_last_words(root, plane.etcd_pod.as_ref(), why)),
             })
-        })
+        })?;
+        self.refuse_older_etcd()
     }
 
     pub(super) fn seed_apiserver(&mut self) -> Result<()> {
@@ -173,9 +178,21 @@ impl plane::Etcd {
     }
 
     fn ask(&self, url: &str) -> Result<(u16, String)> {
-        Ok(self
-            .client(url, Duration::from_secs(5))?
-            .status("/health")?)
+        Ok(self.client(url, TIMEOUT)?.status("/health")?)
+    }
+
+    /// What the first member that answers says of itself.
+    pub(super) fn status(&self) -> Result<etcd::Status> {
+        let tls = self.tls.as_ref();
+        let endpoints = etcd::Endpoints {
+            urls: self.urls.clone(),
+            ca_pem: tls.map_or_else(Vec::new, |(ca, _, _)| ca.bytes.expose().to_vec()),
+            certificate: tls.map(|(_, certificate, key)| {
+                (certificate.bytes.expose().to_vec(), key.bytes.clone())
+            }),
+            timeout: TIMEOUT,
+        };
+        etcd::Client::new(&endpoints)?.status()
     }
 
     /// A client of the member at `url`, for what etcd serves beside its own API.

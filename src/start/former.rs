@@ -18,7 +18,7 @@ use super::{CHECKPOINTER, Launch, REQUIRED, lease, refuse};
 use crate::assets::CONTROL_PLANE_LABEL;
 use crate::kube::{self, Client};
 use crate::node::files;
-use crate::recovery::{Recovery, STAMP};
+use crate::recovery::{self, Recovery, STAMP};
 
 /// A leader that lives renews every second; one that does not for this long is not merely slow.
 const QUIET: Duration = Duration::from_secs(5);
@@ -149,11 +149,12 @@ impl Launch<'_> {
     /// Removes the nodes that a person says are gone, if nobody hears of them for as long as a node that lives may be
     /// silent: by now it can reach the API, and it would not join again by itself.
     pub(super) fn forget_nodes(&mut self) -> Result<()> {
-        let names = self
-            .recovery()
-            .map(|recovery| recovery.forget_nodes.clone());
-        let names = names.filter(|names| !names.is_empty());
-        let Some(names) = names else { return Ok(()) };
+        let recovery = self.recovery().cloned();
+        let recovery = recovery.filter(|recovery| !recovery.forget_nodes.is_empty());
+        let Some(recovery) = recovery else {
+            return Ok(());
+        };
+        let names = &recovery.forget_nodes;
         self.reporter.stage("forget");
         let begun = Instant::now();
         let what = format!("nobody hears of {}", names.join(", "));
@@ -168,13 +169,13 @@ impl Launch<'_> {
         };
         let (loopback, here) = (&self.loopback, self.here);
         let silent = until(self.reporter, wait, |_| {
-            Ok(match nodes::look(loopback, here) {
+            Ok(match nodes::look_from(loopback, here, &recovery.node) {
                 Ok(nodes) if begun.elapsed() >= SILENT => Look::There(nodes),
                 Ok(_) => Look::NotYet("it is too early to say".to_owned()),
                 Err(error) => Look::NotYet(error.to_string()),
             })
         })?;
-        for name in &names {
+        for name in names {
             let is_silent = silent.silent().any(|(silent, _)| silent == name);
             let line = match is_silent {
                 true => {
@@ -192,7 +193,7 @@ impl Launch<'_> {
     pub(super) fn name_silent_nodes(&mut self) {
         let looked = self
             .recovery()
-            .map(|_| nodes::look(&self.loopback, self.here));
+            .map(|recovery| nodes::look_from(&self.loopback, self.here, &recovery.node));
         let Some(Ok(nodes)) = looked else { return };
         for (name, since) in nodes.silent() {
             self.reporter.line(format!(
@@ -203,14 +204,13 @@ impl Launch<'_> {
 
     /// Refuses an etcd that would begin empty where one was to be restored.
     pub(super) fn refuse_empty_etcd(&self) -> Result<()> {
+        let root = &self.options.root;
         let snapshot = self
             .recovery()
             .and_then(|recovery| recovery.snapshot.as_ref());
-        let Some(snapshot) = snapshot.filter(|_| self.plane.etcd_pod.is_some()) else {
-            return Ok(());
-        };
-        let stamp = files::read_if_there(&files::below(&self.options.root, STAMP))?;
-        if stamp.is_some_and(|stamp| stamp == snapshot.as_bytes()) {
+        let stamp = files::read_if_there(&files::below(root, STAMP))?;
+        let is_missing = snapshot.is_some_and(|hash| stamp.as_deref() != Some(hash.as_bytes()));
+        if self.plane.etcd_pod.is_none() || !is_missing && !recovery::is_restoring(root) {
             return Ok(());
         }
         Err(refuse(
@@ -218,6 +218,25 @@ impl Launch<'_> {
              `slipway recover --snapshot` again"
                 .to_owned(),
         ))
+    }
+
+    /// Refuses, in a recovery, an etcd that knows less than the one that was read: it is another, or began empty.
+    pub(super) fn refuse_older_etcd(&self) -> Result<()> {
+        let Some(recovery) = self.recovery() else {
+            return Ok(());
+        };
+        let (etcd, read) = (&self.plane.etcd, recovery.revision);
+        let revision = etcd.status()?.revision.cast_unsigned();
+        if revision >= read {
+            return Ok(());
+        }
+        Err(refuse(format!(
+            "etcd at {} is at revision {revision}, and what was recovered from {} is of revision {read}: it is another \
+             etcd, or began empty\nnext step: restore the data there (--snapshot restores this machine's own), or correct \
+             etcd in the document and recover again",
+            etcd.urls.join(", "),
+            recovery.source
+        )))
     }
 }
 

@@ -42,16 +42,16 @@ impl Launch<'_> {
         self.done("handed over: the self-hosted control plane serves")
     }
 
-    /// Notes for good that the launch is done, and says so.
+    /// Notes for good that the launch is done, and says so. The marker last: with it no later run comes here again.
     pub(super) fn done(&mut self, what: &str) -> Result<()> {
+        let recovery = self.plane.recovery.as_ref().map(|recovery| &recovery.id);
+        self.enter("done", &json!({ "recovery": recovery }))?;
+        files::remove(&files::below(&self.options.root, STAMP))?;
         files::write(
             &files::below(&self.options.root, MARKER),
             b"",
             files::PUBLIC,
         )?;
-        let recovery = self.plane.recovery.as_ref().map(|recovery| &recovery.id);
-        self.enter("done", &json!({ "recovery": recovery }))?;
-        files::remove(&files::below(&self.options.root, STAMP))?;
         notify::ready();
         self.finish(what);
         Ok(())

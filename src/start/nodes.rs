@@ -32,17 +32,19 @@ struct Node {
 }
 
 impl Nodes {
-    /// From the Nodes and the Leases of kubelets, seen from here.
-    pub fn new(nodes: &[Value], leases: &[Value], here: Here) -> Self {
+    /// From the Nodes and the Leases of kubelets, seen from here. `own` is this node's name; where nobody knows it, its
+    /// address tells it.
+    pub fn new(nodes: &[Value], leases: &[Value], here: Here, own: Option<&str>) -> Self {
         let Some(heard) = here.heard else {
             return Self::default();
         };
         let lives = |lease: &&Value| revision(lease).is_some_and(|revision| revision > heard);
         let living: BTreeSet<_> = leases.iter().filter(lives).map(name).collect();
-        let own = here.address.to_string();
+        let address = here.address.to_string();
         let all = nodes.iter().map(|node| {
             let addresses = addresses(node);
-            let is_silent = !living.contains(name(node)) && !addresses.contains(&own);
+            let is_own = own.map_or_else(|| addresses.contains(&address), |own| name(node) == own);
+            let is_silent = !living.contains(name(node)) && !is_own;
             let lease = leases.iter().find(|lease| name(lease) == name(node));
             let since = lease.and_then(|lease| lease["spec"]["renewTime"].as_str());
             let silent = is_silent.then(|| since.unwrap_or("it joined").to_owned());
@@ -82,11 +84,21 @@ impl Nodes {
 
 /// What there is of nodes, if it matters which of them live.
 pub fn look(client: &Client, here: Here) -> Result<Nodes, kube::Error> {
+    look_as(client, here, None)
+}
+
+/// The same from a node whose name is known: another one may have had its address.
+pub fn look_from(client: &Client, here: Here, own: &str) -> Result<Nodes, kube::Error> {
+    look_as(client, here, Some(own))
+}
+
+fn look_as(client: &Client, here: Here, own: Option<&str>) -> Result<Nodes, kube::Error> {
     if here.heard.is_none() {
         return Ok(Nodes::default());
     }
     let nodes = client.list("/api/v1/nodes")?.items;
-    Ok(Nodes::new(&nodes, &client.list(LEASES)?.items, here))
+    let leases = client.list(LEASES)?.items;
+    Ok(Nodes::new(&nodes, &leases, here, own))
 }
 
 /// The node that a pod runs on, or that a DaemonSet's pod is meant for.
@@ -146,7 +158,7 @@ mod tests {
             node("never", "192.0.2.4"),
         ];
         let leases = [lease("own", "5"), lease("lives", "11"), lease("dead", "10")];
-        Nodes::new(&all, &leases, here(heard))
+        Nodes::new(&all, &leases, here(heard), None)
     }
 
     fn pod(node: &str, host: &str) -> Value {

@@ -35,7 +35,7 @@ fn on_new_machine(context: &Context) -> Result<Vec<Figures>> {
         work: context.work.join("recover-on-new-machine"),
         ..context.clone()
     };
-    let lost = lost(&context, Case::default())?;
+    let mut lost = lost(&context, Case::default())?;
     repeated("recover on a new machine", |number| {
         let context = Context {
             work: context.work.join(number.to_string()),

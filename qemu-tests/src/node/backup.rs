@@ -55,10 +55,13 @@ pub struct Lost {
     pub before: Before,
     /// A folder with a snapshot of etcd and the bundle of what that lacks.
     backup: PathBuf,
+    /// The machine, which still lives where the new one could see it.
+    machine: Option<Node>,
     case: Case,
 }
 
-/// A cluster whose Secrets are encrypted was launched, filled and backed up, went on for a while, and its machine is gone.
+/// A cluster whose Secrets are encrypted was launched, filled and backed up, went on for a while, and its machine is gone;
+/// one at a switch goes when the other has seen it.
 pub fn lost(context: &Context, case: Case) -> Result<Lost> {
     let mut node = Node::create(context, case.old.clone())?;
     node.boot()?;
@@ -72,6 +75,7 @@ pub fn lost(context: &Context, case: Case) -> Result<Lost> {
     Ok(Lost {
         before,
         backup,
+        machine: case.old.network.is_some().then_some(node),
         case,
     })
 }
@@ -108,7 +112,7 @@ impl Lost {
     /// Another machine becomes the cluster, by the page about recoveries, whose answers are judged if it is `judged`.
     /// Returns when that began by its clock, too.
     pub fn on_new_machine(
-        &self,
+        &mut self,
         context: &Context,
         judged: Judged,
     ) -> Result<(Node, String, Took)> {
@@ -123,6 +127,12 @@ impl Lost {
         fs::write(node.path(IDENTITY_FILE), IDENTITY)?;
         for look in page::section("When something is missing", judged)? {
             take(&node, &look)?;
+        }
+        if let Some(mut old) = self.machine.take() {
+            for refused in page::section("While the old machine lives", judged)? {
+                take(&node, &refused)?;
+            }
+            old.power_cut()?;
         }
         let moment = node.shell(seeded::NOW)?;
         let took = follow(&node, &page::section("3.", judged)?)?;

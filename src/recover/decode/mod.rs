@@ -82,6 +82,11 @@ fn self_described(object: Value) -> Result<Decoded> {
             "it has no {key}"
         );
     }
+    ensure!(object["metadata"].is_object(), "it has no metadata");
+    for key in ["data", "binaryData"] {
+        let data = &object[key];
+        ensure!(data.is_null() || data.is_object(), "its {key} is no map");
+    }
     let unknown = Vec::new();
     Ok(Decoded { object, unknown })
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use crate::config::yaml;
 use crate::pki::Pair;
+use crate::render::KEY_NAME;
 use crate::secret::Secret;
 
 /// Whether an encryption configuration is one that a machine document can say.
@@ -19,12 +20,15 @@ pub fn is_rendered(config: &[u8]) -> bool {
             .map_or(0, Vec::len)
     };
     let first = "/resources/0/providers/0/secretbox/keys";
+    // Its name stands before everything that was encrypted with it.
+    let name = config.pointer("/resources/0/providers/0/secretbox/keys/0/name");
     let has_identity = config
         .pointer("/resources/0/providers/1/identity")
         .is_some();
     list("/resources") == 1
         && list("/resources/0/providers") == 2
         && list(first) == 1
+        && name == Some(&json!(KEY_NAME))
         && has_identity
         && config.pointer("/resources/0/resources") == Some(&json!(["secrets"]))
 }

@@ -93,6 +93,7 @@ pub const LONG: &[Scenario] = &[
     node("checkpoint-node-deleted", checkpoint::node_deleted),
     node("checkpoint-cut-off-for-long", checkpoint::cut_off_for_long),
     node("recover-killed", recover::killed),
+    node("recover-over-data", recover::over_data),
     node("recover-dual-stack", recover::dual_stack),
     node("recover-external-etcd", recover::external_etcd),
     node("recover-static", recover::with_static_pods),

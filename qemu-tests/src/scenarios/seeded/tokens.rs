@@ -63,7 +63,10 @@ pub fn issue(client: &Client, node: &str) -> Result<Vec<Token>> {
         Some(("Pod", &path, &diver)),
     )?);
     client.delete(&format!("{path}?gracePeriodSeconds=0"))?;
-    if let Some(scheduler) = client.list(SCHEDULERS)?.items.first() {
+    // A static pod has no account.
+    let schedulers = client.list(SCHEDULERS)?.items;
+    let has_account = |pod: &&Value| pod["spec"]["serviceAccountName"] == "kube-scheduler";
+    if let Some(scheduler) = schedulers.iter().find(has_account) {
         let name = scheduler["metadata"]["name"].as_str().unwrap_or_default();
         let path = format!("/api/v1/namespaces/kube-system/pods/{name}");
         let bound = Some(("Pod", &*path, scheduler));

@@ -1,10 +1,11 @@
 //! The machine is gone, and with it everything but a snapshot and a backup's bundle. Another machine, of another name
-//! and address, becomes the cluster; its Secrets are encrypted.
+//! and address, becomes the cluster; its Secrets are encrypted. While the old one lives the new one refuses.
 
 use anyhow::{Result, ensure};
 
 use crate::node::backup::{Case, OLD, etcdctl, lost};
 use crate::node::native::Node;
+use crate::node::network::Network;
 use crate::node::process::Program;
 use crate::node::secrets;
 use crate::scenario::Context;
@@ -16,7 +17,14 @@ use crate::scenarios::seeded::{self, After};
 const SECRET: &str = "a secret of seeded-17";
 
 pub fn run(context: &Context) -> Result<()> {
-    let lost = lost(context, Case::default())?;
+    let network = Network::create(context)?;
+    let case = Case::default();
+    let case = Case {
+        old: case.old.on(&network),
+        new: case.new.on(&network),
+        ..case
+    };
+    let mut lost = lost(context, case)?;
     let (mut node, moment, took) = lost.on_new_machine(context, Judged::Answers)?;
     context.keep_result(&serde_json::to_value(took)?)?;
     let after = After {

@@ -4,12 +4,14 @@ mod controllers;
 mod etcd;
 mod killed;
 mod machine;
+mod over;
 mod variants;
 
 pub use controllers::run as controllers;
 pub use etcd::run as from_etcd;
 pub use killed::run as killed;
 pub use machine::run as on_new_machine;
+pub use over::run as over_data;
 pub use variants::{dual_stack, external_etcd, with_static_pods};
 
 use anyhow::Result;

@@ -25,13 +25,14 @@ pub fn dual_stack(context: &Context) -> Result<()> {
         new: case.new.dual_stack("fd77::3"),
         cluster: DUAL_STACK,
     };
-    let lost = lost(context, case)?;
+    let mut lost = lost(context, case)?;
     let (mut node, moment, took) = lost.on_new_machine(context, Judged::Codes)?;
     context.keep_result(&serde_json::to_value(took)?)?;
     let after = After {
         forgotten: Some(OLD),
     };
     seeded::check(&mut node, &lost.before, after, &moment)?;
+    pods::deploy(&node, pods::INTERVAL)?;
     pods::reach_over_both_families(&node)
 }
 
