@@ -41,23 +41,28 @@ pub fn external_etcd(context: &Context) -> Result<()> {
     let network = Network::create(context)?;
     let etcd = Etcd::start(context, &network)?;
     let mut node = Node::create(context, NodeSpec::default().on(&network))?;
-    dies_and_comes_back(context, &mut node, &etcd.document)
+    dies_and_comes_back(context, &mut node, &etcd.document, Assets::Lost)
 }
 
-/// Nothing of the control plane is an object of its API.
+/// Nothing of the control plane is an object of its API, so its keys are in the asset directory alone.
 pub fn with_static_pods(context: &Context) -> Result<()> {
     let mut node = Node::create(context, NodeSpec::default())?;
-    dies_and_comes_back(context, &mut node, permanent::DOCUMENT)
+    dies_and_comes_back(context, &mut node, permanent::DOCUMENT, Assets::Kept)
 }
 
-fn dies_and_comes_back(context: &Context, node: &mut Node, lines: &str) -> Result<()> {
+fn dies_and_comes_back(
+    context: &Context,
+    node: &mut Node,
+    lines: &str,
+    assets: Assets,
+) -> Result<()> {
     node.boot()?;
     launch::up_to_start(node, &launch::document(node.spec(), lines))?;
     launch::start_to_the_end(node)?;
     cluster::wait_until_ready(node)?;
     let mut before = seeded::furnish(node, Size::TENTH)?;
     before.goes_on(node)?;
-    destroy::control_plane(node, Assets::Lost)?;
+    destroy::control_plane(node, assets)?;
     let moment = node.shell(seeded::NOW)?;
     context.keep_result(&serde_json::to_value(recover(node, &[])?)?)?;
     seeded::check(node, &before, After::default(), &moment)
