@@ -121,11 +121,11 @@ impl<'a> Restore<'a> {
         files::write(&manifest, &serde_json::to_vec_pretty(&pod)?, files::PRIVATE)?;
         let restored = self.await_success(&uid, reporter);
         files::remove(&manifest)?;
-        if restored.is_err() {
-            // What is half there may be what fills the disk.
-            self.sweep()?;
+        if let Err(error) = restored {
+            // What is half there may be what fills the disk; if it cannot go, why it is there is still what counts.
+            let _ = self.sweep();
+            return Err(error);
         }
-        restored?;
         self.place(&uid)?;
         files::remove(&mark)?;
         reporter.line(format!(

@@ -143,6 +143,12 @@ impl Left {
 
     /// `slipway recover` below a root from the live etcd.
     pub fn recover_from_etcd(&self, root: &Path) -> Result<Command> {
+        let urls = self.cluster.etcd()?.urls;
+        Ok(self.recover_from_etcd_at(root, &urls.join(",")))
+    }
+
+    /// The same from whatever etcd is there.
+    pub fn recover_from_etcd_at(&self, root: &Path, servers: &str) -> Command {
         let mut command = self.kept.recover(root);
         for (flag, name) in [
             ("etcd-ca-path", "ca"),
@@ -151,9 +157,8 @@ impl Left {
         ] {
             command.arg(format!("--{flag}")).arg(self.kept.file(name));
         }
-        let urls = self.cluster.etcd()?.urls;
-        command.arg("--etcd-servers").arg(urls.join(","));
-        Ok(command)
+        command.arg("--etcd-servers").arg(servers);
+        command
     }
 
     /// The same from the API server.

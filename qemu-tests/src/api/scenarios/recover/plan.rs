@@ -26,6 +26,7 @@ pub fn plan(context: &Context) -> Result<()> {
     nothing_changes(&left)?;
     all_lead_to_the_same(&left)?;
     one_component_alone(&left)?;
+    another_etcd_is_refused(&left)?;
     what_is_missing_is_listed(&mut left)
 }
 
@@ -130,6 +131,15 @@ fn one_component_alone(left: &Left) -> Result<()> {
     let mut unknown = left.recover_from_api(&left.root(ROOT));
     let (_, error) = ends(unknown.args(["--component", "etcd"]), Exit::Usage)?;
     ensure!(error.contains("kube-controller-manager"), "{error}");
+    Ok(())
+}
+
+/// Nothing of it would be in this machine's own; it is not even asked.
+fn another_etcd_is_refused(left: &Left) -> Result<()> {
+    let servers = "https://192.0.2.9:2379";
+    let mut command = left.recover_from_etcd_at(&left.root(ROOT), servers);
+    let (_, error) = ends(&mut command, Exit::Refused)?;
+    ensure!(error.contains("another etcd's"), "{error}");
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! Recover and the start after it are killed again and again; the same command does what is left.
 
+use std::fs;
 use std::path::Path;
 
 use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
 
 use super::launched;
 use crate::node::launch::{self, ADMIN, ASSETS};
@@ -27,8 +29,9 @@ const POINTS: [Point; 3] = [
     ("written", |node| there(node, ASSETS)),
     ("half-installed", |node| there(node, ADMIN)),
 ];
-/// The steps of the start after it.
-const STEPS: [&str; 3] = ["seed-controllers", "wait", "controllers-gone"];
+/// The steps of the start after it. After the last one everything is done, and only the marker is not there.
+const STEPS: [&str; 4] = ["seed-controllers", "wait", "controllers-gone", "done"];
+const RECORD: &str = "/var/lib/slipway/assets/recovery.json";
 
 pub fn run(context: &Context) -> Result<()> {
     let mut node = launched(context)?;
@@ -41,11 +44,28 @@ pub fn run(context: &Context) -> Result<()> {
     }
     node.run(&Program::new(RECOVER))?.success()?;
     services::start_wanted(&node)?;
+    an_older_etcd_is_refused(&node)?;
     for step in STEPS {
         kill_at(&node, step)?;
     }
+    ensure!(!there(&node, launch::HANDED_OVER), "the marker came first");
     launch::start_to_the_end(&node)?;
     seeded::check(&mut node, &before, After::default(), &moment)
+}
+
+/// What was read may be of another etcd than the one that is here: then the record knows more than this one.
+fn an_older_etcd_is_refused(node: &Node) -> Result<()> {
+    let path = node.path(RECORD);
+    let record = fs::read(&path)?;
+    let mut newer: Value = serde_json::from_slice(&record)?;
+    newer["revision"] = 1_000_000_000.into();
+    fs::write(&path, newer.to_string())?;
+    let refused = launch::start(node)?.wait()?;
+    let said = refused.stdout + &refused.stderr;
+    ensure!(refused.ended.code() == Some(6), "not refused: {said}");
+    ensure!(said.contains("is of revision 1000000000"), "{said}");
+    fs::write(&path, record)?;
+    Ok(())
 }
 
 fn kill_recover(node: &Node, is_time: fn(&Node) -> bool) -> Result<()> {
