@@ -16,14 +16,14 @@ use super::record::{Record, Sealed};
 use super::shelf::{self, Shelf};
 use super::{BUNDLE, Options, RECORD, SNAPSHOT, Taken, metrics, sum};
 use crate::assets::Assets;
-use crate::etcd::{Client, Endpoints, Saved};
+use crate::etcd::{Client, Saved};
 use crate::kube;
 use crate::node::files::{self, PRIVATE, PUBLIC};
 use crate::node::{disk, lock, tree};
 use crate::recover::snapshot::{Integrity, Snapshot};
 use crate::render::directory;
 use crate::report::Reporter;
-use crate::start::plane::{self, Plane};
+use crate::start::plane::Plane;
 
 /// How long etcd may take for an answer, and for each piece of a snapshot.
 const ETCD_LIMIT: Duration = Duration::from_secs(30);
@@ -50,7 +50,7 @@ pub fn take(options: &Options, reporter: &mut Reporter) -> Result<()> {
     let plane = Plane::new(&assets)
         .with_context(|| format!("no control plane in {}", options.asset_dir.display()))?;
     let _lock = lock::take(&options.folder)?;
-    let client = Client::new(&endpoints(&plane.etcd))?;
+    let client = Client::new(&plane.etcd.endpoints(ETCD_LIMIT))?;
     let etcd = ask(&client, reporter)?;
     let shelf = Shelf::new(&options.folder);
     let new = shelf.begin()?;
@@ -96,22 +96,6 @@ fn steady(folder: &Path) -> Result<Assets> {
 struct Asked {
     identity: Etcd,
     size: u64,
-}
-
-fn endpoints(etcd: &plane::Etcd) -> Endpoints {
-    let (ca_pem, certificate) = match &etcd.tls {
-        Some((ca, certificate, key)) => (
-            ca.bytes.expose().to_vec(),
-            Some((certificate.bytes.expose().to_vec(), key.bytes.clone())),
-        ),
-        None => (Vec::new(), None),
-    };
-    Endpoints {
-        urls: etcd.urls.clone(),
-        ca_pem,
-        certificate,
-        timeout: ETCD_LIMIT,
-    }
 }
 
 fn ask(client: &Client, reporter: &mut Reporter) -> Result<Asked> {

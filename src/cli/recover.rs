@@ -5,7 +5,7 @@ mod given;
 use std::path::Path;
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Result, anyhow};
 
 use super::parse::Words;
 use super::run::{asset_dir, below_root, machine, output, print, root, secrets};
@@ -62,11 +62,13 @@ pub fn run(words: &Words) -> Result<()> {
         recover::resume(&options, &machine, &earlier, &mut reporter)?;
     }
     let prepared = recover::prepare(&options, &task, &mut reporter);
-    let prepared = match is_plan && is_begun(&options)? {
-        true => prepared.context(
-            "a recovery that began here is not over, so a plan may fail: run `slipway recover` again, which finishes it",
-        )?,
-        false => prepared?,
+    let prepared = match prepared {
+        Err(error) if is_plan && is_begun(&options)? => {
+            return Err(error.context(
+                "a recovery that began here is not over, so a plan may fail: run `slipway recover` again, which finishes it",
+            ));
+        }
+        prepared => prepared?,
     };
     if is_plan {
         show(&options, &prepared, output)?;

@@ -183,31 +183,17 @@ impl plane::Etcd {
 
     /// What the first member that answers says of itself.
     pub(super) fn status(&self) -> Result<etcd::Status> {
-        let tls = self.tls.as_ref();
-        let endpoints = etcd::Endpoints {
-            urls: self.urls.clone(),
-            ca_pem: tls.map_or_else(Vec::new, |(ca, _, _)| ca.bytes.expose().to_vec()),
-            certificate: tls.map(|(_, certificate, key)| {
-                (certificate.bytes.expose().to_vec(), key.bytes.clone())
-            }),
-            timeout: TIMEOUT,
-        };
-        etcd::Client::new(&endpoints)?.status()
+        etcd::Client::new(&self.endpoints(TIMEOUT))?.status()
     }
 
     /// A client of the member at `url`, for what etcd serves beside its own API.
     pub(crate) fn client(&self, url: &str, timeout: Duration) -> Result<Client> {
+        let endpoints = self.endpoints(timeout);
         let config = kube::Config {
             server: kube::kubeconfig::server(url)?,
             tls_server_name: None,
-            ca_pem: self
-                .tls
-                .as_ref()
-                .map(|(ca, _, _)| ca.bytes.expose().to_vec())
-                .unwrap_or_default(),
-            certificate: self.tls.as_ref().map(|(_, certificate, key)| {
-                (certificate.bytes.expose().to_vec(), key.bytes.clone())
-            }),
+            ca_pem: endpoints.ca_pem,
+            certificate: endpoints.certificate,
             token: None,
         };
         let options = ClientOptions {

@@ -239,7 +239,7 @@ pub(crate) fn lists(client: &Client, namespace: &str, here: Here) -> Result<List
         revisions: apps("controllerrevisions")?,
         pods: pods.items,
         running,
-        nodes: nodes::look(client, here)?,
+        nodes: nodes::look(client, here, None)?,
     })
 }
 

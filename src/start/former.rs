@@ -169,7 +169,7 @@ impl Launch<'_> {
         };
         let (loopback, here) = (&self.loopback, self.here);
         let silent = until(self.reporter, wait, |_| {
-            Ok(match nodes::look_from(loopback, here, &recovery.node) {
+            Ok(match nodes::look(loopback, here, Some(&recovery.node)) {
                 Ok(nodes) if begun.elapsed() >= SILENT => Look::There(nodes),
                 Ok(_) => Look::NotYet("it is too early to say".to_owned()),
                 Err(error) => Look::NotYet(error.to_string()),
@@ -193,7 +193,7 @@ impl Launch<'_> {
     pub(super) fn name_silent_nodes(&mut self) {
         let looked = self
             .recovery()
-            .map(|recovery| nodes::look_from(&self.loopback, self.here, &recovery.node));
+            .map(|recovery| nodes::look(&self.loopback, self.here, Some(&recovery.node)));
         let Some(Ok(nodes)) = looked else { return };
         for (name, since) in nodes.silent() {
             self.reporter.line(format!(

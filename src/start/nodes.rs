@@ -82,17 +82,9 @@ impl Nodes {
     }
 }
 
-/// What there is of nodes, if it matters which of them live.
-pub fn look(client: &Client, here: Here) -> Result<Nodes, kube::Error> {
-    look_as(client, here, None)
-}
-
-/// The same from a node whose name is known: another one may have had its address.
-pub fn look_from(client: &Client, here: Here, own: &str) -> Result<Nodes, kube::Error> {
-    look_as(client, here, Some(own))
-}
-
-fn look_as(client: &Client, here: Here, own: Option<&str>) -> Result<Nodes, kube::Error> {
+/// What there is of nodes, if it matters which of them live. `own` is this node's name, if that is known: another one may
+/// have had its address.
+pub fn look(client: &Client, here: Here, own: Option<&str>) -> Result<Nodes, kube::Error> {
     if here.heard.is_none() {
         return Ok(Nodes::default());
     }

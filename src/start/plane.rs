@@ -5,6 +5,7 @@
 //! by hand launches as well as one that `render` made.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use serde_json::Value;
@@ -12,6 +13,7 @@ use serde_json::Value;
 use super::mounts;
 use crate::assets::{Asset, Assets, BOOTSTRAP_MANIFESTS, STATIC_MANIFESTS};
 use crate::config::yaml;
+use crate::etcd::Endpoints;
 use crate::kube::{self, kubeconfig};
 use crate::recovery::Recovery;
 
@@ -44,6 +46,21 @@ pub struct Etcd {
     pub urls: Vec<String>,
     /// CA, certificate and key in PEM, where the URLs are https.
     pub tls: Option<(Asset, Asset, Asset)>,
+}
+
+impl Etcd {
+    /// The same for a client of etcd's own API.
+    pub(crate) fn endpoints(&self, timeout: Duration) -> Endpoints {
+        let tls = self.tls.as_ref();
+        Endpoints {
+            urls: self.urls.clone(),
+            ca_pem: tls.map_or_else(Vec::new, |(ca, _, _)| ca.bytes.expose().to_vec()),
+            certificate: tls.map(|(_, certificate, key)| {
+                (certificate.bytes.expose().to_vec(), key.bytes.clone())
+            }),
+            timeout,
+        }
+    }
 }
 
 /// What the launch works with.
